@@ -1,0 +1,23 @@
+from typing import Any, NoReturn
+
+class AnsibleModule:
+    params: dict[str, Any]
+    check_mode: bool
+    _diff: bool
+    def __init__(
+        self,
+        argument_spec: dict[str, Any],
+        supports_check_mode: bool = ...,
+        required_if: list[Any] | None = ...,
+        required_together: list[Any] | None = ...,
+        required_one_of: list[Any] | None = ...,
+        mutually_exclusive: list[Any] | None = ...,
+        required_by: dict[str, Any] | None = ...,
+    ) -> None: ...
+    def exit_json(self, **kwargs: Any) -> NoReturn: ...
+    def fail_json(self, msg: str, **kwargs: Any) -> NoReturn: ...
+    def warn(self, warning: str) -> None: ...
+    def run_command(self, args: list[str], **kwargs: Any) -> tuple[int, str, str]: ...
+    def get_bin_path(self, arg: str, required: bool = ...) -> str: ...
+
+def missing_required_lib(library: str, reason: str | None = ..., url: str | None = ...) -> str: ...
