@@ -1,0 +1,242 @@
+"""Day 23 of the click log in MLCommons' layout, read row block by row block.
+
+day_23_dense.npy float32 [n, 13], day_23_labels.npy int32 [n, 1] and day_23_sparse_multi_hot.npz, a
+stored zip of 0.npy..25.npy int32 [n, hot]. At full size 163 GB: nothing is ever loaded whole.
+"""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+
+from dlrm_bench.contract import StageError
+from dlrm_bench.model import DENSE_FEATURES, ID_COLUMNS, IDS, MULTI_HOT, TABLES
+
+DENSE_FILE = "day_23_dense.npy"
+LABELS_FILE = "day_23_labels.npy"
+SPARSE_FILE = "day_23_sparse_multi_hot.npz"
+FILES = (DENSE_FILE, LABELS_FILE, SPARSE_FILE)
+LAYOUT = "Bring the files as MLCommons preprocesses them"
+REFETCH = "Fetch or write the file again"
+LOCAL_HEADER = struct.Struct("<4s5H3L2H")
+#: What is left of a member after the rows in use is read for its checksum only up to this size.
+CHECKSUM_TAIL_BYTES = 64 << 20
+
+Array = np.ndarray[Any, Any]
+
+
+class Rows:
+    """An .npy array in a file (or in a stored zip member), read forward in row blocks."""
+
+    def __init__(self, path: Path, name: str, start: int, end: int, dtype: str, width: int) -> None:
+        self.name, self._end, self._width = name, end, width
+        self._file: BinaryIO = path.open("rb")
+        self._file.seek(start)
+        self.crc = 0
+        what = f"'{name}' cannot be used"
+        try:
+            version = np.lib.format.read_magic(self._file)
+            read = np.lib.format.read_array_header_1_0
+            if version != (1, 0):
+                read = np.lib.format.read_array_header_2_0
+            shape, fortran, found = read(self._file)
+        except ValueError as error:
+            raise StageError(what, f"it is not an .npy array ({error})", REFETCH) from error
+        wanted = np.dtype(dtype)
+        if found != wanted:
+            raise StageError(what, f"its dtype is {found}, wanted {wanted}", LAYOUT)
+        if len(shape) != 2 or shape[1] != width:
+            raise StageError(what, f"its shape is {list(shape)}, wanted [rows, {width}]", LAYOUT)
+        if fortran:
+            raise StageError(what, "its order is Fortran's, wanted rows one after another", LAYOUT)
+        self.rows: int = shape[0]
+        self._dtype = wanted
+        self._row_bytes = width * wanted.itemsize
+        data = self._file.tell()
+        size = data + self.rows * self._row_bytes
+        if size > end:
+            why = f"it ends after {(end - data) // self._row_bytes} of {self.rows} rows"
+            raise StageError(what, why, REFETCH)
+        self._file.seek(start)
+        self.crc = zlib.crc32(self._file.read(data - start))
+
+    def read(self, rows: int) -> Array:
+        """The next rows, [rows, width]."""
+        raw = self._file.read(rows * self._row_bytes)
+        if len(raw) != rows * self._row_bytes:
+            raise StageError(f"'{self.name}' cannot be used", "it ended while being read", REFETCH)
+        self.crc = zlib.crc32(raw, self.crc)
+        return np.frombuffer(raw, self._dtype).reshape(rows, self._width)
+
+    def check(self, crc: int) -> None:
+        """Compare the whole member's checksum with the zip's, if little is left to read."""
+        left = self._end - self._file.tell()
+        if left > CHECKSUM_TAIL_BYTES:
+            return
+        if zlib.crc32(self._file.read(left), self.crc) != crc:
+            what = f"'{self.name}' is damaged"
+            raise StageError(what, "its contents do not match the zip's CRC-32", REFETCH)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive rows: dense [n, 13] float32, labels [n] int32, ids [n, 214] int32."""
+
+    first: int
+    dense: Array
+    labels: Array
+    ids: Array
+
+
+class DayFiles:
+    """The three files, headers checked against each other."""
+
+    def __init__(self, folder: Path) -> None:
+        for name in FILES:
+            path = folder / name
+            if not path.is_file():
+                why = "it is a folder" if path.is_dir() else "it is not there"
+                raise StageError(f"'{path}' cannot be read", f"{why}, wanted a file", LAYOUT)
+        path = folder / DENSE_FILE
+        size = path.stat().st_size
+        self._dense = Rows(path, DENSE_FILE, 0, size, "<f4", DENSE_FEATURES)
+        path = folder / LABELS_FILE
+        self._labels = Rows(path, LABELS_FILE, 0, path.stat().st_size, "<i4", 1)
+        self._members = _members(folder / SPARSE_FILE)
+        self._crcs = [crc for _, crc in self._members]
+        self.rows = self._dense.rows
+        for part in (self._labels, *(rows for rows, _ in self._members)):
+            if part.rows != self.rows:
+                why = f"it has {part.rows} rows, '{DENSE_FILE}' has {self.rows}"
+                raise StageError(f"'{part.name}' cannot be used", why, LAYOUT)
+        if self.rows < 2:
+            why = f"it has {self.rows} rows, wanted at least 2 (one to score, one to calibrate)"
+            raise StageError(f"'{DENSE_FILE}' cannot be used", why, "Bring more rows")
+
+    def blocks(self, stop: int, block_rows: int) -> Iterator[Block]:
+        """Rows 0..stop in order; the arrays are only valid until the next block."""
+        ids = np.empty((block_rows, IDS), np.int32)
+        for first in range(0, stop, block_rows):
+            count = min(block_rows, stop - first)
+            dense = self._dense.read(count)
+            labels = self._labels.read(count)[:, 0]
+            for table, (member, _) in enumerate(self._members):
+                column = ID_COLUMNS[table]
+                ids[:count, column : column + MULTI_HOT[table]] = member.read(count)
+            _check_values(first, dense, labels)
+            yield Block(first, dense, labels, ids[:count])
+
+    def finish(self) -> None:
+        """Check what can be checked once the rows in use were read, and close."""
+        for member, crc in self._members:
+            member.check(crc)
+        for rows in (self._dense, self._labels, *(member for member, _ in self._members)):
+            rows.close()
+
+
+def _members(path: Path) -> list[tuple[Rows, int]]:
+    """The 26 arrays inside the zip, each with its CRC-32."""
+    what = f"'{path}' cannot be used"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            listed = {info.filename: info for info in archive.infolist()}
+    except (zipfile.BadZipFile, OSError) as error:
+        raise StageError(what, f"it is not a whole zip file ({error})", REFETCH) from error
+    members = []
+    for table in range(TABLES):
+        name = f"{table}.npy"
+        info = listed.get(name)
+        if info is None:
+            raise StageError(what, f"it has no member '{name}'", LAYOUT)
+        if info.compress_type != zipfile.ZIP_STORED:
+            remedy = "Write it with numpy.savez, which does not compress"
+            raise StageError(what, f"its member '{name}' is compressed", remedy)
+        start = _data_start(path, info)
+        shown = f"{path.name}:{name}"
+        end = start + info.file_size
+        members.append((Rows(path, shown, start, end, "<i4", MULTI_HOT[table]), info.CRC))
+    return members
+
+
+def _data_start(path: Path, info: zipfile.ZipInfo) -> int:
+    """Byte where a stored member's data begins: its local header has lengths of its own."""
+    with path.open("rb") as file:
+        file.seek(info.header_offset)
+        header = file.read(LOCAL_HEADER.size)
+    if len(header) != LOCAL_HEADER.size or header[:4] != b"PK\x03\x04":
+        why = f"its member '{info.filename}' has no header at byte {info.header_offset}"
+        raise StageError(f"'{path}' cannot be used", why, REFETCH)
+    *_, name_length, extra_length = LOCAL_HEADER.unpack(header)
+    return int(info.header_offset + LOCAL_HEADER.size + name_length + extra_length)
+
+
+def _check_values(first: int, dense: Array, labels: Array) -> None:
+    bad = np.argwhere(~np.isfinite(dense))
+    if bad.size:
+        row, column = bad[0]
+        why = f"row {first + row}, column {column} is {dense[row, column]}, wanted a finite number"
+        raise StageError(f"'{DENSE_FILE}' cannot be used", why, REFETCH)
+    wrong = np.flatnonzero((labels != 0) & (labels != 1))
+    if wrong.size:
+        why = f"row {first + wrong[0]} is {labels[wrong[0]]}, wanted 0 or 1"
+        raise StageError(f"'{LABELS_FILE}' cannot be used", why, REFETCH)
+
+
+def check_ids(first: int, ids: Array, limits: Array, official: bool) -> None:
+    """Refuse an id no table row answers to; the demo refuses only negative ones."""
+    wrong = (ids < 0) | (ids >= limits) if official else ids < 0
+    if not wrong.any():
+        return
+    row, column = np.argwhere(wrong)[0]
+    table = int(np.searchsorted(ID_COLUMNS, column, side="right")) - 1
+    wanted = f"wanted 0..{limits[column] - 1}" if official else "wanted 0 or more"
+    why = f"row {first + row} of member '{table}.npy' has id {ids[row, column]}, {wanted}"
+    raise StageError(f"'{SPARSE_FILE}' cannot be used", why, REFETCH)
+
+
+class DaySource(Protocol):
+    """Makes blocks of `rows` rows."""
+
+    def dense(self, block: int, rows: int) -> Array:
+        """[rows, 13]"""
+
+    def labels(self, block: int, rows: int) -> Array:
+        """[rows, 1]"""
+
+    def ids(self, table: int, block: int, rows: int) -> Array:
+        """[rows, hot]"""
+
+
+def write_day_files(folder: Path, rows: int, block_rows: int, source: DaySource) -> None:
+    """Write the three files of `rows` rows, as `source` makes them block by block."""
+    spans = [
+        (block, min(block_rows, rows - first))
+        for block, first in enumerate(range(0, rows, block_rows))
+    ]
+
+    def put(file: Any, dtype: str, width: int, blocks: Iterator[Array]) -> None:
+        header = {"descr": dtype, "fortran_order": False, "shape": (rows, width)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for values in blocks:
+            file.write(np.ascontiguousarray(values, dtype).data)
+
+    with (folder / DENSE_FILE).open("wb") as file:
+        put(file, "<f4", DENSE_FEATURES, (source.dense(b, n) for b, n in spans))
+    with (folder / LABELS_FILE).open("wb") as file:
+        put(file, "<i4", 1, (source.labels(b, n) for b, n in spans))
+    with zipfile.ZipFile(folder / SPARSE_FILE, "w", zipfile.ZIP_STORED) as archive:
+        for table, hot in enumerate(MULTI_HOT):
+            info = zipfile.ZipInfo(f"{table}.npy")
+            with archive.open(info, "w", force_zip64=True) as member:
+                put(member, "<i4", hot, (source.ids(table, b, n) for b, n in spans))

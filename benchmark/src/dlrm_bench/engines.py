@@ -1,0 +1,91 @@
+"""The engines a worker runs: one thread each, weights mapped so that processes share pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from dlrm_bench.contract import StageError
+from dlrm_bench.dump import load_dump
+from dlrm_bench.int8 import MAX_ROWS, PAD, Int8Model, exact_int8_product, load_int8
+from dlrm_bench.model import DENSE_FEATURES, IDS, Fp32Model
+
+Array = np.ndarray[Any, Any]
+FP32_MAX_ROWS = 512
+
+
+class Engine(Protocol):
+    """Scores pairs; `best_batch` is the number of pairs a call should bring."""
+
+    best_batch: int
+
+    def forward(self, dense: Array, ids: Array) -> Array:
+        """Probabilities float32 [pairs] of dense float32 [pairs, 13] and ids int32 [pairs, 214]."""
+
+
+class Fp32Engine:
+    """PyTorch's fp32 forward."""
+
+    best_batch = FP32_MAX_ROWS
+
+    def __init__(self, path: Path, row_counts: Sequence[int]) -> None:
+        self._model = Fp32Model(load_dump(path, row_counts))
+
+    def forward(self, dense: Array, ids: Array) -> Array:
+        """As Engine's."""
+        scores = np.empty(len(dense), np.float32)
+        for at in range(0, len(dense), FP32_MAX_ROWS):
+            some = slice(at, at + FP32_MAX_ROWS)
+            count = len(dense[some])
+            # Few shapes: each new one costs the building of its kernels.
+            rows = -(-count // PAD) * PAD
+            x, chosen = (
+                np.zeros((rows, DENSE_FEATURES), np.float32),
+                np.zeros((rows, IDS), np.int32),
+            )
+            x[:count], chosen[:count] = dense[some], ids[some]
+            result = self._model.forward(torch.from_numpy(x), torch.from_numpy(chosen))
+            scores[some] = result.numpy()[:count]
+        return scores
+
+
+class Int8Engine:
+    """The int8 forward of int8.py."""
+
+    best_batch = MAX_ROWS
+
+    def __init__(self, path: Path, row_counts: Sequence[int]) -> None:
+        content = load_int8(path, row_counts)
+        if not exact_int8_product():
+            raise StageError(
+                f"cannot run '{path.name}' on this CPU",
+                "its int8 matrix product saturates (no VNNI, AMX or I8MM)",
+                "Use precision fp32 here, or another machine",
+            )
+        self._model = Int8Model(content)
+
+    def forward(self, dense: Array, ids: Array) -> Array:
+        """As Engine's."""
+        scores: Array = self._model.forward(_tensor(dense), _tensor(ids)).numpy()
+        return scores
+
+
+_ENGINES: dict[str, Callable[[Path, Sequence[int]], Engine]] = {
+    "fp32": Fp32Engine,
+    "int8": Int8Engine,
+}
+
+
+def load_engine(precision: str, path: Path, row_counts: Sequence[int]) -> Engine:
+    """The engine of a precision, for the calling thread alone."""
+    torch.set_num_threads(1)
+    return _ENGINES[precision](path, row_counts)
+
+
+def _tensor(values: Array) -> torch.Tensor:
+    """Without a copy where torch lets it: it does not take read-only arrays."""
+    return torch.from_numpy(values if values.flags.writeable else values.copy())

@@ -1,0 +1,89 @@
+"""What else the machine did while the workers were timed: the grounds for quiet or noisy."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+#: Reading every core's frequency costs milliseconds on a large machine.
+FREQUENCY_SECONDS = 5.0
+# Columns of /proc/stat, in clock ticks; guest time is already in user and nice.
+_COLUMNS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
+
+
+def _core_ticks(cores: Sequence[int]) -> dict[str, int]:
+    wanted = {f"cpu{core}" for core in cores}
+    total = dict.fromkeys(_COLUMNS, 0)
+    for line in Path("/proc/stat").read_text(encoding="ascii").splitlines():
+        name, *fields = line.split()
+        if name in wanted:
+            for column, ticks in zip(_COLUMNS, fields, strict=False):
+                total[column] += int(ticks)
+    return total
+
+
+def _process_ticks(pids: Sequence[int]) -> int:
+    """User and system time of these processes, all threads, in clock ticks."""
+    ticks = 0
+    for pid in pids:
+        with suppress(OSError):
+            # The name, in brackets, may hold spaces: fields are counted behind it.
+            fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2]
+            ticks += sum(int(n) for n in fields.split()[11:13])
+    return ticks
+
+
+def mean_frequency_mhz(cores: Sequence[int]) -> float | None:
+    """Current clock of these cores; None where the machine does not tell."""
+    khz = []
+    for core in cores:
+        with suppress(OSError, ValueError):
+            path = Path(f"/sys/devices/system/cpu/cpu{core}/cpufreq/scaling_cur_freq")
+            khz.append(float(path.read_text(encoding="ascii")))
+    if khz:
+        return sum(khz) / len(khz) / 1000
+    told, core_now = [], -1
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == "processor":
+            core_now = int(value)
+        elif key.strip() == "cpu MHz" and core_now in cores:
+            told.append(float(value))
+    return sum(told) / len(told) if told else None
+
+
+class Evidence:
+    """Counters from construction to facts(); the processes named are the benchmark itself."""
+
+    def __init__(self, cores: Sequence[int], pids: Sequence[int]) -> None:
+        self._cores, self._pids = list(cores), [os.getpid(), *pids]
+        self._load_before = os.getloadavg()[0]
+        self._frequencies: list[float] = []
+        self._sampled = time.monotonic()
+        self._own, self._cores_before = _process_ticks(self._pids), _core_ticks(cores)
+
+    def sample(self) -> None:
+        """Note the clock now and then; cheap to call often."""
+        if time.monotonic() - self._sampled >= FREQUENCY_SECONDS or not self._frequencies:
+            frequency = mean_frequency_mhz(self._cores)
+            self._frequencies.append(frequency or 0.0)
+            self._sampled = time.monotonic()
+
+    def facts(self, major_faults: int) -> dict[str, float | int | None]:
+        """Percent are of all the cores the workers may use."""
+        ticks = _core_ticks(self._cores)
+        spent = {name: ticks[name] - self._cores_before[name] for name in ticks}
+        total = max(sum(spent.values()), 1)
+        own = _process_ticks(self._pids) - self._own
+        busy = total - spent["idle"] - spent["iowait"] - spent["steal"]
+        known = [f for f in self._frequencies if f > 0]
+        return {
+            "steal_percent": round(100 * spent["steal"] / total, 3),
+            "other_load_percent": round(max(0.0, 100 * (busy - own) / total), 3),
+            "major_faults": major_faults,
+            "mean_frequency_mhz": round(sum(known) / len(known), 1) if known else None,
+            "load_average_before": round(self._load_before, 2),
+        }

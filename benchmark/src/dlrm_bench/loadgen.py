@@ -1,0 +1,220 @@
+"""LoadGen 5.1.1: its provenance, settings and one run.
+
+LoadGen carries its own mlperf.conf; FromConfig may be called once a process, and whatever needs it
+besides the run itself does so in a short-lived process (a second call logs error_invalid_config).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import multiprocessing
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from dlrm_bench.request import StageError
+
+NAME = "mlcommons-loadgen"
+VERSION = "5.1.1"
+SDIST_SHA256 = "4059adc2c3cf3655d605f90c510aaf49bf5017fba7c0d85501bc22a90794e4f9"
+MLPERF_CONF_SHA256 = "8a24d01750c2a75c20e8cb8c6edc7d0fb27ab20b23b6a8972af267a3f4d6761d"
+MLPERF_CONF_HEAD = b"# The format of this config file is 'key = value'."
+SEEDS = {
+    "qsl_rng_seed": 1780908523862526354,
+    "sample_index_rng_seed": 14771362308971278857,
+    "schedule_rng_seed": 18209322760996052031,
+}
+MODEL, SCENARIO = "dlrm-v2", "Offline"
+#: Written by the image's build: {"name", "version", "sdist_sha256"}; only tests move it.
+BUILD_RECORD = Path(os.environ.get("DLRM_LOADGEN_RECORD", "/opt/dlrm/loadgen.json"))
+#: Of mlperf.conf for dlrm-v2 Offline.
+OFFICIAL_PERFORMANCE_SAMPLES = 204_800
+OFFICIAL_MIN_SAMPLES = 24_576
+#: LoadGen issues int(SLACK * target_qps * min_duration) samples in its one Offline query.
+SLACK = 1.1
+#: A short-lived process answers within this or something is badly wrong.
+ASK_SECONDS = 120
+LOGS = ("mlperf_log_summary.txt", "mlperf_log_detail.txt", "mlperf_log_accuracy.json")
+REBUILD = "Build the image again from this repository's benchmark/ folder"
+
+
+@dataclass(frozen=True)
+class OfflineSettings:
+    """What user.conf says; None leaves the value of LoadGen's own mlperf.conf."""
+
+    target_qps: float
+    min_duration_ms: int | None = None
+    min_query_count: int | None = None
+    performance_sample_count: int | None = None
+
+    def user_conf(self) -> str:
+        """Text of user.conf."""
+        lines = [f"{MODEL}.{SCENARIO}.target_qps = {self.target_qps!r}"]
+        for key, value in (
+            ("min_duration", self.min_duration_ms),
+            ("min_query_count", self.min_query_count),
+        ):
+            if value is not None:
+                lines.append(f"{MODEL}.{SCENARIO}.{key} = {value}")
+        if self.performance_sample_count is not None:
+            count = self.performance_sample_count
+            lines.append(f"{MODEL}.*.performance_sample_count_override = {count}")
+        return "\n".join(lines) + "\n"
+
+
+@dataclass(frozen=True)
+class SystemUnderTest:
+    """Callbacks of one run; each is called by LoadGen on the thread that runs it."""
+
+    samples: int
+    load: Callable[[list[int]], None]
+    unload: Callable[[list[int]], None]
+    #: Response ids and sample indices of the one query; answers by complete().
+    issue: Callable[[list[int], list[int]], None]
+
+
+def run_offline(sut: SystemUnderTest, user_conf: Path, accuracy: bool, log_dir: Path) -> None:
+    """One LoadGen run from configuration to written logs.
+
+    An exception must not leave a callback: LoadGen's logger thread would be left without its files.
+    """
+    import mlperf_loadgen as lg
+
+    settings = lg.TestSettings()
+    code = settings.FromConfig(str(user_conf), MODEL, SCENARIO)
+    if code != 0:
+        what = f"LoadGen cannot read its settings '{user_conf}'"
+        raise StageError(what, f"FromConfig returned {code}", "Report this as a bug")
+    settings.scenario = lg.TestScenario.Offline
+    settings.mode = lg.TestMode.AccuracyOnly if accuracy else lg.TestMode.PerformanceOnly
+    logs = lg.LogSettings()
+    logs.log_output.outdir = str(log_dir)
+    logs.log_output.copy_summary_to_stdout = False
+    logs.enable_trace = False
+    performance_samples = settings.performance_sample_count_override or sut.samples
+    fast_sut = lg.ConstructFastSUT(sut.issue, lambda: None)
+    qsl = lg.ConstructQSL(sut.samples, performance_samples, sut.load, sut.unload)
+    # An empty name: no audit.config that happens to lie in the working directory is obeyed.
+    lg.StartTestWithLogSettings(fast_sut, qsl, settings, logs, "")
+    lg.DestroyQSL(qsl)
+    lg.DestroyFastSUT(fast_sut)
+
+
+def complete(response_ids: list[int], addresses: list[int], sizes: list[int]) -> None:
+    """Answer samples; LoadGen copies what it logs before this returns."""
+    import mlperf_loadgen as lg
+
+    lg.QuerySamplesComplete(
+        [
+            lg.QuerySampleResponse(*response)
+            for response in zip(response_ids, addresses, sizes, strict=True)
+        ]
+    )
+
+
+def performance_order(samples: int, settings: OfflineSettings, scratch: Path) -> list[int]:
+    """The performance set in the order LoadGen will issue it, asked of LoadGen itself."""
+    conf = scratch / "order.conf"
+    conf.write_text(settings.user_conf(), encoding="ascii")
+    order: list[int] = _ask(_send_order, samples, conf, scratch)
+    return order
+
+
+def effective_seeds(scratch: Path) -> dict[str, int]:
+    """The seeds FromConfig sets for this model with an empty user.conf."""
+    conf = scratch / "empty.conf"
+    conf.write_text("", encoding="ascii")
+    seeds: dict[str, int] = _ask(_send_seeds, conf)
+    return seeds
+
+
+def _send_order(pipe: Connection, samples: int, conf: Path, scratch: Path) -> None:
+    def load(order: list[int]) -> None:
+        pipe.send(list(order))
+        # Asked enough: without this LoadGen would issue the query.
+        os._exit(0)
+
+    log_dir = scratch / "order"
+    log_dir.mkdir(exist_ok=True)
+    nothing = SystemUnderTest(samples, load, lambda _: None, lambda _ids, _samples: None)
+    run_offline(nothing, conf, accuracy=False, log_dir=log_dir)
+
+
+def _send_seeds(pipe: Connection, conf: Path) -> None:
+    import mlperf_loadgen as lg
+
+    settings = lg.TestSettings()
+    settings.FromConfig(str(conf), MODEL, SCENARIO)
+    pipe.send({name: getattr(settings, name) for name in SEEDS})
+
+
+def _ask(question: Callable[..., None], *args: Any) -> Any:
+    context = multiprocessing.get_context("forkserver")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=question, args=(theirs, *args), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        if not ours.poll(ASK_SECONDS):
+            raise EOFError
+        return ours.recv()
+    except EOFError:
+        process.kill()
+        process.join()
+        raise StageError(
+            "LoadGen cannot be asked for its settings",
+            f"the process asked ended with code {process.exitcode} and no answer",
+            REBUILD,
+        ) from None
+    finally:
+        ours.close()
+        process.join(5)
+
+
+def provenance(scratch: Path, record: Path = BUILD_RECORD) -> dict[str, Any]:
+    """What LoadGen is installed here, as found; verify() judges it."""
+    import mlperf_loadgen as lg
+
+    extension = Path(lg.__file__).read_bytes()
+    start = extension.find(MLPERF_CONF_HEAD)
+    conf = b"" if start < 0 else extension[start : extension.index(b"\0", start)]
+    try:
+        built = json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        built = {}
+    return {
+        "name": NAME,
+        "version": importlib.metadata.version(NAME),
+        "sdist_sha256": built.get("sdist_sha256", "unknown"),
+        "sdist_sha256_from": str(record),
+        "provenance": "by hash",
+        "extension": {
+            "name": Path(lg.__file__).name,
+            "sha256": hashlib.sha256(extension).hexdigest(),
+        },
+        "mlperf_conf_sha256": hashlib.sha256(conf).hexdigest() if conf else "unknown",
+        "seeds": effective_seeds(scratch),
+    }
+
+
+def verify(found: dict[str, Any]) -> None:
+    """Refuse any LoadGen but the pinned one; names each difference."""
+    wanted: dict[str, Any] = {
+        "version": VERSION,
+        "sdist_sha256": SDIST_SHA256,
+        "mlperf_conf_sha256": MLPERF_CONF_SHA256,
+        **{f"seed {name}": seed for name, seed in SEEDS.items()},
+    }
+    got = {**found, **{f"seed {name}": seed for name, seed in found["seeds"].items()}}
+    wrong = [
+        f"{name} is '{got.get(name)}', wanted '{value}'"
+        for name, value in wanted.items()
+        if got.get(name) != value
+    ]
+    if wrong:
+        raise StageError("LoadGen's provenance cannot be verified", "; ".join(wrong), REBUILD)

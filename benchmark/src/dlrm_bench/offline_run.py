@@ -1,0 +1,244 @@
+"""One Offline run under LoadGen: samples, workers and LoadGen brought together.
+
+LoadGen calls load, issue and unload on the thread that runs it. A failure there cannot be raised
+through LoadGen's C++ code, so it is recorded in status.json and the process ends at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import logging
+import os
+import platform
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.random import default_rng  # Here: numpy loads it late, which would be timed.
+
+from dlrm_bench import loadgen
+from dlrm_bench.contract import StageContext
+from dlrm_bench.evidence import Evidence
+from dlrm_bench.model import row_counts
+from dlrm_bench.query_set import Array, QuerySet, SampleFiles
+from dlrm_bench.request import StageError, parse_time
+from dlrm_bench.worker_process import MakeEngine
+from dlrm_bench.workers import Batch, RunTotals, WorkerPool, group
+
+WEIGHTS = {"fp32": ("dump", "dlrm-multihot-pytorch.pt"), "int8": ("calibrate", "dlrm_int8.pt")}
+#: Samples of the timed query whose answers are kept, and how many pairs of each.
+KEPT_SAMPLES, KEPT_PAIRS = 16, 32
+READ_BYTES = 16 << 20
+CHECK_SECONDS = 0.5
+
+T = TypeVar("T")
+
+
+def weights_path(ctx: StageContext) -> Path:
+    """The model file of the asked precision."""
+    return ctx.input(*WEIGHTS[ctx.request.parameters.precision])
+
+
+def engine_maker(ctx: StageContext) -> MakeEngine:
+    """What each worker calls to get its engine."""
+    from dlrm_bench.engines import load_engine
+
+    parameters = ctx.request.parameters
+    rows = row_counts(parameters.row_cap)
+    return functools.partial(load_engine, parameters.precision, weights_path(ctx), rows)
+
+
+def sample_files(ctx: StageContext) -> SampleFiles:
+    """The dataset stage's .bin files and trace."""
+    return SampleFiles(
+        ctx.input("dataset", "terabyte_processed_test_v2_dense.bin"),
+        ctx.input("dataset", "terabyte_processed_test_v2_label_sparse.bin"),
+        ctx.input("dataset", "aggregation_trace.txt"),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Of what the figures depend on."""
+    return {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": torch.__version__,
+        "loadgen": importlib.metadata.version(loadgen.NAME),
+    }
+
+
+class Progress:
+    """Counts one phase into status.json with percent, rate and time left."""
+
+    def __init__(self, ctx: StageContext, phase: str, unit: str) -> None:
+        self._ctx, self._phase, self._unit = ctx, phase, unit
+        self._began = time.monotonic()
+        ctx.status.update(phase, 0.0)
+
+    def __call__(self, done: int, total: int) -> None:
+        """`done` of `total` units."""
+        rate = done / max(time.monotonic() - self._began, 1e-3)
+        eta = (total - done) / rate if done else None
+        percent = 100.0 * done / max(total, 1)
+        self._ctx.status.update(self._phase, percent, rate, f"{self._unit}/s", eta)
+
+
+def open_pool(ctx: StageContext, files: SampleFiles) -> WorkerPool:
+    """Read the weights into the page cache; the pool is then to be entered and awaited."""
+    weights = weights_path(ctx)
+    progress, size = Progress(ctx, "loading model", "bytes"), weights.stat().st_size
+    buffer, done = bytearray(READ_BYTES), 0
+    with weights.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            done += count
+            progress(done, size)
+    ctx.status.update("starting workers")
+    longest = int(files.lengths.max())
+    return WorkerPool(engine_maker(ctx), longest, weights, tick=deadline_check(ctx))
+
+
+def deadline_check(ctx: StageContext) -> Callable[[], None]:
+    """Raises once the deadline is past: max_duration does not end an Offline run."""
+    deadline = parse_time(ctx.request.deadline).timestamp()
+
+    def check() -> None:
+        if time.time() > deadline:
+            raise StageError(
+                f"stage '{ctx.request.stage}' was stopped",
+                f"its deadline {ctx.request.deadline} came before the run was done",
+                "Give -e deadline a longer time and run again",
+            )
+
+    return check
+
+
+class OfflineRun:
+    """LoadGen's callbacks for one run, and what was counted in it."""
+
+    def __init__(self, ctx: StageContext, files: SampleFiles, pool: WorkerPool) -> None:
+        self.ctx, self.files, self.pool = ctx, files, pool
+        self.query_set: QuerySet | None = None
+        self.query_set_bytes = self.samples_issued = self.pairs_issued = 0
+        self.totals: list[RunTotals] = []
+        self.evidence: dict[str, Any] = {}
+        #: Label of each row as read from the .bin; -1 where no set has held the row.
+        self.labels: Array = np.full(files.rows, -1, dtype=np.int8)
+        #: Sample -> its first predictions, of a few samples of the query.
+        self.kept: dict[int, Array] = {}
+        self._checked = 0.0
+
+    def run(self, settings: loadgen.OfflineSettings, accuracy: bool) -> None:
+        """Configure and run LoadGen; its logs and user.conf become outputs."""
+        conf = self.ctx.scratch_dir / "user.conf"
+        conf.write_text(settings.user_conf(), encoding="ascii")
+        logs = self.ctx.scratch_dir / "loadgen"
+        logs.mkdir()
+        sut = loadgen.SystemUnderTest(
+            self.files.samples,
+            self._guarded(self.load),
+            self._guarded(self.unload),
+            self._guarded(self.issue),
+        )
+        loadgen.run_offline(sut, conf, accuracy, logs)
+        self._check_counts()
+        for name in loadgen.LOGS:
+            self.ctx.adopt_output(name, logs / name)
+        self.ctx.adopt_output("user.conf", conf)
+
+    def load(self, samples: list[int]) -> None:
+        """Make LoadGen's set resident, here and in every worker."""
+        progress = Progress(self.ctx, "loading query set", "pairs")
+
+        def tick(done: int, total: int) -> None:
+            progress(done, total)
+            if time.monotonic() - self._checked >= CHECK_SECONDS:
+                self._checked = time.monotonic()
+                self.pool.check_alive()
+
+        self.query_set = QuerySet(self.files, samples, tick)
+        self.query_set_bytes = max(self.query_set_bytes, self.query_set.bytes)
+        self.pool.attach(self.query_set)
+        starts, lengths = self.files.starts, self.files.lengths
+        for sample, (offset, length) in zip(
+            samples, self.query_set.spans(np.asarray(samples)), strict=True
+        ):
+            rows = slice(starts[sample], starts[sample] + lengths[sample])
+            self.labels[rows] = self.query_set.arrays.labels[offset : offset + length]
+
+    def unload(self, _samples: list[int]) -> None:
+        """Give the set's memory back before the next is loaded."""
+        if self.query_set is not None:
+            self.pool.detach()
+            self.query_set.close()
+            self.query_set = None
+
+    def issue(self, response_ids: list[int], samples: list[int]) -> None:
+        """Infer every sample of the query, as often as it names it, and answer."""
+        assert self.query_set is not None
+        spans = self.query_set.spans(np.asarray(samples))
+        total = len(samples)
+        self.samples_issued += total
+        self.pairs_issued += int(spans[:, 1].sum())
+        keep = set(default_rng().choice(total, min(KEPT_SAMPLES, total), replace=False).tolist())
+        progress, answered = Progress(self.ctx, "measuring", "samples"), 0
+        evidence = Evidence(self.pool.cores, self.pool.pids)
+
+        def done(batch: Batch, results: Array) -> None:
+            nonlocal answered
+            sizes = 8 * batch.spans[:, 1]
+            addresses = results.ctypes.data + np.cumsum(sizes) - sizes
+            ids = response_ids[batch.first : batch.last]
+            loadgen.complete(ids, addresses.tolist(), sizes.tolist())
+            answered += len(ids)
+            progress(answered, total)
+            evidence.sample()
+            for position in keep.intersection(range(batch.first, batch.last)):
+                at = int(batch.spans[: position - batch.first, 1].sum())
+                length = min(KEPT_PAIRS, int(spans[position, 1]))
+                self.kept[samples[position]] = results[at : at + length, 0].copy()
+
+        batches = group(spans, self.pool.best_batch, len(self.pool.cores))
+        self.totals.append(self.pool.run(batches, done))
+        self.evidence = evidence.facts(self.totals[-1].major_faults)
+
+    def _check_counts(self) -> None:
+        computed = sum(totals.pairs for totals in self.totals)
+        if computed != self.pairs_issued:
+            raise StageError(
+                "the run cannot count",
+                f"workers computed {computed} pairs, LoadGen issued {self.pairs_issued}",
+                "Report this as a bug",
+            )
+
+    def _guarded(self, callback: Callable[..., T]) -> Callable[..., T]:
+        @functools.wraps(callback)
+        def guarded(*args: Any) -> T:
+            try:
+                return callback(*args)
+            except BaseException as error:
+                self._abort(error)
+                raise
+
+        return guarded
+
+    def _abort(self, error: BaseException) -> None:
+        """status.json says failed and why, then the process is gone."""
+        if not isinstance(error, StageError):
+            traceback.print_exc()
+            error = StageError(
+                f"stage '{self.ctx.request.stage}' failed in LoadGen's run",
+                f"{type(error).__name__}: {error}",
+                f"The traceback is in '{self.ctx.attempt_dir / 'log.txt'}'",
+            )
+        self.ctx.status.fail(str(error))
+        self.pool.kill()
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)

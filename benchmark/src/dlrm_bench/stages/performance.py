@@ -1,0 +1,151 @@
+"""Stage performance: a probe of the speed, then LoadGen's Offline PerformanceOnly run."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+
+from dlrm_bench import loadgen, offline_run, probe
+from dlrm_bench.contract import StageContext
+from dlrm_bench.query_set import QuerySet, SampleFiles
+from dlrm_bench.reference import plain_fp32
+from dlrm_bench.request import StageError, parse_time
+from dlrm_bench.workers import WorkerPool, group
+
+PROBE_SECONDS = {"demo": 2.0, "official": 20.0}
+WARM_UP_CALLS = 3  # of each worker's engine
+#: Enough samples that a probe's caches are as cold as the run's; 1 GB of them.
+PROBE_PAIRS = 1_100_000
+REFERENCE_TOLERANCE = 1e-5
+
+
+def run(ctx: StageContext) -> None:
+    """Probe, measure, and record what the figure rests on."""
+    parameters, files = ctx.request.parameters, offline_run.sample_files(ctx)
+    demo = parameters.demo
+    if not demo and files.samples < loadgen.OFFICIAL_PERFORMANCE_SAMPLES:
+        wanted = loadgen.OFFICIAL_PERFORMANCE_SAMPLES
+        raise StageError(
+            "the official performance run cannot start",
+            f"the data set has {files.samples} samples, LoadGen's performance set {wanted}",
+            "Use the full data set, or -e profile=demo",
+        )
+    settings = loadgen.OfflineSettings(
+        target_qps=1.0,
+        min_duration_ms=1000 * parameters.min_duration_seconds if demo else None,
+        min_query_count=1 if demo else None,
+        performance_sample_count=files.samples if demo else None,
+    )
+    with offline_run.open_pool(ctx, files) as pool:
+        pool.wait_ready(offline_run.Progress(ctx, "starting workers", "workers"))
+        order = loadgen.performance_order(files.samples, settings, ctx.scratch_dir)
+        plan = _probe(ctx, files, pool, order)
+        _check_time_left(ctx, plan)
+        offline = offline_run.OfflineRun(ctx, files, pool)
+        measured = loadgen.OfflineSettings(
+            plan.target_qps,
+            settings.min_duration_ms,
+            settings.min_query_count,
+            settings.performance_sample_count,
+        )
+        offline.run(measured, accuracy=False)
+    ctx.status.update("checking answers")
+    totals = offline.totals[0]
+    samples_per_pair = offline.samples_issued / offline.pairs_issued
+    ctx.facts.update(
+        samples_per_query=offline.samples_issued,
+        pairs_issued=offline.pairs_issued,
+        pairs_computed=totals.pairs,
+        batches=totals.batches,
+        query_set_bytes=offline.query_set_bytes,
+        query_set_samples=len(order),
+        engine=pool.engine_name,
+        best_batch=pool.best_batch,
+        workers=len(pool.cores),
+        cores=pool.cores,
+        workers_samples_per_second=round(totals.busy_pairs_per_second * samples_per_pair, 4),
+        samples_per_second=round(offline.samples_issued / totals.seconds, 4),
+        evidence=offline.evidence,
+        reference=_reference(ctx, files, offline),
+        versions=offline_run.versions(),
+    )
+
+
+def _probe(ctx: StageContext, files: SampleFiles, pool: WorkerPool, order: list[int]) -> probe.Plan:
+    """Speed of the real workers on the first samples LoadGen will issue; warms them up too."""
+    parameters = ctx.request.parameters
+    lengths = files.lengths[np.asarray(order)]
+    chosen = probe.probe_samples(order, PROBE_PAIRS, files.lengths)
+    query_set = QuerySet(files, chosen, offline_run.Progress(ctx, "loading probe set", "pairs"))
+    pool.attach(query_set)
+    spans = query_set.spans(np.asarray(chosen))
+    ctx.status.update("warming up")
+    wanted, single = WARM_UP_CALLS * len(pool.cores), list(group(spans, pool.best_batch, calls=1))
+    pool.run(probe.repeat(single, lambda number: number >= wanted), lambda _batch, _results: None)
+    batches = list(group(spans, pool.best_batch, len(pool.cores)))
+    seconds = PROBE_SECONDS[parameters.profile]
+    began = time.monotonic()
+
+    def late(_number: int) -> bool:
+        spent = time.monotonic() - began
+        ctx.status.update("probing", 100 * spent / seconds, eta_seconds=max(0.0, seconds - spent))
+        return spent >= seconds
+
+    totals = pool.run(probe.repeat(batches, late), lambda _batch, _results: None)
+    pool.detach()
+    query_set.close()
+    busy, undisturbed = totals.busy_pairs_per_second, totals.undisturbed_pairs_per_second
+    plan = probe.plan(
+        probe.expected_rate(busy, undisturbed),
+        lengths,
+        parameters.min_duration_seconds,
+        1 if parameters.demo else loadgen.OFFICIAL_MIN_SAMPLES,
+    )
+    ctx.facts["probe"] = {
+        "samples_per_second": round(plan.samples_per_second, 4),
+        "target_qps": plan.target_qps,
+        "pairs_per_second": round(busy, 2),
+        "undisturbed_pairs_per_second": round(undisturbed, 2),
+        "seconds": round(totals.seconds, 3),
+        "samples": plan.samples,
+        "expected_seconds": round(plan.expected_seconds, 3),
+    }
+    return plan
+
+
+def _check_time_left(ctx: StageContext, plan: probe.Plan) -> None:
+    if time.time() + plan.expected_seconds > parse_time(ctx.request.deadline).timestamp():
+        raise StageError(
+            "the performance run cannot end in time",
+            f"{plan.samples} samples need {plan.expected_seconds:.0f} s at the probed "
+            f"{plan.samples_per_second:.1f} samples/s, the deadline is {ctx.request.deadline}",
+            "Give -e deadline a longer time and run again",
+        )
+
+
+def _reference(
+    ctx: StageContext, files: SampleFiles, offline: offline_run.OfflineRun
+) -> dict[str, Any] | None:
+    """Answers given under LoadGen against plain torch fp32; null without fp32 weights."""
+    if ctx.request.parameters.precision != "fp32":
+        return None
+    path = offline_run.weights_path(ctx)
+    weights = torch.load(path, mmap=True, weights_only=True)
+    worst, pairs = 0.0, 0
+    for sample, predictions in offline.kept.items():
+        rows = slice(files.starts[sample], files.starts[sample] + len(predictions))
+        dense = torch.from_numpy(files.dense[rows].copy())
+        ids = torch.from_numpy(files.label_sparse[rows, 1:].copy())
+        wanted = plain_fp32(weights, dense, ids).numpy()
+        worst = max(worst, float(np.abs(predictions - wanted).max()))
+        pairs += len(predictions)
+    return {
+        "against": "torch fp32",
+        "pairs": pairs,
+        "max_abs_difference": worst,
+        "tolerance": REFERENCE_TOLERANCE,
+        "passed": worst <= REFERENCE_TOLERANCE,
+    }

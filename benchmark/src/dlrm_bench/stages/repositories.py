@@ -1,0 +1,20 @@
+"""Stage repositories: is the LoadGen in this image the one the results need?"""
+
+from __future__ import annotations
+
+import json
+
+from dlrm_bench import loadgen
+from dlrm_bench.contract import StageContext
+from dlrm_bench.offline_run import versions
+
+
+def run(ctx: StageContext) -> None:
+    """Verify version, source hash, embedded mlperf.conf and seeds; write provenance.json."""
+    ctx.status.update("verifying LoadGen")
+    found = loadgen.provenance(ctx.scratch_dir)
+    loadgen.verify(found)
+    document = {**found, "versions": versions()}
+    ctx.facts.update(document)
+    with ctx.open_output("provenance.json") as file:
+        file.write((json.dumps(document, indent=1) + "\n").encode())

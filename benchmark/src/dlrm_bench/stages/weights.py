@@ -1,0 +1,59 @@
+"""Stage weights: the model's weights as a torchsnapshot, brought by the user or made up."""
+
+from __future__ import annotations
+
+import functools
+
+from dlrm_bench import synthetic
+from dlrm_bench.contract import StageContext, StageError
+from dlrm_bench.model import DIM, row_counts, table_name
+from dlrm_bench.snapshot import METADATA, SnapshotWriter
+from dlrm_bench.sources import Progress, fetch
+from dlrm_bench.weights import FOLDER, find_snapshot, open_weights, snapshot_name
+
+
+def run(ctx: StageContext) -> None:
+    """Outputs: model_weights/ with .snapshot_metadata, as MLCommons ships it."""
+    if ctx.request.source is None:
+        if not ctx.request.parameters.demo:
+            raise StageError(
+                "profile 'official' has no weights",
+                "weights_source is not set",
+                "Set weights_source to a folder, an rclone remote or a list of URLs",
+            )
+        _make(ctx)
+    else:
+        _adopt(ctx)
+
+
+def _make(ctx: StageContext) -> None:
+    seed = ctx.request.parameters.seed
+    rows = row_counts(ctx.request.parameters.row_cap)
+    writer = SnapshotWriter(lambda name: ctx.open_output(f"{FOLDER}/{name}"))
+    progress = Progress(ctx.status, "making weights", sum(rows), "rows/s")
+    for table, count in enumerate(rows):
+        name = snapshot_name(table_name(table))
+        writer.table(name, (count, DIM), functools.partial(synthetic.table_rows, seed, table))
+        progress.add(count)
+    ctx.status.update("scaling the last layer")
+    dense = synthetic.dense_weights(seed, rows)
+    writer.slab({snapshot_name(name): values for name, values in dense.items()})
+    writer.close()
+    ctx.facts["source"] = "synthetic"
+
+
+def _adopt(ctx: StageContext) -> None:
+    parameters = ctx.request.parameters
+    folder = find_snapshot(fetch(ctx))
+    rows = row_counts(parameters.row_cap)
+    ctx.status.update("checking weights")
+    snapshot = open_weights(folder, rows, more_rows=parameters.demo)
+    names = [*snapshot.files(), METADATA]
+    total = sum((folder / name).stat().st_size for name in names)
+    progress = Progress(ctx.status, "copying weights", total, "bytes/s")
+    for name in names:
+        size = (folder / name).stat().st_size
+        ctx.adopt_output(f"{FOLDER}/{name}", folder / name)
+        progress.add(size)
+    ctx.facts["source"] = ctx.request.source.kind if ctx.request.source else ""
+    ctx.facts["files"] = len(names)

@@ -1,0 +1,170 @@
+"""One inference worker: a process pinned to one core, with its own engine and mapped weights.
+
+It is told what to do over a pipe, one message a batch; pairs come from and results go to shared
+memory. It never outlives the process that started it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import resource
+import signal
+import time
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+
+from dlrm_bench.model import DENSE_FEATURES, IDS
+from dlrm_bench.query_set import Array, PairArrays, SharedMemory
+
+#: Batches a worker holds: one in work, one waiting, so that it never waits for the next.
+BATCHES_IN_FLIGHT = 2
+PR_SET_PDEATHSIG = 1
+MADV_POPULATE_READ = 22  # Linux 5.14
+
+
+class Engine(Protocol):
+    """What engines.load_engine returns."""
+
+    best_batch: int
+
+    def forward(self, dense: Array, ids: Array) -> Array:
+        """float32 [pairs, 13], int32 [pairs, 214] -> float32 [pairs] probabilities."""
+
+
+MakeEngine = Callable[[], Engine]
+
+
+class Done(NamedTuple):
+    """What one batch took."""
+
+    pairs: int
+    seconds: float
+    cpu_seconds: float
+    major_faults: int
+
+
+class Worker:
+    """State of one worker process."""
+
+    def __init__(self, pipe: Connection, engine: Engine) -> None:
+        self.pipe = pipe
+        self.engine = engine
+        self.pairs: PairArrays | None = None
+        self.results: Array = np.empty((0, 0, 2), dtype=np.float32)
+        self.dense: Array = np.empty((0, DENSE_FEATURES), dtype=np.float32)
+        self.ids: Array = np.empty((0, IDS), dtype=np.int32)
+
+    def serve(self) -> None:
+        """Answer messages until told to stop or the other end is gone."""
+        while True:
+            message = self.pipe.recv()
+            if message[0] == "batch":
+                self.pipe.send(self.batch(*message[1:]))
+            elif message[0] == "results":
+                self.take_results(*message[1:])
+            elif message[0] == "attach":
+                self.attach(message[1])
+            elif message[0] == "detach":
+                self.pairs = None
+                self.pipe.send(("detached",))
+
+    def take_results(self, first_slot: int, slots: int, most_pairs: int) -> None:
+        """Map the shared results; this worker writes BATCHES_IN_FLIGHT slots from first_slot on."""
+        memory = self._receive(slots * most_pairs * 8)
+        every = memory.array(np.float32, 0, (slots, most_pairs, 2))
+        self.results = every[first_slot : first_slot + BATCHES_IN_FLIGHT]
+        self.results[:] = 0
+        self.dense = np.zeros((most_pairs, DENSE_FEATURES), dtype=np.float32)
+        self.ids = np.zeros((most_pairs, IDS), dtype=np.int32)
+
+    def attach(self, pairs: int) -> None:
+        """Map the query set, every page of it."""
+        memory = self._receive(0)
+        memory.make_resident()
+        self.pairs = PairArrays(memory, pairs)
+        self.pipe.send(("attached",))
+
+    def _receive(self, size: int) -> SharedMemory:
+        descriptor = recv_handle(self.pipe)
+        memory = SharedMemory(size or os.fstat(descriptor).st_size, descriptor)
+        memory.close()
+        return memory
+
+    def batch(self, number: int, slot: int, spans: bytes) -> tuple[Any, ...]:
+        """Infer the samples at these spans: ("done", number, Done)."""
+        assert self.pairs is not None
+        began, cpu, faults = time.perf_counter(), time.process_time(), _major_faults()
+        results, at = self.results[slot], 0
+        for offset, length in np.frombuffer(spans, dtype=np.int64).reshape(-1, 2):
+            source, to = slice(offset, offset + length), slice(at, at + length)
+            self.dense[to] = self.pairs.dense[source]
+            self.ids[to] = self.pairs.ids[source]
+            results[to, 1] = self.pairs.labels[source]
+            at += int(length)
+        self._infer(at, results)
+        seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu
+        return "done", number, Done(at, seconds, cpu_seconds, _major_faults() - faults)
+
+    def _infer(self, pairs: int, results: Array) -> None:
+        for first in range(0, pairs, self.engine.best_batch):
+            last = min(first + self.engine.best_batch, pairs)
+            with torch.inference_mode():
+                scores = self.engine.forward(self.dense[first:last], self.ids[first:last])
+            if scores.shape != (last - first,):
+                raise ValueError(f"scores have shape {scores.shape}, wanted ({last - first},)")
+            if not np.isfinite(scores).all():
+                raise ValueError(f"{int((~np.isfinite(scores)).sum())} scores are not finite")
+            results[first:last, 0] = scores
+
+
+def worker_main(pipe: Connection, core: int, make_engine: MakeEngine, weights: Path | None) -> None:
+    """Entry of the process; the last message of a failure is ("error", what, traceback)."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.sched_setaffinity(0, {core})
+    try:
+        torch.set_num_threads(1)
+        began = time.perf_counter()
+        engine = make_engine()
+        if weights is not None:
+            populate_mappings(weights)
+        name = type(engine).__name__
+        pipe.send(("ready", int(engine.best_batch), name, time.perf_counter() - began))
+        Worker(pipe, engine).serve()
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        os._exit(0)  # The starting process is gone or has closed the pipe: nobody to tell.
+    except BaseException as error:
+        text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        pipe.send(("error", text, traceback.format_exc()))
+        os._exit(1)
+
+
+def populate_mappings(path: Path) -> int:
+    """Map every page of a file this process has mapped; bytes populated.
+
+    Without it a worker takes a fault at the first touch of each part of a table. On older kernels
+    nothing is done: the pages are in memory all the same, and the faults are minor.
+    """
+    libc, populated = ctypes.CDLL(None, use_errno=True), 0
+    name = os.path.realpath(path)
+    for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
+        found = re.match(r"([0-9a-f]+)-([0-9a-f]+) r\S+ \S+ \S+ \d+ +(.*)", line)
+        if found and found[3] == name:
+            start, end = int(found[1], 16), int(found[2], 16)
+            address, size = ctypes.c_void_p(start), ctypes.c_size_t(end - start)
+            if libc.madvise(address, size, MADV_POPULATE_READ) == 0:
+                populated += end - start
+    return populated
+
+
+def _major_faults() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_majflt
