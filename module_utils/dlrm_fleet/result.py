@@ -1,0 +1,164 @@
+"""What a host has to show for a run: its judgement and the files that leave it. Only reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import catalogue as catalogue_rules
+from . import source_files
+from .documents import FleetError, read_json, sha256_file
+from .loadgen_log import DETAIL_NAME, SUMMARY_NAME
+from .stage_folder import StageFolder
+from .stage_plan import PlannedStage, plan
+from .verdict import Evidence, Judgement, judge
+
+ACCURACY_LOG = "mlperf_log_accuracy.json"
+# Larger outputs (an accuracy log of 1.45 GB) stay on the host; accuracy.txt holds their sha256.
+RUN_FILE_BYTES = 16 * 1024**2
+JUDGED = ("accuracy", "performance")
+
+
+@dataclass
+class Found:
+    """The stages of a request on this host; `stages`: those that are done."""
+
+    root: Path
+    entries: list[dict[str, Any]]
+    parameters: dict[str, Any]
+    stages: dict[str, PlannedStage] = field(default_factory=dict)
+    unreadable: list[str] = field(default_factory=list)
+
+    def document(self, stage: str) -> dict[str, Any] | None:
+        return self.stages[stage].document if stage in self.stages else None
+
+    def folder(self, stage: str) -> Path:
+        planned = self.stages[stage]
+        return StageFolder(self.root, stage, planned.key or "").path
+
+    def text(self, stage: str, name: str) -> str | None:
+        return read_text(self.folder(stage) / name) if stage in self.stages else None
+
+
+def read_text(path: Path) -> str | None:
+    """None when there is no such file or it may not be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+
+
+def find(
+    root: Path,
+    catalogue: dict[str, Any],
+    request: dict[str, Any],
+    run_id: str,
+    image: str,
+    architecture: str,
+) -> Found:
+    """A stage that is missing, damaged or cannot be planned is left out, and said."""
+    found = Found(root, catalogue_rules.stages(catalogue), request["parameters"])
+
+    def read_stage(stage: str, key: str) -> dict[str, Any] | None:
+        document, why = StageFolder(root, stage, key).examine()
+        if why:
+            found.unreadable.append(f"Stage {stage!r} is damaged on the host: {why}.")
+        return document
+
+    extra: dict[str, str | None] = {"image": image, "run_id": run_id, "architecture": architecture}
+    try:
+        planned = plan(
+            catalogue,
+            request,
+            extra,
+            read_stage,
+            lambda folder: source_files.known(root, folder).files,
+        )
+    except FleetError as error:
+        found.unreadable.append(str(error))
+        planned = []
+    found.stages = {stage.name: stage for stage in planned if stage.document is not None}
+    return found
+
+
+def read_host(root: Path) -> dict[str, Any]:
+    try:
+        return read_json(root / "host.json")
+    except FleetError:
+        return {}
+
+
+def judge_found(found: Found, request: dict[str, Any]) -> Judgement:
+    return judge(
+        Evidence(
+            request=request,
+            accuracy=found.document("accuracy"),
+            performance=found.document("performance"),
+            summary_text=found.text("performance", SUMMARY_NAME),
+            detail_text=found.text("performance", DETAIL_NAME),
+            accuracy_detail_text=found.text("accuracy", DETAIL_NAME),
+            host=read_host(found.root),
+            unreadable=tuple(found.unreadable),
+        )
+    )
+
+
+def artifacts(found: Found, architecture: str) -> list[dict[str, Any]]:
+    """The seed's files that exist: those with a readable name and the same in every run."""
+    result = []
+    for entry in found.entries:
+        document = found.document(entry["name"])
+        if document is None or catalogue_rules.is_measured(entry):
+            continue
+        outputs = {output["name"]: output for output in document["outputs"]}
+        for output, link in catalogue_rules.links(entry, found.parameters, architecture):
+            if output in outputs:
+                result.append(
+                    {
+                        "name": Path(link).name,
+                        "path": str(found.folder(entry["name"]) / output),
+                        "bytes": outputs[output]["bytes"],
+                        "sha256": outputs[output]["sha256"],
+                        "link": link,
+                    }
+                )
+    return result
+
+
+def run_files(found: Found) -> list[dict[str, Any]]:
+    """The files of the run's folder on the storage node."""
+    files = []
+    host_path = found.root / "host.json"
+    if host_path.is_file():
+        files.append(_hashed(host_path, "host.json"))
+    for name in found.stages:
+        files.append(_hashed(found.folder(name) / "stage.json", f"stages/{name}.json"))
+    for stage in JUDGED:
+        document = found.document(stage) or {"outputs": []}
+        for output in document["outputs"]:
+            if _stays(stage, output):
+                continue
+            files.append(
+                {
+                    "path": str(found.folder(stage) / output["name"]),
+                    "name": f"{stage}/{output['name']}",
+                    "bytes": output["bytes"],
+                    "sha256": output["sha256"],
+                }
+            )
+    return files
+
+
+def _stays(stage: str, output: dict[str, Any]) -> bool:
+    is_score_log = stage == "accuracy" and output["name"] == ACCURACY_LOG
+    return is_score_log or int(output["bytes"]) > RUN_FILE_BYTES
+
+
+def _hashed(path: Path, name: str) -> dict[str, Any]:
+    return {
+        "path": str(path),
+        "name": name,
+        "bytes": path.stat().st_size,
+        "sha256": sha256_file(path),
+    }

@@ -1,0 +1,203 @@
+"""One result of one stage on disk: is it done, whole, tried before; its links."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from .documents import FleetError, read_json, sha256_file, sync_directory
+from .stage_key import folder_name
+
+LOG_TAIL_LINES = 20
+
+
+class Owner:
+    """uid and gid of everything below the root."""
+
+    def __init__(self, text: str) -> None:
+        uid, _, gid = text.partition(":")
+        if not (uid.isdigit() and gid.isdigit()):
+            raise FleetError(f"user {text!r} is not allowed", "uid:gid in numbers is wanted")
+        self.uid, self.gid = int(uid), int(gid)
+        if self.uid == 0:
+            raise FleetError(
+                f"user {text!r} is not allowed",
+                "a benchmark's container never runs as root (uid 0)",
+                "Give the root folder to an ordinary user and name that one",
+            )
+        self.text = f"{self.uid}:{self.gid}"
+
+    def make_directory(self, path: Path, exclusive: bool = False) -> None:
+        """Like mkdir -p; only what is made here changes its owner."""
+        missing = [p for p in [path, *path.parents] if not p.is_dir()]
+        for directory in reversed(missing):
+            directory.mkdir(mode=0o755, exist_ok=not (exclusive and directory == path))
+            self.take(directory)
+        if exclusive and path not in missing:
+            raise FileExistsError(str(path))
+
+    def take(self, path: Path) -> None:
+        if os.geteuid() == 0:
+            os.chown(path, self.uid, self.gid, follow_symlinks=False)
+
+
+def inherit_owner(path: Path) -> None:
+    """The owner of the folder it lies in."""
+    if os.geteuid() == 0:
+        parent = path.parent.stat()
+        os.chown(path, parent.st_uid, parent.st_gid, follow_symlinks=False)
+
+
+class StageFolder:
+    """<root>/stages/<stage>/<key[:16]>/"""
+
+    def __init__(self, root: Path, stage: str, key: str) -> None:
+        self.root = root
+        self.stage = stage
+        self.key = key
+        self.path = root / "stages" / stage / folder_name(key)
+        self.manifest = self.path / "stage.json"
+
+    @contextmanager
+    def locked(self, owner: Owner | None = None) -> Iterator[None]:
+        """Two starts of one stage must not both find it absent. `owner`: make the folder."""
+        if owner is not None:
+            owner.make_directory(self.path)
+        # Beside the folder, not in it: the container may remove what it finds there.
+        path = self.path.with_name(f".{self.path.name}.lock")
+        with path.open("w") as handle:
+            inherit_owner(path)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def examine(
+        self, verify: bool = False, alive: Callable[[], None] | None = None
+    ) -> tuple[dict[str, Any] | None, str]:
+        """(stage.json, "") when done; (None, "") when absent; (None, why) when it is damaged."""
+        if not self.manifest.exists():
+            return None, ""
+        try:
+            document = read_json(self.manifest)
+            if document.get("key") != self.key:
+                return None, f"stage.json has key {document.get('key')!r}, wanted {self.key!r}"
+            for output in document["outputs"]:
+                problem = self._damage(output, verify, alive)
+                if problem:
+                    return None, problem
+        except (KeyError, TypeError, AttributeError) as error:
+            return None, f"stage.json is not complete ({type(error).__name__}: {error})"
+        except FleetError as error:
+            return None, f"{error.what}: {error.why}"
+        return document, ""
+
+    def _damage(
+        self, output: dict[str, Any], verify: bool, alive: Callable[[], None] | None
+    ) -> str:
+        name = output["name"]
+        path = self.output(name)
+        if not path.is_file():
+            return f"output {name!r} is missing"
+        found = path.stat().st_size
+        if found != output["bytes"]:
+            return f"output {name!r} has {found} bytes, wanted {output['bytes']}"
+        if verify:
+            digest = sha256_file(path, None if alive is None else lambda _done: alive())
+            if digest != output["sha256"]:
+                return f"output {name!r} has sha256 {digest}, wanted {output['sha256']}"
+        return ""
+
+    def output(self, name: str) -> Path:
+        """A name that leaves the folder is refused: it would be removed or mounted by us."""
+        pure = PurePosixPath(name)
+        if pure.is_absolute() or ".." in pure.parts or not pure.parts:
+            raise FleetError(f"output {name!r} of {str(self.manifest)!r}", "it leaves the folder")
+        return self.path / pure
+
+    def discard(self) -> None:
+        """stage.json first: what is left of a killed removal does not look finished."""
+        self.manifest.unlink(missing_ok=True)
+        sync_directory(self.path)
+        for entry in sorted(self.path.rglob("*"), reverse=True):
+            if entry.relative_to(self.path).parts[0] == "attempts":
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                entry.rmdir()
+            else:
+                entry.unlink()
+
+    def attempts(self) -> list[int]:
+        folder = self.path / "attempts"
+        if not folder.is_dir():
+            return []
+        return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdigit())
+
+    def attempt_path(self, attempt: int) -> Path:
+        return self.path / "attempts" / str(attempt)
+
+    def new_attempt(self, owner: Owner) -> int:
+        """Numbered by exclusive mkdir: also without the lock no two starts get the same."""
+        attempt = max(self.attempts(), default=0)
+        while True:
+            attempt += 1
+            try:
+                owner.make_directory(self.attempt_path(attempt), exclusive=True)
+            except FileExistsError:
+                continue
+            return attempt
+
+    def attempt_document(self, attempt: int, name: str) -> dict[str, Any] | None:
+        """status.json or exit.json; None while it is not there or cannot be read."""
+        try:
+            return read_json(self.attempt_path(attempt) / name)
+        except FleetError:
+            return None
+
+    def log_tail(self, attempt: int) -> list[str]:
+        try:
+            text = (self.attempt_path(attempt) / "log.txt").read_text(errors="replace")
+        except OSError:
+            return []
+        return text.splitlines()[-LOG_TAIL_LINES:]
+
+
+def ensure_links(
+    folder: StageFolder, wanted: list[tuple[str, str]], owner: Owner, check: bool
+) -> tuple[list[str], list[str]]:
+    """Point the seed's names at this result. (changed, warnings); what the user put there stays."""
+    changed: list[str] = []
+    warnings: list[str] = []
+    for output, name in wanted:
+        link = folder.root / name
+        target = folder.path / output
+        if link.is_symlink():
+            present = str(link.readlink())
+            if present == str(target):
+                continue
+            if not present.startswith(f"{folder.root}/stages/"):
+                warnings.append(f"{link} is your own link to {present}: left in place.")
+                continue
+        elif link.exists():
+            kind = "directory" if link.is_dir() else "file"
+            warnings.append(f"{link} is your own {kind}: left in place; ours is {target}.")
+            continue
+        changed.append(f"{link} -> {target}")
+        if not check:
+            _swap(link, target, owner)
+    return changed, warnings
+
+
+def _swap(link: Path, target: Path, owner: Owner) -> None:
+    # data/, model/ and results/ may be links into $HOME: relative targets would break there.
+    temporary = link.with_name(f".{link.name}.{os.getpid()}.partial")
+    try:
+        owner.make_directory(link.parent)
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(target)
+        owner.take(temporary)
+        temporary.replace(link)
+    except OSError as error:
+        raise FleetError(f"cannot make the link {str(link)!r}", error.strerror or "") from None

@@ -1,0 +1,64 @@
+"""What the two stage modules share: who asks what of which host, and what lies there."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import source_files
+from .documents import FleetError
+from .run import Runs
+from .stage_folder import StageFolder
+from .stage_plan import PlannedStage, plan
+
+MACHINES = {"arm64": "aarch64", "amd64": "x86_64"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One host's part of a request; run_id and image are None while not known (check mode)."""
+
+    root: Path
+    catalogue: dict[str, Any]
+    request: dict[str, Any]
+    run_id: str | None
+    image: str | None
+    controller: dict[str, Any]
+
+    @property
+    def architecture(self) -> str:
+        machine = platform.machine()
+        return MACHINES.get(machine, machine)
+
+    def folder(self, stage: str, key: str) -> StageFolder:
+        return StageFolder(self.root, stage, key)
+
+    def plan(self) -> list[PlannedStage]:
+        """Reads stage.json files and known hashes; hashes and changes nothing."""
+        extra = {"image": self.image, "run_id": self.run_id, "architecture": self.architecture}
+        return plan(self.catalogue, self.request, extra, self._read_stage, self._read_source)
+
+    def keep_lease(self) -> None:
+        """Called by every poll, and while long hashing goes on."""
+        if self.run_id is None:
+            return
+        runs = Runs(self.root)
+        if not runs.lock_path(self.run_id).exists():
+            raise FleetError(
+                f"run {self.run_id} is not open on this host",
+                f"there is no {str(runs.lock_path(self.run_id))!r}",
+                "Open it first (module dlrm_run)",
+            )
+        runs.renew(self.run_id, self.controller)
+
+    def _read_stage(self, stage: str, key: str) -> dict[str, Any] | None:
+        return self.folder(stage, key).examine()[0]
+
+    def _read_source(self, folder: str) -> list[dict[str, Any]] | None:
+        try:
+            return source_files.known(self.root, folder).files
+        except FleetError:
+            # A missing folder is the stage's error when it starts, not the plan's.
+            return None

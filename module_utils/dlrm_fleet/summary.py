@@ -1,0 +1,147 @@
+"""The fleet's outcome: one table, every host accounted for, passed or not. Pure."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+WIDTH = 100
+COLUMNS = (
+    ("host", 22),
+    ("precision", 9),
+    ("samples/s", 12),
+    ("LoadGen", 8),
+    ("AUC %", 8),
+    ("soft AUC %", 10),
+    ("verdict", 11),
+    ("grade", 7),
+)
+NOTHING = "-"
+
+
+def summarise(results: list[dict[str, Any]], exit_policy: str) -> dict[str, Any]:
+    """results: {host, failure, run}; exit_policy: all, any, or the percentage that must pass."""
+    rows = [_row(result) for result in sorted(results, key=lambda result: str(result["host"]))]
+    count = sum(row["status"] == "passed" for row in rows)
+    passed = _passes(count, len(rows), exit_policy)
+    lines = _table(rows)
+    lines += ["", *_marks(rows), _outcome(count, len(rows), exit_policy, passed)]
+    document = {
+        "schema_version": 1,
+        "passed": passed,
+        "exit_policy": exit_policy,
+        "hosts_passed": count,
+        "hosts": len(rows),
+        "results": rows,
+    }
+    return {"lines": lines, "table": "\n".join(lines), "passed": passed, "document": document}
+
+
+def parse_policy(text: str) -> str:
+    """all, any, or 0..100 as text; ValueError otherwise."""
+    if text in ("all", "any") or (text.isdecimal() and int(text) <= 100):
+        return text
+    raise ValueError(f"exit_policy {text!r}: 'all', 'any' or a percentage 0..100 is wanted")
+
+
+def _passes(count: int, total: int, policy: str) -> bool:
+    """No host at all never passes: a run without result is not a success."""
+    if total == 0:
+        return False
+    if policy == "any":
+        return count > 0
+    return count * 100 >= total * (100 if policy == "all" else int(policy))
+
+
+def _row(result: dict[str, Any]) -> dict[str, Any]:
+    run = result.get("run")
+    if not run:
+        return _row_without_run(result)
+    performance, accuracy = run.get("performance") or {}, run.get("accuracy") or {}
+    return {
+        "host": result["host"],
+        "run_id": run["run_id"],
+        "precision": run["request"]["parameters"]["precision"],
+        "samples_per_second": performance.get("samples_per_second"),
+        "valid": performance.get("valid"),
+        "auc": accuracy.get("auc"),
+        "soft_auc": accuracy.get("soft_auc"),
+        "status": run["verdict"]["status"],
+        "grade": run["verdict"]["grade"],
+        "reasons": run["verdict"]["reasons"],
+        "marks": run["comparability"]["marks"],
+    }
+
+
+def _row_without_run(result: dict[str, Any]) -> dict[str, Any]:
+    failure = result.get("failure") or {}
+    phase = failure.get("phase")
+    status = "unreachable" if phase == "unreachable" else "failed" if failure else "missing"
+    if failure:
+        reason = f"{phase or 'run'}: {failure.get('message') or 'no message was left'}"
+    else:
+        reason = "The host left neither a record nor a failure."
+    empty = dict.fromkeys(
+        ("run_id", "precision", "samples_per_second", "valid", "auc", "soft_auc"), None
+    )
+    return {
+        "host": result["host"],
+        **empty,
+        "status": status,
+        "grade": "unknown",
+        "reasons": [reason],
+        "marks": [],
+    }
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    rate = row["samples_per_second"]
+    valid = {True: "VALID", False: "INVALID"}.get(row["valid"], NOTHING)
+    return [
+        str(row["host"]),
+        str(row["precision"] or NOTHING),
+        NOTHING if rate is None else f"{rate:,.2f}" if rate < 1e6 else f"{rate:,.0f}",
+        valid,
+        _percent(row["auc"]),
+        _percent(row["soft_auc"]),
+        row["status"],
+        row["grade"],
+    ]
+
+
+def _percent(value: float | None) -> str:
+    return NOTHING if value is None else f"{value * 100:.3f}"
+
+
+def _line(cells: list[str]) -> str:
+    """A name longer than its column keeps its end, where machines of one kind differ."""
+    shown = []
+    for cell, (title, width) in zip(cells, COLUMNS):
+        text = cell if len(cell) <= width else f"…{cell[-(width - 1) :]}"
+        is_number = title in ("samples/s", "AUC %", "soft AUC %")
+        shown.append(text.rjust(width) if is_number else text.ljust(width))
+    return " ".join(shown).rstrip()
+
+
+def _table(rows: list[dict[str, Any]]) -> list[str]:
+    lines = [_line([title for title, _ in COLUMNS]), " ".join("-" * width for _, width in COLUMNS)]
+    for row in rows:
+        lines.append(_line(_cells(row)))
+        for reason in row["reasons"]:
+            for line in str(reason).splitlines() or [""]:
+                lines += textwrap.wrap(
+                    line, WIDTH, initial_indent="    ! ", subsequent_indent="      "
+                )
+    return lines
+
+
+def _marks(rows: list[dict[str, Any]]) -> list[str]:
+    marks = sorted({mark for row in rows for mark in row["marks"]})
+    return [f"These results are marked: {'; '.join(marks)}."] if marks else []
+
+
+def _outcome(count: int, total: int, policy: str, passed: bool) -> str:
+    if total == 0:
+        return "No host was asked to run: check the inventory and --limit."
+    wanted = {"all": "all must", "any": "one must"}.get(policy, f"{policy} % must")
+    return f"{count} of {total} hosts passed, {wanted}: {'passed' if passed else 'FAILED'}."
