@@ -1,0 +1,216 @@
+#!/usr/bin/python
+# Copyright: dlrm-fleet contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dlrm_artifact
+short_description: Fetch a host's artifacts and run files to the storage node
+description:
+  - Runs on the storage node and pulls with rsync. A file gets its name only after its size and
+    sha256 equal what the host's C(stage.json) promises.
+  - A file whose sha256 the store already has costs no transfer. A killed transfer leaves
+    C(incoming/<sha256>.partial) and goes on from there.
+requirements:
+  - rsync on both machines
+options:
+  storage_root:
+    description: The storage node's folder.
+    type: path
+    required: true
+  host:
+    description: The host's name in the inventory.
+    type: str
+    required: true
+  run_id:
+    description: The run.
+    type: str
+    required: true
+  artifacts:
+    description: The prepared files, as M(dlrm_result_info) returns them.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: How the file is called; of a run file, its path in the run's folder.
+        type: str
+        required: true
+      path:
+        description: Absolute path on the host.
+        type: str
+        required: true
+      bytes:
+        description: Promised size.
+        type: int
+        required: true
+      sha256:
+        description: Promised sha256.
+        type: str
+        required: true
+      link:
+        description: Readable name below C(artifacts/<host>/).
+        type: str
+        required: true
+  run_files:
+    description: The run's own files, as M(dlrm_result_info) returns them.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name:
+        description: Path in the run's folder.
+        type: str
+        required: true
+      path:
+        description: Absolute path on the host.
+        type: str
+        required: true
+      bytes:
+        description: Promised size.
+        type: int
+        required: true
+      sha256:
+        description: Promised sha256.
+        type: str
+        required: true
+  source:
+    description: How the storage node reaches the host; left out when they are one machine.
+    type: dict
+    suboptions:
+      address:
+        description: Name or address.
+        type: str
+        required: true
+      user:
+        description: Login user.
+        type: str
+        required: true
+      port:
+        description: Port of the SSH server.
+        type: int
+        default: 22
+      key_file:
+        description: The private key on the storage node.
+        type: path
+        required: true
+      known_hosts_file:
+        description: The known_hosts file, when it is not the user's own. Unknown hosts are refused.
+        type: path
+attributes:
+  check_mode: {support: full, description: Says what would be fetched.}
+  diff_mode: {support: full, description: Lists each file that is missing or not linked yet.}
+  idempotent: {support: full, description: Files that are there are not fetched again.}
+author:
+  - dlrm-fleet contributors
+"""
+
+EXAMPLES = r"""
+- name: Fetch the artifacts of this host
+  dlrm_artifact:
+    storage_root: /srv/dlrm-storage
+    host: "{{ inventory_hostname }}"
+    run_id: 20260131T120000Z-0a1b2c
+    artifacts: "{{ result.artifacts }}"
+    run_files: "{{ result.run_files }}"
+    source:
+      address: 192.0.2.10
+      user: ubuntu
+      key_file: /home/storage/.ssh/id_dlrm
+  delegate_to: storage-01
+"""
+
+RETURN = r"""
+transferred_bytes:
+  description: Bytes that travelled.
+  returned: always
+  type: int
+reused:
+  description: Files that cost no transfer.
+  returned: always
+  type: int
+lines:
+  description: One line a file, what was done with it.
+  returned: always
+  type: list
+  elements: str
+  sample: ["dlrm-multihot-pytorch.pt: reused, the storage node has it (412.0 MiB)"]
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet.artifact import Step, Storage
+from ansible.module_utils.dlrm_fleet.documents import FleetError
+
+FILE: dict[str, Any] = {
+    "name": {"type": "str", "required": True},
+    "path": {"type": "str", "required": True},
+    "bytes": {"type": "int", "required": True},
+    "sha256": {"type": "str", "required": True},
+}
+ARTIFACT: dict[str, Any] = {**FILE, "link": {"type": "str", "required": True}}
+ARGUMENTS: dict[str, Any] = {
+    "storage_root": {"type": "path", "required": True},
+    "host": {"type": "str", "required": True},
+    "run_id": {"type": "str", "required": True},
+    "artifacts": {"type": "list", "elements": "dict", "default": [], "options": ARTIFACT},
+    "run_files": {"type": "list", "elements": "dict", "default": [], "options": FILE},
+    "source": {
+        "type": "dict",
+        "options": {
+            "address": {"type": "str", "required": True},
+            "user": {"type": "str", "required": True},
+            "port": {"type": "int", "default": 22},
+            "key_file": {"type": "path", "required": True, "no_log": False},
+            "known_hosts_file": {"type": "path"},
+        },
+    },
+}
+
+
+def diff(steps: list[Step]) -> dict[str, str]:
+    """Each file that has to be fetched or linked appears in `after` alone."""
+    there = [step for step in steps if not step.changes]
+    before = "".join(f"{step.item.sha256}  {step.item.name}\n" for step in there)
+    after = "".join(f"{step.item.sha256}  {step.item.name}\n" for step in steps)
+    return {"before": before, "after": after}
+
+
+def run(storage: Storage, params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    items = storage.items(
+        params["host"], params["artifacts"], params["run_id"], params["run_files"]
+    )
+    steps = storage.plan(items)
+    transferred = 0
+    if not check_mode:
+        for step in steps:
+            transferred += storage.apply(step)
+    return {
+        "changed": any(step.changes for step in steps),
+        "transferred_bytes": transferred,
+        "reused": sum(step.action == "reuse" for step in steps),
+        "lines": [step.line() for step in steps],
+        "diff": diff(steps),
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    environment = {"LC_ALL": "C"}
+    storage = Storage(
+        Path(module.params["storage_root"]),
+        module.params["source"],
+        lambda command: module.run_command(command, environ_update=environment),
+    )
+    try:
+        outcome = run(storage, module.params, module.check_mode)
+    except (FleetError, OSError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**outcome)
+
+
+if __name__ == "__main__":
+    main()

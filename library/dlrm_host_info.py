@@ -1,0 +1,137 @@
+#!/usr/bin/python
+# Copyright: dlrm-fleet contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dlrm_host_info
+short_description: Describe a benchmark host and say what it lacks
+description:
+  - Reads C(/proc), C(/sys) and C(/etc) only; asks no network, installs nothing.
+  - Returns the document of C(host.json) and a sentence for each need the host does not meet.
+options:
+  root:
+    description: The folder whose filesystem is measured; it need not exist yet.
+    type: path
+    required: true
+  name:
+    description: The host's name in the inventory.
+    type: str
+    required: true
+  needs:
+    description: What the benchmark needs of the host; what is left out is not looked at.
+    type: dict
+    suboptions:
+      memory_gib:
+        description: Memory installed, in GiB.
+        type: float
+      disk_gib:
+        description: Disk free below O(root) or held by its stages already, in GiB.
+        type: float
+      shm_gib:
+        description: Size of C(/dev/shm), in GiB.
+        type: float
+      instruction_sets:
+        description:
+          - Of V(amx), V(avx512_vnni), V(avx512_bf16), V(bf16), V(i8mm), V(sve2); all are needed.
+          - V(avx512_vnni|i8mm) means either.
+        type: list
+        elements: str
+        default: []
+attributes:
+  check_mode: {support: full, description: Only reads.}
+  diff_mode: {support: none, description: Changes nothing.}
+  idempotent: {support: full, description: Changes nothing.}
+author:
+  - dlrm-fleet contributors
+"""
+
+EXAMPLES = r"""
+- name: Describe the host
+  dlrm_host_info:
+    root: /srv/dlrm
+    name: "{{ inventory_hostname }}"
+    needs:
+      memory_gib: 250
+      instruction_sets: [avx512_vnni|i8mm]
+  register: host_info
+"""
+
+RETURN = r"""
+host:
+  description: The document of C(host.json).
+  returned: always
+  type: dict
+  sample:
+    name: arm-01
+    architecture: aarch64
+    cpu: {model: Arm Neoverse V2, sockets: 1, cores: 64, threads: 64}
+    memory: {total_gib: 498.1, swap_gib: 0.0}
+problems:
+  description: A sentence for each need that is not met; needed, found, what to do.
+  returned: always
+  type: list
+  elements: str
+"""
+
+import contextlib
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet.host import HostReader, find_problems, read_host
+
+ARGUMENTS: dict[str, Any] = {
+    "root": {"type": "path", "required": True},
+    "name": {"type": "str", "required": True},
+    "needs": {
+        "type": "dict",
+        "options": {
+            "memory_gib": {"type": "float"},
+            "disk_gib": {"type": "float"},
+            "shm_gib": {"type": "float"},
+            "instruction_sets": {"type": "list", "elements": "str", "default": []},
+        },
+    },
+}
+
+
+def docker_version(module: AnsibleModule) -> str | None:
+    """Of the engine; None while there is none or it may not be asked."""
+    docker = module.get_bin_path("docker")
+    if not docker:
+        return None
+    rc, out, _err = module.run_command([docker, "version", "--format", "{{.Server.Version}}"])
+    return out.strip() if rc == 0 and out.strip() else None
+
+
+def stages_gib(folder: Path) -> float:
+    """What lies in the stages' folder; a running stage renames files meanwhile."""
+    blocks = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            blocks += path.lstat().st_blocks
+    return blocks * 512 / 2**30
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    params = module.params
+    reader = HostReader(Path("/"), os.uname().machine)
+    host = read_host(reader, params["name"], socket.gethostname(), params["root"])
+    host["engine_version"] = docker_version(module)
+    # What the stages hold already need not be free again.
+    free = host["disk"]["free_gib"]
+    if free is not None:
+        host["disk"]["free_gib"] = round(free + stages_gib(Path(params["root"]) / "stages"), 2)
+    problems = find_problems(host, params["needs"] or {})
+    # Of the moment: the document says what the machine is, and is equal in each run.
+    del host["memory"]["available_gib"], host["disk"]["free_gib"]
+    module.exit_json(changed=False, host=host, problems=problems)
+
+
+if __name__ == "__main__":
+    main()

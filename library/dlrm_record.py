@@ -1,0 +1,181 @@
+#!/usr/bin/python
+# Copyright: dlrm-fleet contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dlrm_record
+short_description: Record a run of one host, once and for all
+description:
+  - Runs on the storage node. Reads the run's folder, judges it again, and writes C(run.json) and
+    C(SHA256SUMS); all files become read-only.
+  - A second call with the same content changes nothing; other content is refused.
+options:
+  storage_root:
+    description: The storage node's folder.
+    type: path
+    required: true
+  run_id:
+    description: The run.
+    type: str
+    required: true
+  host:
+    description: The host's name in the inventory.
+    type: str
+    required: true
+  request:
+    description: The normalised request of M(dlrm_request).
+    type: dict
+    required: true
+  request_sha256:
+    description: Its sha256, as M(dlrm_request) returns it.
+    type: str
+    required: true
+  controller:
+    description: Who ran it, C(user@hostname).
+    type: str
+    required: true
+  opened_at:
+    description: When the run was opened; UTC, RFC 3339, seconds.
+    type: str
+    required: true
+  image:
+    description: The benchmark image.
+    type: dict
+    default: {}
+    suboptions:
+      name:
+        description: Its name, by content.
+        type: str
+        default: ""
+      id:
+        description: The engine's digest.
+        type: str
+        default: ""
+  failure:
+    description: Why the host did not get to the end; left out when it did.
+    type: dict
+    suboptions:
+      phase:
+        description: Where it failed; V(unreachable) when the host did not answer.
+        type: str
+        required: true
+      message:
+        description: The error's text.
+        type: str
+        required: true
+attributes:
+  check_mode: {support: full, description: Returns the record that would be written.}
+  diff_mode: {support: full, description: Shows the record that is new.}
+  idempotent: {support: full, description: A recorded run is not written again.}
+author:
+  - dlrm-fleet contributors
+"""
+
+EXAMPLES = r"""
+- name: Record the run
+  dlrm_record:
+    storage_root: /srv/dlrm-storage
+    run_id: 20260131T120000Z-0a1b2c
+    host: "{{ inventory_hostname }}"
+    request: "{{ request.request }}"
+    request_sha256: "{{ request.request_sha256 }}"
+    controller: ops@controller
+    opened_at: "2026-01-31T12:00:00Z"
+    image:
+      name: dlrm-bench:1f2e3d4c5b6a
+      id: sha256:0123
+  delegate_to: storage-01
+"""
+
+RETURN = r"""
+path:
+  description: The run's folder.
+  returned: always
+  type: str
+  sample: /srv/dlrm-storage/runs/20260131T120000Z-0a1b2c/arm-01
+run:
+  description: The content of C(run.json); see C(docs/contracts/run.schema.json).
+  returned: always
+  type: dict
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet import record
+from ansible.module_utils.dlrm_fleet.documents import FleetError, format_time, utc_now
+
+ARGUMENTS: dict[str, Any] = {
+    "storage_root": {"type": "path", "required": True},
+    "run_id": {"type": "str", "required": True},
+    "host": {"type": "str", "required": True},
+    "request": {"type": "dict", "required": True},
+    "request_sha256": {"type": "str", "required": True},
+    "controller": {"type": "str", "required": True},
+    "opened_at": {"type": "str", "required": True},
+    "image": {
+        "type": "dict",
+        "default": {},
+        "options": {
+            "name": {"type": "str", "default": ""},
+            "id": {"type": "str", "default": ""},
+        },
+    },
+    "failure": {
+        "type": "dict",
+        "options": {
+            "phase": {"type": "str", "required": True},
+            "message": {"type": "str", "required": True},
+        },
+    },
+}
+
+
+def run(params: dict[str, Any], check_mode: bool, now: str) -> dict[str, Any]:
+    folder = record.run_folder(Path(params["storage_root"]), params["run_id"], params["host"])
+    old = record.recorded(folder)
+    document = record.build(
+        folder,
+        host=params["host"],
+        run_id=params["run_id"],
+        request=params["request"],
+        request_sha256=params["request_sha256"],
+        image={"name": "", "id": "", **params["image"]},
+        controller=params["controller"],
+        opened_at=params["opened_at"],
+        recorded_at=now,
+        failure=params["failure"],
+    )
+    if old is not None:
+        record.refuse_change(folder, old, document)
+    changed = old is None or not (folder / record.SUMS_NAME).exists()
+    if not check_mode:
+        record.write(folder, document)
+    kept = old or document
+    return {
+        "changed": changed,
+        "path": str(folder),
+        "run": kept,
+        "diff": {"before": _text(old), "after": _text(kept)},
+    }
+
+
+def _text(document: dict[str, Any] | None) -> str:
+    return "" if document is None else json.dumps(document, indent=2, sort_keys=True) + "\n"
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        outcome = run(module.params, module.check_mode, format_time(utc_now()))
+    except (FleetError, OSError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**outcome)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+#!/usr/bin/python
+# Copyright: dlrm-fleet contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dlrm_request
+short_description: Check and type the public variables of a benchmark
+description:
+  - The only reader of the unprefixed variables (precision, profile, deadline and so on). Unknown
+    ones are refused with the nearest name, bad values with the allowed ones; all at once.
+  - The action plugin of the same name fills in every option. A task gives none.
+options:
+  variables:
+    description: Public variables and their values, strings or typed.
+    type: dict
+    default: {}
+  extra_names:
+    description: Names of the variables given with C(-e).
+    type: list
+    elements: str
+    default: []
+  known_names:
+    description: Names that begin with C(dlrm_) and that a role or an inventory declares.
+    type: list
+    elements: str
+    default: []
+  controller_pid:
+    description: Process id of ansible-playbook on the controller. By default the module's parent.
+    type: int
+  project_dir:
+    description: A folder of the repository, for its commit.
+    type: path
+attributes:
+  check_mode: {support: full, description: Only reads.}
+  diff_mode: {support: none, description: Changes nothing.}
+  idempotent: {support: full, description: Changes nothing.}
+author:
+  - dlrm-fleet contributors
+"""
+
+EXAMPLES = r"""
+- name: Read the public variables
+  dlrm_request:
+  delegate_to: localhost
+  run_once: true
+  become: false
+  register: request
+"""
+
+RETURN = r"""
+request:
+  description:
+    - The normalised request. parameters as in C(docs/contracts/request.schema.json), run_id,
+      force_stages, verify, deadline_seconds, exit_policy, sources, marks.
+  returned: success
+  type: dict
+request_sha256:
+  description: Of what is measured; without run_id, force_stages, verify, deadline, exit_policy.
+  returned: success
+  type: str
+controller:
+  description: Who asks; id (user@host), machine_id (hashed), pid, pid_started (clock ticks).
+  returned: success
+  type: dict
+commit:
+  description: Of the repository, empty when unknown.
+  returned: success
+  type: str
+"""
+
+import getpass
+import os
+import socket
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet.documents import FleetError
+from ansible.module_utils.dlrm_fleet.request import normalise, request_sha256
+from ansible.module_utils.dlrm_fleet.run import machine_id, process_started
+
+ARGUMENTS: dict[str, Any] = {
+    "variables": {"type": "dict", "default": {}},
+    "extra_names": {"type": "list", "elements": "str", "default": []},
+    "known_names": {"type": "list", "elements": "str", "default": []},
+    "controller_pid": {"type": "int"},
+    "project_dir": {"type": "path"},
+}
+
+
+def controller(pid: int) -> dict[str, Any]:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())
+    return {
+        "id": f"{user}@{socket.gethostname()}",
+        "machine_id": machine_id(),
+        "pid": pid,
+        "pid_started": process_started(pid),
+    }
+
+
+def commit(module: AnsibleModule, folder: str | None) -> str:
+    git = module.get_bin_path("git")
+    if git is None or folder is None:
+        return ""
+    # safe.directory: the checkout may belong to another user; rev-parse runs nothing of it.
+    arguments = [git, "-C", folder, "-c", "safe.directory=*", "rev-parse", "HEAD"]
+    code, text, _errors = module.run_command(arguments)
+    return str(text).strip() if code == 0 else ""
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    params = module.params
+    try:
+        request = normalise(params["variables"], params["extra_names"], params["known_names"])
+    except FleetError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(
+        changed=False,
+        request=request,
+        request_sha256=request_sha256(request),
+        controller=controller(params["controller_pid"] or os.getppid()),
+        commit=commit(module, params["project_dir"]),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+#!/usr/bin/python
+# Copyright: dlrm-fleet contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dlrm_result_info
+short_description: Judge what a run left on a host
+description:
+  - Finds the results of the request's stages below O(root), reads LoadGen's logs and the score of
+    the accuracy run, and judges them. A missing or broken result is a verdict, not an error.
+  - Lists the files that leave the host, each with its size and sha256.
+options:
+  root:
+    description: The host's root folder.
+    type: path
+    required: true
+  catalogue:
+    description: The stages, the content of C(benchmark/stages.json).
+    type: dict
+    required: true
+  request:
+    description: The normalised request of M(dlrm_request).
+    type: dict
+    required: true
+  run_id:
+    description: The run.
+    type: str
+    required: true
+  image:
+    description: Name of the benchmark image, by content.
+    type: str
+    required: true
+  what:
+    description:
+      - V(accuracy) only looks at the accuracy run, before performance is measured.
+      - V(run) judges the whole run and lists its files.
+    type: str
+    choices: [accuracy, run]
+    default: run
+attributes:
+  check_mode: {support: full, description: Only reads.}
+  diff_mode: {support: none, description: Changes nothing.}
+  idempotent: {support: full, description: Changes nothing.}
+author:
+  - dlrm-fleet contributors
+"""
+
+EXAMPLES = r"""
+- name: Judge the run
+  dlrm_result_info:
+    root: /srv/dlrm
+    catalogue: "{{ lookup('ansible.builtin.file', 'benchmark/stages.json') | from_json }}"
+    request: "{{ request.request }}"
+    run_id: 20260131T120000Z-0a1b2c
+    image: dlrm-bench:1f2e3d4c5b6a
+  register: result
+"""
+
+RETURN = r"""
+accuracy:
+  description: The score, or null; see C(docs/contracts/run.schema.json).
+  returned: always
+  type: dict
+performance:
+  description: LoadGen's figures, or null; see C(docs/contracts/run.schema.json).
+  returned: when O(what=run)
+  type: dict
+verdict:
+  description: status, reasons, grade, evidence.
+  returned: when O(what=run)
+  type: dict
+comparability:
+  description: The marks the result carries.
+  returned: when O(what=run)
+  type: dict
+summary:
+  description: LoadGen's C(mlperf_log_summary.txt), empty when there is none.
+  returned: when O(what=run)
+  type: str
+artifacts:
+  description: The prepared files that exist; name, path, bytes, sha256, link.
+  returned: when O(what=run)
+  type: list
+  elements: dict
+run_files:
+  description: The files of the run's folder; path on the host, name in the folder, bytes, sha256.
+  returned: when O(what=run)
+  type: list
+  elements: dict
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet import result
+from ansible.module_utils.dlrm_fleet.documents import FleetError
+from ansible.module_utils.dlrm_fleet.loadgen_log import SUMMARY_NAME
+
+ARGUMENTS: dict[str, Any] = {
+    "root": {"type": "path", "required": True},
+    "catalogue": {"type": "dict", "required": True},
+    "request": {"type": "dict", "required": True},
+    "run_id": {"type": "str", "required": True},
+    "image": {"type": "str", "required": True},
+    "what": {"type": "str", "choices": ["accuracy", "run"], "default": "run"},
+}
+
+
+def read(params: dict[str, Any], architecture: str) -> dict[str, Any]:
+    root = Path(params["root"])
+    found = result.find(
+        root,
+        params["catalogue"],
+        params["request"],
+        params["run_id"],
+        params["image"],
+        architecture,
+    )
+    judgement = result.judge_found(found, params["request"])
+    if params["what"] == "accuracy":
+        return {"accuracy": judgement.accuracy}
+    return {
+        "accuracy": judgement.accuracy,
+        "performance": judgement.performance,
+        "verdict": judgement.verdict,
+        "comparability": judgement.comparability,
+        "summary": found.text("performance", SUMMARY_NAME) or "",
+        "artifacts": result.artifacts(found, architecture),
+        "run_files": result.run_files(found),
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        found = read(module.params, os.uname().machine)
+    except (FleetError, OSError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, **found)
+
+
+if __name__ == "__main__":
+    main()

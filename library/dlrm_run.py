@@ -1,0 +1,141 @@
+#!/usr/bin/python
+# Copyright: dlrm-fleet contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dlrm_run
+short_description: Open or close a run on a host
+description:
+  - V(open) makes the run's lock with a lease of 90 s, which every poll of a stage renews, or takes
+    over one whose lease ended or whose process is gone. A living holder that is not this process
+    is refused, with its name.
+  - V(closed) says that the run's record is stored.
+options:
+  root:
+    description: The host's root folder.
+    type: path
+    required: true
+  run_id:
+    description: As M(dlrm_run_plan) decided.
+    type: str
+    required: true
+  request_sha256:
+    description: As M(dlrm_request) returned it.
+    type: str
+    required: true
+  controller:
+    description: As M(dlrm_request) returned it.
+    type: dict
+    required: true
+  deadline_seconds:
+    description: How long the run may last; from now, also when it is taken over.
+    type: int
+    required: true
+  owner:
+    description: uid:gid of everything below O(root), never 0.
+    type: str
+    required: true
+  state:
+    description: What the run is to be.
+    type: str
+    choices: [open, closed]
+    default: open
+attributes:
+  check_mode: {support: full, description: Same answer; nothing is written.}
+  diff_mode: {support: full, description: Holder before and after.}
+  idempotent: {support: full, description: The same process opens a run once.}
+author:
+  - dlrm-fleet contributors
+"""
+
+EXAMPLES = r"""
+- name: Hold the run's lock
+  dlrm_run:
+    root: /srv/dlrm
+    run_id: "{{ planned.run_id }}"
+    request_sha256: "{{ read.request_sha256 }}"
+    controller: "{{ read.controller }}"
+    deadline_seconds: 3600
+    owner: "1000:1000"
+    state: open
+  become: true
+"""
+
+RETURN = r"""
+opened_at:
+  description: When the run was first opened on this host, UTC.
+  returned: success
+  type: str
+  sample: "2026-01-31T12:00:00Z"
+deadline:
+  description: Until when its stages may last, UTC.
+  returned: success
+  type: str
+  sample: "2026-01-31T13:00:00Z"
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet.documents import FleetError
+from ansible.module_utils.dlrm_fleet.run import Runs, holder
+from ansible.module_utils.dlrm_fleet.stage_folder import Owner
+
+ARGUMENTS: dict[str, Any] = {
+    "root": {"type": "path", "required": True},
+    "run_id": {"type": "str", "required": True},
+    "request_sha256": {"type": "str", "required": True},
+    "controller": {"type": "dict", "required": True},
+    "deadline_seconds": {"type": "int", "required": True},
+    "owner": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["open", "closed"], "default": "open"},
+}
+
+
+def describe(runs: Runs, run_id: str) -> str:
+    if not runs.lock_path(run_id).exists():
+        return "absent\n"
+    if runs.is_closed(run_id):
+        return "closed\n"
+    return f"held by {holder(runs.read(run_id))}\n"
+
+
+def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    runs = Runs(Path(params["root"]))
+    run_id, owner = params["run_id"], Owner(params["owner"])
+    before = describe(runs, run_id)
+    if params["state"] == "closed":
+        changed = runs.close(run_id, owner, check)
+        lock, after = runs.read(run_id), "closed\n"
+    else:
+        changed, lock = runs.open(
+            run_id,
+            params["request_sha256"],
+            params["controller"],
+            params["deadline_seconds"],
+            owner,
+            check,
+        )
+        after = f"held by {holder(lock)}\n" if changed else before
+    return {
+        "changed": changed,
+        "opened_at": lock["opened_at"],
+        "deadline": lock["deadline"],
+        "diff": {"before": before, "after": after},
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        result = run(module.params, module.check_mode)
+    except FleetError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+#!/usr/bin/python
+# Copyright: dlrm-fleet contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dlrm_run_plan
+short_description: Decide which run a fleet continues, or that it starts a new one
+description:
+  - Takes the runs of all hosts (M(dlrm_run_info)). The newest open run of the same request whose
+    holder is gone is adopted. A living holder that is not this process is refused, with its name.
+  - An open run stays open until its record is stored, so one that finished while nobody watched
+    is collected by the next command.
+options:
+  request:
+    description: The normalised request of M(dlrm_request); its run_id names a run.
+    type: dict
+    required: true
+  request_sha256:
+    description: As M(dlrm_request) returned it.
+    type: str
+    required: true
+  controller:
+    description: As M(dlrm_request) returned it.
+    type: dict
+    required: true
+  hosts:
+    description: For each host its name (host) and its runs (runs).
+    type: list
+    elements: dict
+    required: true
+attributes:
+  check_mode: {support: full, description: Only decides.}
+  diff_mode: {support: none, description: Changes nothing.}
+  idempotent: {support: none, description: A new run has a new id each time.}
+author:
+  - dlrm-fleet contributors
+"""
+
+EXAMPLES = r"""
+- name: Find one id for all hosts
+  dlrm_run_plan:
+    request: "{{ read.request }}"
+    request_sha256: "{{ read.request_sha256 }}"
+    controller: "{{ read.controller }}"
+    hosts:
+      - host: node1.example.com
+        runs: "{{ found.runs }}"
+  delegate_to: localhost
+  run_once: true
+  become: false
+  register: planned
+"""
+
+RETURN = r"""
+run_id:
+  description: The run all hosts share.
+  returned: success
+  type: str
+  sample: 20260131T120000Z-0a1b2c
+how:
+  description:
+    - V(new); V(adopted), its holder is gone; V(collected), so is its holder and it was measured;
+      V(closed), it was named by run_id and is recorded.
+  returned: success
+  type: str
+message:
+  description: Which, how and why, in a line.
+  returned: success
+  type: str
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet.documents import FleetError
+from ansible.module_utils.dlrm_fleet.run_plan import decide
+
+ARGUMENTS: dict[str, Any] = {
+    "request": {"type": "dict", "required": True},
+    "request_sha256": {"type": "str", "required": True},
+    "controller": {"type": "dict", "required": True},
+    "hosts": {"type": "list", "elements": "dict", "required": True},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    params = module.params
+    try:
+        decided = decide(
+            params["request"]["run_id"],
+            params["request_sha256"],
+            params["controller"],
+            params["hosts"],
+        )
+    except FleetError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, **decided)
+
+
+if __name__ == "__main__":
+    main()

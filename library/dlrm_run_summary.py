@@ -1,0 +1,104 @@
+#!/usr/bin/python
+# Copyright: dlrm-fleet contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dlrm_run_summary
+short_description: Account for every host of a run
+description:
+  - Makes the table that ends a run and decides, by O(exit_policy), whether it passed.
+  - Pure; reads and writes nothing. A host without record is listed with its failure, or as missing.
+options:
+  results:
+    description: One entry for each host that was asked to run.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      host:
+        description: The host's name in the inventory.
+        type: str
+        required: true
+      failure:
+        description: phase and message of what ended the host's run early.
+        type: dict
+      run:
+        description: The host's C(run.json), as M(dlrm_record) returns it.
+        type: dict
+  exit_policy:
+    description: V(all) or V(any) host must pass, or that percentage of them.
+    type: str
+    default: all
+attributes:
+  check_mode: {support: full, description: Only computes.}
+  diff_mode: {support: none, description: Changes nothing.}
+  idempotent: {support: full, description: Changes nothing.}
+author:
+  - dlrm-fleet contributors
+"""
+
+EXAMPLES = r"""
+- name: Account for every host
+  dlrm_run_summary:
+    results:
+      - host: arm-01
+        run: "{{ hostvars['arm-01'].recorded.run }}"
+      - host: arm-02
+        failure: {phase: unreachable, message: Connection timed out}
+    exit_policy: 50
+  register: run_summary
+"""
+
+RETURN = r"""
+table:
+  description: The table, at most 100 columns wide, with each host's reasons.
+  returned: always
+  type: str
+lines:
+  description: The same, line by line.
+  returned: always
+  type: list
+  elements: str
+passed:
+  description: Whether enough hosts passed.
+  returned: always
+  type: bool
+document:
+  description: The same as data.
+  returned: always
+  type: dict
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet.summary import parse_policy, summarise
+
+ARGUMENTS: dict[str, Any] = {
+    "results": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {
+            "host": {"type": "str", "required": True},
+            "failure": {"type": "dict"},
+            "run": {"type": "dict"},
+        },
+    },
+    "exit_policy": {"type": "str", "default": "all"},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        policy = parse_policy(module.params["exit_policy"])
+    except ValueError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, **summarise(module.params["results"], policy))
+
+
+if __name__ == "__main__":
+    main()

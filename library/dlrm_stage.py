@@ -1,0 +1,204 @@
+#!/usr/bin/python
+# Copyright: dlrm-fleet contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dlrm_stage
+short_description: Have one stage of a benchmark done
+description:
+  - Finds the stage's result by its key, the sha256 of all that decides its bytes. A whole result
+    is not made again; a damaged one is removed and remade; a running one is attached to; else one
+    detached, unprivileged container is started. The deadline lives inside it.
+  - The module returns at once. The action plugin of the same name then watches the stage with
+    M(dlrm_stage_info), prints how far it is, and fails with the stage's own message.
+  - Makes the links of a finished stage. What the user put under such a name is left in place.
+options:
+  root:
+    description: The host's root folder.
+    type: path
+    required: true
+  stage:
+    description: Name of the stage in O(catalogue).
+    type: str
+    required: true
+  catalogue:
+    description: The stages, the content of C(benchmark/stages.json).
+    type: dict
+    required: true
+  request:
+    description: The normalised request of M(dlrm_request).
+    type: dict
+    required: true
+  run_id:
+    description: The open run. Not known yet is allowed in check mode.
+    type: str
+  image:
+    description: Name of the benchmark image, by content. Not known yet is allowed in check mode.
+    type: str
+  user:
+    description: The container's uid:gid, which owns O(root); never 0.
+    type: str
+    required: true
+  deadline:
+    description: Until when the stage may last, UTC, RFC 3339, as M(dlrm_run) returned it.
+    type: str
+    required: true
+  controller:
+    description: As M(dlrm_request) returned it.
+    type: dict
+    required: true
+  commit:
+    description: Of the repository, for the documents.
+    type: str
+    default: ""
+  host:
+    description: This host's name in the documents. By default its own; the action gives the
+      inventory's.
+    type: str
+  force:
+    description: Make it again, once in a run.
+    type: bool
+    default: false
+attributes:
+  check_mode: {support: full, description: Also where neither engine nor root exist yet.}
+  diff_mode: {support: full, description: Who made the result before and after; links.}
+  idempotent: {support: full, description: A result is made once.}
+requirements:
+  - docker (Python SDK), but in check mode
+author:
+  - dlrm-fleet contributors
+"""
+
+EXAMPLES = r"""
+- name: Have the INT8 model made
+  dlrm_stage:
+    root: /srv/dlrm
+    stage: calibrate
+    catalogue: "{{ lookup('ansible.builtin.file', 'benchmark/stages.json') | from_json }}"
+    request: "{{ read.request }}"
+    run_id: "{{ planned.run_id }}"
+    image: dlrm-bench:1f2e3d4c5b6a
+    user: "1000:1000"
+    deadline: "{{ opened.deadline }}"
+    controller: "{{ read.controller }}"
+  become: true
+"""
+
+RETURN = r"""
+state:
+  description:
+    - done; running; would_run (check mode); skipped, not part of this request; preparing, files of
+      the user's folder are still to be hashed, call again. The action plugin returns failed too.
+  returned: success
+  type: str
+key:
+  description: The stage's key, null while it waits for an earlier stage.
+  returned: success
+  type: str
+attempt:
+  description: Which attempt runs or made the result.
+  returned: success
+  type: int
+reason:
+  description: Why it is in this state.
+  returned: success
+  type: str
+line:
+  description: What to tell the user.
+  returned: success
+  type: str
+document:
+  description: stage.json, when done.
+  returned: success
+  type: dict
+cause:
+  description:
+    - Why the stage failed; out of memory, deadline, signal N, no space, exception, engine gone,
+      no manifest, not started.
+  returned: failure, by the action plugin
+  type: str
+exit_code:
+  description: Of the container.
+  returned: failure, by the action plugin
+  type: int
+log_tail:
+  description: The last 20 lines the container wrote.
+  returned: failure, by the action plugin
+  type: list
+  elements: str
+"""
+
+import platform
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet.documents import FleetError
+from ansible.module_utils.dlrm_fleet.engine import Engine
+from ansible.module_utils.dlrm_fleet.stage_start import Result, Start, start_stage
+from ansible.module_utils.dlrm_fleet.stage_survey import Asked
+
+ARGUMENTS: dict[str, Any] = {
+    "root": {"type": "path", "required": True},
+    "stage": {"type": "str", "required": True},
+    "catalogue": {"type": "dict", "required": True},
+    "request": {"type": "dict", "required": True},
+    "run_id": {"type": "str"},
+    "image": {"type": "str"},
+    "user": {"type": "str", "required": True},
+    "deadline": {"type": "str", "required": True},
+    "controller": {"type": "dict", "required": True},
+    "commit": {"type": "str", "default": ""},
+    "host": {"type": "str"},
+    "force": {"type": "bool", "default": False},
+}
+
+
+def run(params: dict[str, Any], check: bool) -> Result:
+    root = Path(params["root"])
+    asked = Asked(
+        root,
+        params["catalogue"],
+        params["request"],
+        params["run_id"] or None,
+        params["image"] or None,
+        params["controller"],
+    )
+    start = Start(
+        stage=params["stage"],
+        user=params["user"],
+        deadline=params["deadline"],
+        host=params["host"] or platform.node(),
+        commit=params["commit"],
+        force=params["force"],
+        check=check,
+    )
+    return start_stage(asked, start, Engine(root))
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        result = run(module.params, module.check_mode)
+    except FleetError as error:
+        module.fail_json(msg=str(error))
+    for warning in result.warnings:
+        module.warn(warning)
+    returned = {
+        "state": result.state,
+        "changed": result.changed,
+        "key": result.key,
+        "attempt": result.attempt,
+        "reason": result.reason,
+        "line": result.line,
+        "document": result.document,
+    }
+    if result.diff is not None:
+        returned["diff"] = result.diff
+    module.exit_json(**returned)
+
+
+if __name__ == "__main__":
+    main()

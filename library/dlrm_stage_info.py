@@ -1,0 +1,133 @@
+#!/usr/bin/python
+# Copyright: dlrm-fleet contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dlrm_stage_info
+short_description: How far the stages of a host are
+description:
+  - Returns all stages, or one, in one call; waits for news when asked to.
+  - Renews the run's lease. Saves log and exit of a container that ended, then removes it.
+options:
+  root:
+    description: The host's root folder.
+    type: path
+    required: true
+  catalogue:
+    description: The stages, the content of C(benchmark/stages.json).
+    type: dict
+    required: true
+  request:
+    description: The normalised request of M(dlrm_request).
+    type: dict
+    required: true
+  run_id:
+    description: The run; without it keys that take it are null.
+    type: str
+  image:
+    description: Name of the benchmark image, by content; without it keys that take it are null.
+    type: str
+  controller:
+    description: As M(dlrm_request) returned it.
+    type: dict
+    required: true
+  stage:
+    description: Only this one.
+    type: str
+  wait_seconds:
+    description: Return after this long even if nothing changed.
+    type: float
+    default: 0
+  token:
+    description: RV(token) of the call before; what it said is no news.
+    type: str
+    default: ""
+attributes:
+  check_mode: {support: full, description: Then neither renews nor saves.}
+  diff_mode: {support: none, description: Changes no result.}
+  idempotent: {support: full, description: Changes no result.}
+requirements:
+  - docker (Python SDK)
+author:
+  - dlrm-fleet contributors
+"""
+
+EXAMPLES = r"""
+- name: Look how far the stages are
+  dlrm_stage_info:
+    root: /srv/dlrm
+    catalogue: "{{ lookup('ansible.builtin.file', 'benchmark/stages.json') | from_json }}"
+    request: "{{ read.request }}"
+    run_id: "{{ planned.run_id }}"
+    image: dlrm-bench:1f2e3d4c5b6a
+    controller: "{{ read.controller }}"
+  become: true
+  register: found
+"""
+
+RETURN = r"""
+stages:
+  description:
+    - In order; stage, state (done, running, failed, absent, skipped; unknown while the engine does
+      not answer), key, attempt, reason, line, cause, message, exit_code, log_tail, document.
+  returned: success
+  type: list
+  elements: dict
+token:
+  description: What was said, for the next call.
+  returned: success
+  type: str
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet.documents import FleetError
+from ansible.module_utils.dlrm_fleet.engine import Engine
+from ansible.module_utils.dlrm_fleet.stage_survey import Asked
+from ansible.module_utils.dlrm_fleet.stage_watch import watch
+
+ARGUMENTS: dict[str, Any] = {
+    "root": {"type": "path", "required": True},
+    "catalogue": {"type": "dict", "required": True},
+    "request": {"type": "dict", "required": True},
+    "run_id": {"type": "str"},
+    "image": {"type": "str"},
+    "controller": {"type": "dict", "required": True},
+    "stage": {"type": "str"},
+    "wait_seconds": {"type": "float", "default": 0},
+    "token": {"type": "str", "default": "", "no_log": False},
+}
+
+
+def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    root = Path(params["root"])
+    asked = Asked(
+        root,
+        params["catalogue"],
+        params["request"],
+        params["run_id"] or None,
+        params["image"] or None,
+        params["controller"],
+    )
+    seen, token = watch(
+        asked, Engine(root), params["stage"], params["wait_seconds"], params["token"], check
+    )
+    return {"stages": [asdict(entry) for entry in seen], "token": token}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        found = run(module.params, module.check_mode)
+    except FleetError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, **found)
+
+
+if __name__ == "__main__":
+    main()

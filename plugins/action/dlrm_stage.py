@@ -1,0 +1,78 @@
+"""Starts a stage and watches it, printing a line a host, until it is done, failed or too late."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+
+POLL_SECONDS = 15
+PAUSE_SECONDS = 5
+# The container stops itself at the deadline; its KILL and the clocks' difference come on top.
+GRACE_SECONDS = 90
+WATCHED = ("root", "stage", "catalogue", "request", "run_id", "image", "controller")
+
+
+class ActionModule(ActionBase):
+    def run(self, tmp=None, task_vars=None):
+        result = super().run(tmp, task_vars)
+        self._host, self._vars, self._printed = task_vars["inventory_hostname"], task_vars, ""
+        args = {"host": self._host, **self._task.args}
+        started = self._call("dlrm_stage", args)
+        while started.get("state") == "preparing":
+            self._say(started["line"])
+            started = self._call("dlrm_stage", args)
+        self._say(started.get("line", ""))
+        if started.get("failed") or started["state"] != "running" or self._task.check_mode:
+            return {**result, **started}
+        ended = self._watch({name: args.get(name) for name in WATCHED})
+        if ended["state"] == "done":
+            # Once more, for the links. What was just made is not read a second time.
+            request = {**args["request"], "verify": False}
+            ended = self._call("dlrm_stage", {**args, "request": request, "force": False})
+            self._say(ended.get("line", ""))
+        changed = started["changed"] or ended.get("changed", False)
+        return {**result, **ended, "changed": changed, "diff": started.get("diff") or {}}
+
+    def _watch(self, args):
+        token = ""
+        while True:
+            args.update(wait_seconds=POLL_SECONDS, token=token)
+            answer = self._call("dlrm_stage_info", args)
+            if answer.get("failed"):
+                return {**answer, "state": "failed"}
+            seen, token = answer["stages"][0], answer["token"]
+            if seen["state"] not in ("running", "unknown"):
+                failed = seen["state"] != "done"
+                return {**seen, "failed": failed, "msg": seen["message"] or seen["reason"]}
+            self._say(seen["line"])
+            if self._is_late():
+                late = f"{args['stage']} did not end by its deadline: {seen['line']}"
+                return {**seen, "state": "failed", "failed": True, "msg": late}
+
+    def _call(self, module, args):
+        """A lost connection is tried again until the deadline: the stage goes on without us."""
+        while True:
+            try:
+                answer = self._execute_module(module, module_args=args, task_vars=self._vars)
+                reason = answer.get("msg", "") if answer.get("unreachable") else None
+            except AnsibleConnectionFailure as error:
+                reason = str(error)
+            if reason is None:
+                return answer
+            lost = f"{args['stage']}: connection lost ({reason})"
+            if self._is_late():
+                return {"failed": True, "msg": f"{lost}, beyond the deadline"}
+            self._say(f"{lost}, trying again until {self._task.args['deadline']}")
+            time.sleep(PAUSE_SECONDS)
+
+    def _is_late(self):
+        deadline = datetime.fromisoformat(self._task.args["deadline"])
+        return (datetime.now(UTC) - deadline).total_seconds() > GRACE_SECONDS
+
+    def _say(self, line):
+        if line and line != self._printed:
+            self._display.display(f"[{self._host}] {line}")
+            self._printed = line
