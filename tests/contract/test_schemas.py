@@ -1,0 +1,168 @@
+"""Schemas, their examples, and every writer's output before every reader."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.dlrm_fleet import catalogue, request, wording
+from ansible.module_utils.dlrm_fleet.documents import parse_time, read_json
+from ansible.module_utils.dlrm_fleet.stage_folder import StageFolder
+from jsonschema import Draft202012Validator, ValidationError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CONTRACTS = REPOSITORY / "docs" / "contracts"
+NAMES = sorted(path.name.removesuffix(".schema.json") for path in CONTRACTS.glob("*.schema.json"))
+Check = Callable[[str, Any], None]
+
+
+def example(name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((CONTRACTS / "examples" / f"{name}.json").read_text())
+    return document
+
+
+def test_each_schema_has_an_example_and_each_example_a_schema() -> None:
+    assert NAMES == ["request", "run", "stage", "stages", "status"]
+    assert sorted(path.stem for path in (CONTRACTS / "examples").iterdir()) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_example_is_valid_and_each_required_field_is_missed(name: str, check: Check) -> None:
+    schema = json.loads((CONTRACTS / f"{name}.schema.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    check(name, example(name))
+    for field in schema["required"]:
+        broken = {key: value for key, value in example(name).items() if key != field}
+        with pytest.raises(ValidationError, match=field):
+            check(name, broken)
+    with pytest.raises(ValidationError):
+        check(name, {**example(name), "surprise": 1})
+
+
+def test_the_real_catalogue_is_valid_and_its_lists_agree(check: Check) -> None:
+    stages = json.loads((REPOSITORY / "benchmark/stages.json").read_text())
+    check("stages", stages)
+    assert tuple(entry["name"] for entry in catalogue.stages(stages)) == request.STAGES
+    schema = json.loads((CONTRACTS / "request.schema.json").read_text())
+    parameters = schema["$defs"]["parameters"]["properties"]
+    for entry in stages["stages"]:
+        assert set(entry["parameters"]) <= set(parameters), entry["name"]
+        assert set(entry.get("when", {})) <= set(parameters), entry["name"]
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"precision": "int8"},
+        {"precision": "fp32", "data_source": "/data"},
+        {"precision": "int8", "profile": "official", "weights_source": "r2:w", "data_source": "/d"},
+    ],
+)
+def test_requests_parameters_are_those_of_the_contract(
+    variables: dict[str, Any], check: Check
+) -> None:
+    normalised = request.normalise(variables)
+    check("request", {**example("request"), "parameters": normalised["parameters"]})
+    for field in ("weights_source", "data_source"):
+        source = normalised["sources"][field]
+        if source is not None and source["kind"] == "folder":
+            source = {"kind": "folder", "path": "/dlrm/source"}
+        check("request", {**example("request"), "source": source})
+
+
+def test_readers_on_hosts_take_the_examples(tmp_path: Path) -> None:
+    document = example("stage")
+    folder = StageFolder(tmp_path, "calibrate", document["key"])
+    folder.path.mkdir(parents=True)
+    (folder.path / "stage.json").write_text(json.dumps(document))
+    with (folder.path / "dlrm_int8.pt").open("wb") as handle:
+        handle.truncate(document["outputs"][0]["bytes"])
+    assert folder.examine() == (document, "")
+    status = example("status")
+    now = parse_time(status["updated_at"])
+    line = wording.progress_line(
+        "calibrate", status, parse_time(status["started_at"]), parse_time(status["deadline"]), now
+    )
+    assert line == (
+        "calibrate 42 % layer over_arch.2, 1.2 M rows/s, 0:35 elapsed, 0:48 left,"
+        " deadline in 0:56:14"
+    )
+
+
+RUNNER = """
+import sys
+sys.path[:0] = sys.argv[1:2]
+import dlrm_bench.stages
+from dlrm_bench.stage_runner import run_stage
+dlrm_bench.stages.__path__.append(sys.argv[2])
+sys.exit(run_stage())
+"""
+STAGE = """
+from dlrm_bench.contract import StageError
+def run(ctx):
+    ctx.status.update("copying", percent=50, rate=3.0, unit="rows/s", eta_seconds=1)
+    if ctx.request.parameters.seed == 13:
+        raise StageError("cannot copy 'a'", "13 is not liked", "Use another seed")
+    with ctx.open_output("copy.bin") as output:
+        output.write(ctx.input("made", "made.bin").read_bytes())
+"""
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Callable[[int], tuple[int, StageFolder, dict[str, Any]]]:
+    """The container's real runner beside the host's real readers; only the stage is of the test."""
+
+    def run(seed: int) -> tuple[int, StageFolder, dict[str, Any]]:
+        asked = example("request")
+        folder = StageFolder(tmp_path, "copy", asked["key"])
+        folder.attempt_path(1).mkdir(parents=True)
+        inside, stages = tmp_path / "inside", tmp_path / "stages_of_test"
+        (inside / "inputs/made").mkdir(parents=True)
+        (inside / "inputs/made/made.bin").write_bytes(b"seed 1\n")
+        (inside / "output").symlink_to(folder.path)
+        made = {"name": "made.bin", "path": "/dlrm/inputs/made/made.bin", "bytes": 7}
+        asked.update(stage="copy", inputs={"made": [{**made, "sha256": "ab" * 32}]})
+        asked["parameters"]["seed"] = seed
+        (inside / "request.json").write_text(json.dumps(asked))
+        stages.mkdir()
+        (stages / "copy.py").write_text(STAGE)
+        ended = subprocess.run(
+            [sys.executable, "-c", RUNNER, str(REPOSITORY / "benchmark/src"), str(stages)],
+            env={"DLRM_ROOT": str(inside), "PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+        )
+        status = read_json(folder.attempt_path(1) / "status.json")
+        print(ended.stderr)  # noqa: T201 shown by pytest when the test fails
+        return ended.returncode, folder, status
+
+    return run
+
+
+def test_the_containers_documents_are_read_on_the_host(
+    container: Callable[[int], tuple[int, StageFolder, dict[str, Any]]], check: Check
+) -> None:
+    code, folder, status = container(1)
+    assert (code, status["state"]) == (0, "finished")
+    check("status", status)
+    document, damage = folder.examine(verify=True)
+    assert damage == ""
+    assert document is not None
+    check("stage", document)
+    assert document["inputs"][0]["stage"] == "made"
+    assert [output["name"] for output in document["outputs"]] == ["copy.bin"]
+
+
+def test_the_containers_failure_is_read_on_the_host(
+    container: Callable[[int], tuple[int, StageFolder, dict[str, Any]]], check: Check
+) -> None:
+    code, folder, status = container(13)
+    assert (code, status["state"]) == (1, "failed")
+    check("status", status)
+    assert status["message"] == "cannot copy 'a': 13 is not liked. Use another seed."
+    assert folder.examine() == (None, "")

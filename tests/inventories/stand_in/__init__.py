@@ -1,0 +1,1 @@
+"""The three clouds' APIs on this machine, in a network and mount namespace of their own."""
