@@ -1,0 +1,56 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PRECISION ?= int8
+INVENTORY ?= inventories/local
+ARGS ?=
+VENV := .venv
+BASE_ARCHIVE := .cache/base-image-$(shell uname -m).tar
+BASE_IMAGE := $(shell sed -n "s/^ARG BASE=//p" benchmark/Dockerfile)
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+
+.PHONY: help
+help: ## What can be made
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: benchmark
+benchmark: setup ## Run the benchmark on this machine: PRECISION=int8 or fp32, ARGS="-e profile=..."
+	ansible-playbook run_benchmark.yml -i $(INVENTORY) -e precision=$(PRECISION) $(ARGS)
+
+.PHONY: setup
+setup: $(VENV)/.complete base ## The controller's Python and, where no registry answers, a base image
+
+# The stamp is written last: a set-up killed half-way is made anew.
+$(VENV)/.complete: requirements.txt
+	rm -rf $(VENV)
+	"$$(tools/find_python.sh | tail -n 1)" -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.txt
+	touch $@
+
+.PHONY: base
+base:
+	@tools/base_archive.sh --if-no-registry "$(BASE_IMAGE)" $(BASE_ARCHIVE)
+
+.PHONY: test
+test: setup ## The whole suite: lint, unit, container, Molecule, end to end
+	tools/run_tests.sh
+
+.PHONY: lint
+lint: $(VENV)/.complete ## ansible-lint, yamllint, ruff, mypy, shellcheck
+	tools/lint.sh
+
+.PHONY: unit
+unit: $(VENV)/.complete ## Unit, contract and inventory tests
+	tools/run_tests.sh unit
+
+.PHONY: lock
+lock: ## Compile the locks anew from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+	    --custom-compile-command "make lock" --quiet -o requirements.txt
+
+.PHONY: clean
+clean: ## Remove the virtual environment and caches, never results
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .ansible

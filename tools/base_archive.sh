@@ -1,0 +1,169 @@
+#!/usr/bin/env bash
+# Makes the base image of the benchmark container from this machine's own distribution, for places
+# where no registry answers. The result is an archive as `docker save` writes it; no engine is
+# needed here, so it can be made before the engine is installed.
+set -euo pipefail
+
+usage() {
+    cat <<'TEXT'
+Usage: base_archive.sh [--if-no-registry REFERENCE] OUTPUT.tar
+
+Writes OUTPUT.tar, an image archive tagged dlrm-base:<first 12 of the root file system's sha256>.
+The packages come from the mirrors and suites in this machine's apt sources. Does nothing when
+OUTPUT.tar exists: remove it to have a newer one. Needs root or sudo.
+
+  --if-no-registry REFERENCE   do nothing when the registry of this image reference answers
+TEXT
+}
+
+say() { printf 'base archive: %s\n' "$*"; }
+die() { printf 'base archive: %s\n' "$*" >&2; exit 1; }
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -- "$@"; fi
+}
+
+# The host part of an image reference, as the engine reads it.
+registry_of() {
+    local first=${1%%/*}
+    case "$1" in
+        */*) case "$first" in docker.io) ;; *.* | *:* | localhost) printf '%s' "$first"; return ;; esac ;;
+    esac
+    printf 'index.docker.io'
+}
+
+# 200 and 401 are what a registry says at /v2/; a proxy's refusal is none of them.
+registry_answers() {
+    python3 - "https://$1/v2/" <<'PYTHON'
+import sys
+import urllib.error
+import urllib.request
+
+try:
+    status = urllib.request.urlopen(sys.argv[1], timeout=8).status
+except urllib.error.HTTPError as error:
+    status = error.code
+except OSError:
+    status = 0
+sys.exit(0 if status in (200, 401) else 1)
+PYTHON
+}
+
+# Lines "uri suite component" of the distribution's own suites; third-party sources stay out.
+distribution_sources() {
+    # shellcheck disable=SC2016 # apt expands these
+    apt-get indextargets --format '$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' \
+        | awk -v origin="$1" -v suite="$2" \
+            '$1 == origin && ($3 == suite || $3 == suite "-updates" || $3 == suite "-security") { print $2, $3, $4 }' \
+        | sort -u
+}
+
+make_rootfs() {
+    local rootfs=$1 suite=$2 origin=$3 sources mirror components keyring
+    sources=$(distribution_sources "$origin" "$suite")
+    mirror=$(awk -v suite="$suite" '$2 == suite { print $1; exit }' <<<"$sources")
+    if [ -z "$mirror" ]; then
+        as_root apt-get update -qq
+        sources=$(distribution_sources "$origin" "$suite")
+        mirror=$(awk -v suite="$suite" '$2 == suite { print $1; exit }' <<<"$sources")
+    fi
+    [ -n "$mirror" ] || die "no source of '$origin' for the suite '$suite' in this machine's apt sources. Add the distribution's own source, then run this again."
+    components=$(awk -v suite="$suite" '$2 == suite { print $3 }' <<<"$sources" | sort -u | paste -sd,)
+    keyring=/usr/share/keyrings/${origin,,}-archive-keyring.gpg
+    [ -r "$keyring" ] || die "the keyring '$keyring' is missing. Install the package ${origin,,}-keyring or ${origin,,}-archive-keyring."
+    if ! command -v debootstrap >/dev/null && [ ! -x /usr/sbin/debootstrap ]; then
+        say "installing debootstrap"
+        as_root apt-get install -y -qq --no-install-recommends debootstrap >/dev/null
+    fi
+    say "installing $origin $suite from $mirror"
+    as_root env PATH="$PATH:/usr/sbin:/sbin" debootstrap --variant=minbase --keyring="$keyring" \
+        --components="$components" --include=python3,python3-venv,ca-certificates \
+        "$suite" "$rootfs" "$mirror" >"$rootfs.log" 2>&1 \
+        || { tail -n 20 "$rootfs.log" >&2; die "debootstrap of '$suite' from '$mirror' failed (its last lines stand above). Check the mirror and the network."; }
+    as_root rm -f "$rootfs/etc/apt/sources.list"
+    awk -v key="$keyring" '{ print "deb [signed-by=" key "] " $1 " " $2 " " $3 }' <<<"$sources" \
+        | as_root tee "$rootfs/etc/apt/sources.list.d/distribution.list" >/dev/null
+    # Documentation is left out of the packages that are installed later, too.
+    printf 'path-exclude /usr/share/%s/*\n' doc man info locale \
+        | as_root tee "$rootfs/etc/dpkg/dpkg.cfg.d/slim" >/dev/null
+    say "applying the distribution's updates"
+    as_root env LC_ALL=C DEBIAN_FRONTEND=noninteractive chroot "$rootfs" \
+        sh -ec 'apt-get update -qq && apt-get dist-upgrade -y -qq --no-install-recommends' >>"$rootfs.log" 2>&1 \
+        || { tail -n 20 "$rootfs.log" >&2; die "the update inside '$rootfs' failed (its last lines stand above). Check the mirror and the network."; }
+    # What differs between two machines with the same packages must not enter the image's name.
+    # shellcheck disable=SC2016 # the inner shell expands it
+    as_root sh -ec 'cd "$1" && rm -rf var/lib/apt/lists/* var/cache/apt/* var/cache/debconf/*-old var/cache/ldconfig/* \
+        var/log/* var/lib/dpkg/*-old usr/share/doc/* usr/share/man/* usr/share/info/* usr/share/locale/* tmp/* run/* \
+        etc/resolv.conf && : >etc/machine-id && : >etc/hostname' sh "$rootfs"
+}
+
+# Writes the archive of one layer: manifest.json, the image's configuration, the layer.
+write_archive() {
+    local layer=$1 work=$2 archive=$3 epoch=$4 sum config
+    sum=$(sha256sum "$layer" | cut -d' ' -f1)
+    mkdir "$work/image" "$work/image/$sum"
+    mv "$layer" "$work/image/$sum/layer.tar"
+    cat >"$work/config.json" <<JSON
+{"architecture": "$(dpkg --print-architecture)", "os": "linux", "created": "$(date -u -d "@$epoch" +%Y-%m-%dT%H:%M:%SZ)",
+ "config": {"Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], "Cmd": ["bash"],
+            "Labels": {"dlrm-fleet": "base"}},
+ "rootfs": {"type": "layers", "diff_ids": ["sha256:$sum"]},
+ "history": [{"created_by": "tools/base_archive.sh"}]}
+JSON
+    config=$(sha256sum "$work/config.json" | cut -d' ' -f1).json
+    mv "$work/config.json" "$work/image/$config"
+    printf '[{"Config": "%s", "RepoTags": ["dlrm-base:%s"], "Layers": ["%s/layer.tar"]}]\n' \
+        "$config" "${sum:0:12}" "$sum" >"$work/image/manifest.json"
+    tar -C "$work/image" --sort=name --owner=0 --group=0 --numeric-owner --format=gnu --mtime="@$epoch" -cf "$archive.partial" .
+    sync "$archive.partial"
+    mv "$archive.partial" "$archive"
+    say "wrote '$archive' ($(($(stat -c %s "$archive") >> 20)) MiB), image dlrm-base:${sum:0:12}"
+}
+
+main() {
+    local reference='' output='' registry
+    while [ $# -gt 0 ]; do
+        case "$1" in
+            --if-no-registry) [ $# -ge 2 ] || { usage >&2; exit 2; }; reference=$2; shift 2 ;;
+            -h | --help) usage; exit 0 ;;
+            -*) usage >&2; exit 2 ;;
+            *) [ -z "$output" ] || { usage >&2; exit 2; }; output=$1; shift ;;
+        esac
+    done
+    [ -n "$output" ] || { usage >&2; exit 2; }
+    if [ -s "$output" ]; then
+        say "'$output' is there; nothing to do"
+        return
+    fi
+    if [ -n "$reference" ]; then
+        registry=$(registry_of "$reference")
+        if registry_answers "$registry"; then
+            say "the registry '$registry' answers; no archive is needed"
+            return
+        fi
+        say "the registry '$registry' does not answer within 8 s; making '$output' instead"
+    fi
+    command -v apt-get >/dev/null || die "this machine has no apt-get, only Debian and Ubuntu can make the archive. Make it on one of them, then copy it to '$output'."
+    if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
+        die "making '$output' needs root and sudo is not installed. Run it as root."
+    fi
+
+    # shellcheck disable=SC1091 # the machine's own file
+    . /etc/os-release
+    local suite=$VERSION_CODENAME origin=${ID^} work epoch
+    mkdir -p "$(dirname "$output")"
+    # Beside the output: /tmp may be small or not allow device files.
+    work=$(mktemp -d "$(realpath "$(dirname "$output")")/base-image.XXXXXX")
+    # shellcheck disable=SC2064 # the value of now
+    trap "as_root rm -rf --one-file-system '$work'" EXIT
+    make_rootfs "$work/rootfs" "$suite" "$origin"
+    # Later times than the newest package's own are those of this run.
+    epoch=$(as_root find "$work/rootfs/var/lib/dpkg/info" -name '*.md5sums' -printf '%T@\n' | sort -n | tail -n 1)
+    epoch=${epoch%.*}
+    as_root tar -C "$work/rootfs" --sort=name --numeric-owner --format=gnu --one-file-system \
+        --clamp-mtime --mtime="@$epoch" -cf "$work/layer.tar" .
+    as_root chown "$(id -u):$(id -g)" "$work/layer.tar"
+    write_archive "$work/layer.tar" "$work" "$output" "$epoch"
+}
+
+main "$@"

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Every static check, from quick to slow. Nothing is skipped by configuration.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf '\n== %s\n' "$*"; }
+
+say "ruff"
+ruff check .
+ruff format --check .
+
+say "mypy: what runs on hosts"
+MYPYPATH=typings mypy -p ansible.module_utils.dlrm_fleet
+MYPYPATH=typings mypy library/*.py
+
+say "mypy: the container"
+MYPYPATH=benchmark/src mypy -p dlrm_bench
+
+say "yamllint"
+yamllint --strict .
+
+say "ansible-lint"
+PYTHONPATH=tools/lint_site ansible-lint --offline
+
+say "shellcheck"
+git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck

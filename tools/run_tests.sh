@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# The whole suite, or the parts named: lint unit container end_to_end molecule. Prints how long each took.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+pytest_here() {
+    python -m pytest -p no_silent_skips "$@"
+}
+
+run_lint() {
+    tools/lint.sh
+}
+
+run_unit() {
+    pytest_here tests/unit tests/contract tests/inventories
+}
+
+# The container's own tests run inside its image: same Python, same PyTorch, same LoadGen.
+run_container() {
+    tools/container_tests.sh
+}
+
+run_molecule() {
+    tools/molecule_tests.sh
+}
+
+run_end_to_end() {
+    pytest_here tests/end_to_end
+}
+
+tools/test_requirements.sh
+export PYTHONPATH="$PWD/tests/plugins${PYTHONPATH:+:$PYTHONPATH}"
+
+parts=("$@")
+if [ "${#parts[@]}" -eq 0 ]; then parts=(lint unit container end_to_end molecule); fi
+
+report=()
+for part in "${parts[@]}"; do
+    printf '\n=== %s ===\n' "$part"
+    started=$SECONDS
+    "run_$part"
+    report+=("$part $((SECONDS - started)) s")
+done
+printf '\nPassed: %s\n' "$(IFS=,; echo "${report[*]}")"
