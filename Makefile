@@ -38,6 +38,16 @@ base:
 test: setup ## The whole suite: lint, unit, container, Molecule, end to end
 	tools/run_tests.sh
 
+.PHONY: test-long
+test-long: setup ## What takes hours: every fault in every phase, and the other long suites
+	tools/test_requirements.sh
+	for script in tests/long/*.sh; do "$$script"; done
+
+.PHONY: fleet-demo
+fleet-demo: setup ## The whole path on three SSH hosts and a storage node, made of containers
+	tools/test_requirements.sh
+	PYTHONPATH=tests python -m fleet $(ARGS)
+
 .PHONY: lint
 lint: $(VENV)/.complete ## ansible-lint, yamllint, ruff, mypy, shellcheck
 	tools/lint.sh

@@ -1,0 +1,48 @@
+"""This machine's container engine by its command line, and waiting for conditions."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+# Bounds are for what hangs, not for what is slow: a loaded machine with two cores is the norm.
+PATIENCE_SECONDS = 600.0
+
+Found = TypeVar("Found")
+
+
+class HarnessError(RuntimeError):
+    """The harness, not the product, could not do something."""
+
+
+def command(*arguments: str, check: bool = True, text: str | None = None) -> str:
+    """stdout of a command; raises HarnessError with its stderr."""
+    ended = subprocess.run(
+        arguments, input=text, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
+    if check and ended.returncode != 0:
+        said = ended.stderr.strip() or ended.stdout.strip()
+        raise HarnessError(f"{' '.join(arguments[:8])}: exit {ended.returncode}: {said[-2000:]}")
+    return ended.stdout
+
+
+def docker(*arguments: str, check: bool = True, text: str | None = None) -> str:
+    return command("docker", *arguments, check=check, text=text)
+
+
+def wait_until(
+    condition: Callable[[], Found], what: str, timeout: float = PATIENCE_SECONDS, pause: float = 0.1
+) -> Found:
+    """The condition's first true value; raises when there is none in time."""
+    end = time.monotonic() + timeout
+    while True:
+        found = condition()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise HarnessError(f"waited {timeout:.0f} s in vain until {what}")
+        time.sleep(pause)
