@@ -186,7 +186,7 @@ def main() -> int:
     """Run the asked stage with the engine named on the command line."""
     import offline_support
 
-    from dlrm_bench import offline_run
+    from dlrm_bench import offline_run, probe
     from dlrm_bench.stage_runner import run_stage
     from dlrm_bench.stages import accuracy
 
@@ -194,6 +194,9 @@ def main() -> int:
     values = [_number(argument) for argument in arguments]
     maker = functools.partial(offline_support.toy, kind, *values)
     offline_run.engine_maker = lambda _ctx: maker
+    if "PROBE_FACTOR" in os.environ:
+        factor, rate = float(os.environ["PROBE_FACTOR"]), probe.expected_rate
+        probe.expected_rate = lambda *rates: factor * rate(*rates)
     if "SET_SAMPLES" in os.environ:
         small = int(os.environ["SET_SAMPLES"])
         accuracy.OfflineSettings = functools.partial(in_small_sets, small)

@@ -1,7 +1,8 @@
 """LoadGen 5.1.1: its provenance, settings and one run.
 
-LoadGen carries its own mlperf.conf; FromConfig may be called once a process, and whatever needs it
-besides the run itself does so in a short-lived process (a second call logs error_invalid_config).
+LoadGen carries its own mlperf.conf; FromConfig may be called once a process (a second call logs
+error_invalid_config). So runs of one process share one TestSettings, and whatever else needs
+FromConfig does so in a short-lived process.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 import multiprocessing
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ OFFICIAL_MIN_SAMPLES = 24_576
 SLACK = 1.1
 #: A short-lived process answers within this or something is badly wrong.
 ASK_SECONDS = 120
-LOGS = ("mlperf_log_summary.txt", "mlperf_log_detail.txt", "mlperf_log_accuracy.json")
+SUMMARY, DETAIL = "mlperf_log_summary.txt", "mlperf_log_detail.txt"
+LOGS = (SUMMARY, DETAIL, "mlperf_log_accuracy.json")
 REBUILD = "Build the image again from this repository's benchmark/ folder"
 
 
@@ -78,31 +80,75 @@ class SystemUnderTest:
     issue: Callable[[list[int], list[int]], None]
 
 
-def run_offline(sut: SystemUnderTest, user_conf: Path, accuracy: bool, log_dir: Path) -> None:
-    """One LoadGen run from configuration to written logs.
+class LoadGen:
+    """This process's one configuration of LoadGen, for one run or several."""
 
-    An exception must not leave a callback: LoadGen's logger thread would be left without its files.
+    def __init__(self) -> None:
+        self._settings: Any = None
+        self._configured: OfflineSettings | None = None
+
+    def run(
+        self,
+        sut: SystemUnderTest,
+        settings: OfflineSettings,
+        user_conf: Path,
+        accuracy: bool,
+        log_dir: Path,
+    ) -> None:
+        """Write user.conf and run LoadGen by it, to its written logs in the empty `log_dir`.
+
+        Runs after the first may differ in target_qps alone. An exception must not leave a callback:
+        LoadGen's logger thread would be left without its files.
+        """
+        import mlperf_loadgen as lg
+
+        user_conf.write_text(settings.user_conf(), encoding="ascii")
+        self._configure(settings, user_conf)
+        self._settings.mode = lg.TestMode.AccuracyOnly if accuracy else lg.TestMode.PerformanceOnly
+        logs = lg.LogSettings()
+        logs.log_output.outdir = str(log_dir)
+        logs.log_output.copy_summary_to_stdout = False
+        logs.enable_trace = False
+        performance_samples = self._settings.performance_sample_count_override or sut.samples
+        fast_sut = lg.ConstructFastSUT(sut.issue, lambda: None)
+        qsl = lg.ConstructQSL(sut.samples, performance_samples, sut.load, sut.unload)
+        # An empty name: no audit.config that happens to lie in the working directory is obeyed.
+        lg.StartTestWithLogSettings(fast_sut, qsl, self._settings, logs, "")
+        lg.DestroyQSL(qsl)
+        lg.DestroyFastSUT(fast_sut)
+
+    def _configure(self, settings: OfflineSettings, user_conf: Path) -> None:
+        import mlperf_loadgen as lg
+
+        if self._configured is None:
+            self._settings = lg.TestSettings()
+            code = self._settings.FromConfig(str(user_conf), MODEL, SCENARIO)
+            if code != 0:
+                what = f"LoadGen cannot read its settings '{user_conf}'"
+                raise StageError(what, f"FromConfig returned {code}", "Report this as a bug")
+            self._settings.scenario = lg.TestScenario.Offline
+            self._configured = settings
+        elif replace(self._configured, target_qps=settings.target_qps) != settings:
+            raise ValueError(f"{settings} differs from {self._configured} in more than target_qps")
+        self._settings.offline_expected_qps = settings.target_qps
+
+
+def ended_too_soon(summary: str) -> bool:
+    """Whether a performance run lasted less than min_duration, and nothing else is wrong with it.
+
+    `summary`: text of mlperf_log_summary.txt (results.cc of LoadGen writes it).
     """
-    import mlperf_loadgen as lg
-
-    settings = lg.TestSettings()
-    code = settings.FromConfig(str(user_conf), MODEL, SCENARIO)
-    if code != 0:
-        what = f"LoadGen cannot read its settings '{user_conf}'"
-        raise StageError(what, f"FromConfig returned {code}", "Report this as a bug")
-    settings.scenario = lg.TestScenario.Offline
-    settings.mode = lg.TestMode.AccuracyOnly if accuracy else lg.TestMode.PerformanceOnly
-    logs = lg.LogSettings()
-    logs.log_output.outdir = str(log_dir)
-    logs.log_output.copy_summary_to_stdout = False
-    logs.enable_trace = False
-    performance_samples = settings.performance_sample_count_override or sut.samples
-    fast_sut = lg.ConstructFastSUT(sut.issue, lambda: None)
-    qsl = lg.ConstructQSL(sut.samples, performance_samples, sut.load, sut.unload)
-    # An empty name: no audit.config that happens to lie in the working directory is obeyed.
-    lg.StartTestWithLogSettings(fast_sut, qsl, settings, logs, "")
-    lg.DestroyQSL(qsl)
-    lg.DestroyFastSUT(fast_sut)
+    fields: dict[str, str] = {}
+    for line in summary.splitlines():
+        name, _, value = line.partition(":")
+        fields[name.strip()] = value.strip()
+    satisfied = {name: value for name, value in fields.items() if name.endswith(" satisfied")}
+    return (
+        fields.get("Result is") == "INVALID"
+        and "No errors encountered during test." in summary
+        and satisfied.pop("Min duration satisfied", None) == "NO"
+        and all(value == "Yes" for value in satisfied.values())
+    )
 
 
 def complete(response_ids: list[int], addresses: list[int], sizes: list[int]) -> None:
@@ -119,9 +165,7 @@ def complete(response_ids: list[int], addresses: list[int], sizes: list[int]) ->
 
 def performance_order(samples: int, settings: OfflineSettings, scratch: Path) -> list[int]:
     """The performance set in the order LoadGen will issue it, asked of LoadGen itself."""
-    conf = scratch / "order.conf"
-    conf.write_text(settings.user_conf(), encoding="ascii")
-    order: list[int] = _ask(_send_order, samples, conf, scratch)
+    order: list[int] = _ask(_send_order, samples, settings, scratch)
     return order
 
 
@@ -133,7 +177,7 @@ def effective_seeds(scratch: Path) -> dict[str, int]:
     return seeds
 
 
-def _send_order(pipe: Connection, samples: int, conf: Path, scratch: Path) -> None:
+def _send_order(pipe: Connection, samples: int, settings: OfflineSettings, scratch: Path) -> None:
     def load(order: list[int]) -> None:
         pipe.send(list(order))
         # Asked enough: without this LoadGen would issue the query.
@@ -142,7 +186,7 @@ def _send_order(pipe: Connection, samples: int, conf: Path, scratch: Path) -> No
     log_dir = scratch / "order"
     log_dir.mkdir(exist_ok=True)
     nothing = SystemUnderTest(samples, load, lambda _: None, lambda _ids, _samples: None)
-    run_offline(nothing, conf, accuracy=False, log_dir=log_dir)
+    LoadGen().run(nothing, settings, scratch / "order.conf", accuracy=False, log_dir=log_dir)
 
 
 def _send_seeds(pipe: Connection, conf: Path) -> None:

@@ -12,9 +12,10 @@ import logging
 import os
 import platform
 import sys
+import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +36,7 @@ WEIGHTS = {"fp32": ("dump", "dlrm-multihot-pytorch.pt"), "int8": ("calibrate", "
 #: Samples of the timed query whose answers are kept, and how many pairs of each.
 KEPT_SAMPLES, KEPT_PAIRS = 16, 32
 READ_BYTES = 16 << 20
+USER_CONF = "user.conf"
 CHECK_SECONDS = 0.5
 
 T = TypeVar("T")
@@ -121,8 +123,12 @@ def deadline_check(ctx: StageContext) -> Callable[[], None]:
 class OfflineRun:
     """LoadGen's callbacks for one run, and what was counted in it."""
 
-    def __init__(self, ctx: StageContext, files: SampleFiles, pool: WorkerPool) -> None:
-        self.ctx, self.files, self.pool = ctx, files, pool
+    def __init__(
+        self, ctx: StageContext, files: SampleFiles, pool: WorkerPool, phase: str = "measuring"
+    ) -> None:
+        """`phase`: what status.json calls the timed part."""
+        self.ctx, self.files, self.pool, self.phase = ctx, files, pool, phase
+        self.log_dir = Path()
         self.query_set: QuerySet | None = None
         self.query_set_bytes = self.samples_issued = self.pairs_issued = 0
         self.totals: list[RunTotals] = []
@@ -133,23 +139,24 @@ class OfflineRun:
         self.kept: dict[int, Array] = {}
         self._checked = 0.0
 
-    def run(self, settings: loadgen.OfflineSettings, accuracy: bool) -> None:
-        """Configure and run LoadGen; its logs and user.conf become outputs."""
-        conf = self.ctx.scratch_dir / "user.conf"
-        conf.write_text(settings.user_conf(), encoding="ascii")
-        logs = self.ctx.scratch_dir / "loadgen"
-        logs.mkdir()
+    def run(
+        self, loadgen_here: loadgen.LoadGen, settings: loadgen.OfflineSettings, accuracy: bool
+    ) -> None:
+        """Run LoadGen; its logs and user.conf then wait for adopt()."""
+        self.log_dir = Path(tempfile.mkdtemp(prefix="loadgen-", dir=self.ctx.scratch_dir))
         sut = loadgen.SystemUnderTest(
             self.files.samples,
             self._guarded(self.load),
             self._guarded(self.unload),
             self._guarded(self.issue),
         )
-        loadgen.run_offline(sut, conf, accuracy, logs)
+        loadgen_here.run(sut, settings, self.log_dir / USER_CONF, accuracy, self.log_dir)
         self._check_counts()
-        for name in loadgen.LOGS:
-            self.ctx.adopt_output(name, logs / name)
-        self.ctx.adopt_output("user.conf", conf)
+
+    def adopt(self, names: Sequence[str] = (*loadgen.LOGS, USER_CONF), prefix: str = "") -> None:
+        """Make files of this run outputs, each under its name behind the prefix."""
+        for name in names:
+            self.ctx.adopt_output(prefix + name, self.log_dir / name)
 
     def load(self, samples: list[int]) -> None:
         """Make LoadGen's set resident, here and in every worker."""
@@ -186,7 +193,7 @@ class OfflineRun:
         self.samples_issued += total
         self.pairs_issued += int(spans[:, 1].sum())
         keep = set(default_rng().choice(total, min(KEPT_SAMPLES, total), replace=False).tolist())
-        progress, answered = Progress(self.ctx, "measuring", "samples"), 0
+        progress, answered = Progress(self.ctx, self.phase, "samples"), 0
         evidence = Evidence(self.pool.cores, self.pool.pids)
 
         def done(batch: Batch, results: Array) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from dlrm_bench import offline_run, scorer
 from dlrm_bench.contract import StageContext
-from dlrm_bench.loadgen import OfflineSettings
+from dlrm_bench.loadgen import LoadGen, OfflineSettings
 from dlrm_bench.query_set import Array
 
 #: 99.9 % of the published 80.31 %.
@@ -35,7 +35,8 @@ def run(ctx: StageContext) -> None:
     with offline_run.open_pool(ctx, files) as pool:
         pool.wait_ready(offline_run.Progress(ctx, "starting workers", "workers"))
         offline = offline_run.OfflineRun(ctx, files, pool)
-        offline.run(settings, accuracy=True)
+        offline.run(LoadGen(), settings, accuracy=True)
+        offline.adopt()
     predictions = scorer.read_predictions(
         ctx.output_dir / LOG,
         files.starts,
