@@ -53,11 +53,12 @@ RETURN = r"""
 request:
   description:
     - The normalised request. parameters as in C(docs/contracts/request.schema.json), run_id,
-      force_stages, verify, deadline_seconds, exit_policy, sources, marks.
+      run_wait_seconds, force_stages, verify, deadline_seconds, exit_policy, sources, marks.
   returned: success
   type: dict
 request_sha256:
-  description: Of what is measured; without run_id, force_stages, verify, deadline, exit_policy.
+  description:
+    - Of what is measured; without run_id, run_wait, force_stages, verify, deadline, exit_policy.
   returned: success
   type: str
 controller:

@@ -11,7 +11,9 @@ description:
   - V(open) makes the run's lock with a lease of 90 s, which every poll of a stage renews, or takes
     over one whose lease ended or whose process is gone. A living holder that is not this process
     is refused, with its name.
-  - V(closed) says that the run's record is stored.
+  - V(closed) says that the run's record is stored; only the run's holder may say so.
+  - Times are the host's own, whatever the controller's clock says. A lock that a power cut left
+    empty is set aside as C(run.lock.damaged-<time>) and made anew from C(opened.json).
 options:
   root:
     description: The host's root folder.
@@ -82,6 +84,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.documents import FleetError
 from ansible.module_utils.dlrm_fleet.run import Runs, holder
+from ansible.module_utils.dlrm_fleet.run_lock import LockDamaged
 from ansible.module_utils.dlrm_fleet.stage_folder import Owner
 
 ARGUMENTS: dict[str, Any] = {
@@ -96,11 +99,14 @@ ARGUMENTS: dict[str, Any] = {
 
 
 def describe(runs: Runs, run_id: str) -> str:
-    if not runs.lock_path(run_id).exists():
+    if not runs.is_open(run_id):
         return "absent\n"
     if runs.is_closed(run_id):
         return "closed\n"
-    return f"held by {holder(runs.read(run_id))}\n"
+    try:
+        return f"held by {holder(runs.read(run_id))}\n"
+    except LockDamaged as damage:
+        return f"damaged: {damage.what}: {damage.why}\n"
 
 
 def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
@@ -108,7 +114,7 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
     run_id, owner = params["run_id"], Owner(params["owner"])
     before = describe(runs, run_id)
     if params["state"] == "closed":
-        changed = runs.close(run_id, owner, check)
+        changed = runs.close(run_id, params["controller"], owner, check)
         lock, after = runs.read(run_id), "closed\n"
     else:
         changed, lock = runs.open(

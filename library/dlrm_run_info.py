@@ -14,6 +14,18 @@ options:
     description: The host's root folder. One that does not exist has no runs.
     type: path
     required: true
+  run_id:
+    description: The run that was asked for by name, if any; a recorded one waits for nobody.
+    type: str
+  controller:
+    description: As M(dlrm_request) returned it; without it RV(busy) stays empty.
+    type: dict
+  wait_seconds:
+    description:
+      - Wait this long for the end of somebody else's living run. The module itself never waits;
+        the action plugin of the same name calls it again and again, each time for a moment.
+    type: int
+    default: 0
 attributes:
   check_mode: {support: full, description: Only reads.}
   diff_mode: {support: none, description: Changes nothing.}
@@ -27,6 +39,13 @@ EXAMPLES = r"""
   dlrm_run_info:
     root: /srv/dlrm
   register: found
+
+- name: Wait up to ten minutes for whoever holds the host
+  dlrm_run_info:
+    root: /srv/dlrm
+    controller: "{{ read.controller }}"
+    wait_seconds: 600
+  register: found
 """
 
 RETURN = r"""
@@ -34,10 +53,14 @@ runs:
   description:
     - Oldest first; run_id, request_sha256, controller, opened_at, deadline, lease_until, measured
       (its performance stage is done) and state, one of closed (recorded), orphaned (its process on
-      this machine is gone), lapsed (its lease ended) and live.
+      this machine is gone), lapsed (its lease ended), damaged (its lock cannot be read) and live.
   returned: success
   type: list
   elements: dict
+busy:
+  description: Who else holds this host, since when; empty when nobody does.
+  returned: success
+  type: str
 """
 
 from pathlib import Path
@@ -45,18 +68,34 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.documents import FleetError
-from ansible.module_utils.dlrm_fleet.run import Runs
+from ansible.module_utils.dlrm_fleet.run import Runs, busy
 
-ARGUMENTS: dict[str, Any] = {"root": {"type": "path", "required": True}}
+ARGUMENTS: dict[str, Any] = {
+    "root": {"type": "path", "required": True},
+    "run_id": {"type": "str"},
+    "controller": {"type": "dict"},
+    "wait_seconds": {"type": "int", "default": 0},
+}
+
+
+def held(runs: Runs, params: dict[str, Any]) -> str:
+    if params["controller"] is None or (params["run_id"] and runs.is_closed(params["run_id"])):
+        return ""
+    foreign = runs.busy(params["controller"])
+    return busy(foreign)[0] if foreign is not None else ""
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
-        runs = Runs(Path(module.params["root"])).listed()
+        runs = Runs(Path(module.params["root"]))
+        listed, busy_with = runs.listed(), held(runs, module.params)
     except FleetError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, runs=runs)
+    for run in listed:
+        if run["state"] == "damaged":
+            module.warn(run["damage"])
+    module.exit_json(changed=False, runs=listed, busy=busy_with)
 
 
 if __name__ == "__main__":

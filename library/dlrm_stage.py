@@ -113,6 +113,10 @@ document:
   description: stage.json, when done.
   returned: success
   type: dict
+seconds_left:
+  description: Until the deadline, by the host's clock.
+  returned: success
+  type: int
 cause:
   description:
     - Why the stage failed; out of memory, deadline, signal N, no space, exception, engine gone,
@@ -137,7 +141,12 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.documents import FleetError
 from ansible.module_utils.dlrm_fleet.engine import Engine
-from ansible.module_utils.dlrm_fleet.stage_start import Result, Start, start_stage
+from ansible.module_utils.dlrm_fleet.stage_start import (
+    Result,
+    Start,
+    seconds_left,
+    start_stage,
+)
 from ansible.module_utils.dlrm_fleet.stage_survey import Asked
 
 ARGUMENTS: dict[str, Any] = {
@@ -175,7 +184,9 @@ def run(params: dict[str, Any], check: bool) -> Result:
         force=params["force"],
         check=check,
     )
-    return start_stage(asked, start, Engine(root))
+    result = start_stage(asked, start, Engine(root))
+    result.seconds_left = seconds_left(asked, start.deadline)
+    return result
 
 
 def main() -> None:
@@ -194,6 +205,7 @@ def main() -> None:
         "reason": result.reason,
         "line": result.line,
         "document": result.document,
+        "seconds_left": result.seconds_left,
     }
     if result.diff is not None:
         returned["diff"] = result.diff

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 CHUNK_BYTES = 8 * 1024 * 1024
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+DISK_REMEDIES = {
+    errno.ENOSPC: "Free space on that file system, then run again",
+    errno.EDQUOT: "Free space or raise the user's quota, then run again",
+    errno.EROFS: "Mount that file system writable, then run again",
+    errno.EACCES: "Give the folder to its user, then run again",
+    errno.EPERM: "Give the folder to its user, then run again",
+    errno.EIO: "The disk reports errors: look at the host's kernel log",
+}
 
 
 class FleetError(Exception):
@@ -81,8 +91,15 @@ def write_json_atomic(
         temporary.replace(target)
         sync_directory(target.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise FleetError(f"cannot write {str(target)!r}", error.strerror or str(error)) from None
+        # Full disk or not, the old file stands and no half one stays.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise disk_error(f"cannot write {str(target)!r}", error) from None
+
+
+def disk_error(what: str, error: OSError) -> FleetError:
+    """The system's reason, and what a user can do about it."""
+    return FleetError(what, error.strerror or str(error), DISK_REMEDIES.get(error.errno or 0, ""))
 
 
 def sync_directory(path: str | os.PathLike[str]) -> None:

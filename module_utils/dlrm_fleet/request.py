@@ -24,6 +24,7 @@ PUBLIC = (
     "seed",
     "min_duration",
     "run_id",
+    "run_wait",
     "force_stages",
     "verify",
     "deadline",
@@ -72,7 +73,7 @@ def normalise(
         "data_source": reader.source("data_source"),
     }
     parameters = {
-        "precision": reader.choice("precision", ("int8", "fp32"), None),
+        "precision": reader.choice("precision", ("int8", "bf16", "fp32"), None),
         "scenario": reader.choice("scenario", ("offline",), "offline"),
         "implementation": reader.choice("implementation", ("native",), "native"),
         "profile": profile,
@@ -83,13 +84,14 @@ def normalise(
         "weights_source": reader.verbatim("weights_source"),
         "data_source": reader.verbatim("data_source"),
     }
-    deadline = reader.deadline("deadline", DEADLINE_SECONDS[profile or "demo"])
+    deadline = reader.duration("deadline", DEADLINE_SECONDS[profile or "demo"], 1)
     _apply_profile(parameters, given, problems)
     _check_deadline(deadline, parameters["min_duration_seconds"], problems)
     request = {
         "schema_version": 1,
         "parameters": parameters,
         "run_id": reader.run_id("run_id"),
+        "run_wait_seconds": reader.duration("run_wait", 0, 0),
         "force_stages": reader.stages("force_stages"),
         "verify": reader.boolean("verify", False),
         "deadline_seconds": deadline,
@@ -216,14 +218,16 @@ class _Reader:
             self.problems.bad(name, self.given[name], "true, false")
         return False
 
-    def deadline(self, name: str, default: int) -> int | None:
+    def duration(self, name: str, default: int, low: int) -> int | None:
+        """Seconds."""
         if name not in self.given:
             return default
         value = self.given[name]
         found = re.fullmatch(r"([0-9]+)\s*([smhd]?)", str(value))
-        seconds = int(found.group(1)) * UNITS[found.group(2)] if found else 0
-        if isinstance(value, bool) or not 0 < seconds <= 30 * 86400:
-            self.problems.bad(name, value, "seconds above 0, or 90m, 2h, 1d (30 d at most)")
+        seconds = int(found.group(1)) * UNITS[found.group(2)] if found else -1
+        if isinstance(value, bool) or not low <= seconds <= 30 * 86400:
+            above = f"seconds {'above' if low else 'from'} 0"
+            self.problems.bad(name, value, f"{above}, or 90m, 2h, 1d (30 d at most)")
             return None
         return seconds
 

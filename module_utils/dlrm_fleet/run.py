@@ -12,19 +12,25 @@ from typing import Any
 
 from .documents import (
     FleetError,
+    disk_error,
     format_time,
-    parse_time,
     read_json,
     sha256_text,
     utc_now,
     write_json_atomic,
 )
 from .request import RUN_ID
-from .stage_folder import Owner, inherit_owner
+from .run_lock import (
+    LEASE,
+    LockDamaged,
+    lease_is_fresh,
+    lease_lives,
+    read_lock,
+    unreadable,
+    write_lock,
+)
+from .stage_folder import Owner
 
-LEASE = timedelta(seconds=90)
-# A poll within this of the last renewal writes nothing.
-RENEW_AFTER = timedelta(seconds=10)
 # The stage that a run measures anew; with it the run only waits to be collected.
 MEASURED_STAGE = "performance"
 
@@ -73,7 +79,7 @@ def state(lock: dict[str, Any], closed: bool, now: datetime, here: str) -> str:
         started = process_started(controller["pid"])
         if started is None or started != controller["pid_started"]:
             return "orphaned"
-    return "live" if parse_time(lock["lease_until"]) >= now else "lapsed"
+    return "live" if lease_lives(lock, now) else "lapsed"
 
 
 class Runs:
@@ -89,26 +95,44 @@ class Runs:
     def is_closed(self, run_id: str) -> bool:
         return (self.path / run_id / "closed.json").exists()
 
+    def is_open(self, run_id: str) -> bool:
+        """Was it opened here, and by whomever?"""
+        folder = self.path / run_id
+        return (folder / "run.lock").exists() or (folder / "opened.json").exists()
+
     def read(self, run_id: str) -> dict[str, Any]:
-        return read_json(self.lock_path(run_id))
+        return read_lock(self.path / run_id)
 
     def listed(self) -> list[dict[str, Any]]:
         """Every run, oldest first, with its state now."""
         if not self.path.is_dir():
             return []
         now, here = utc_now(), machine_id()
-        names = sorted(entry.name for entry in self.path.iterdir() if RUN_ID.match(entry.name))
+        try:
+            names = sorted(entry.name for entry in self.path.iterdir() if RUN_ID.match(entry.name))
+        except OSError as error:
+            raise disk_error(f"cannot list {str(self.path)!r}", error) from None
         measured = self._measured()
         found = []
         for name in names:
-            if not self.lock_path(name).exists():
+            if not self.is_open(name):
                 continue
-            lock = self.read(name)
+            try:
+                lock = self.read(name)
+                now_is = state(lock, self.is_closed(name), now, here)
+            except LockDamaged as damage:
+                lock = unreadable(self.path / name, damage)
+                now_is = "closed" if self.is_closed(name) else "damaged"
             run = {field: value for field, value in lock.items() if field != "schema_version"}
-            run["state"] = state(lock, self.is_closed(name), now, here)
-            run["measured"] = name in measured
-            found.append(run)
+            found.append({**run, "state": now_is, "measured": name in measured})
         return found
+
+    def busy(self, controller: dict[str, Any]) -> dict[str, Any] | None:
+        """A live run of somebody else."""
+        for run in self.listed():
+            if run["state"] == "live" and not is_same_controller(run["controller"], controller):
+                return run
+        return None
 
     def _measured(self) -> set[str]:
         found = set()
@@ -144,9 +168,9 @@ class Runs:
         owner: Owner,
         check: bool,
     ) -> tuple[bool, dict[str, Any]]:
-        for run in self.listed():
-            if run["state"] == "live" and not is_same_controller(run["controller"], controller):
-                raise FleetError(f"cannot open run {run_id}", *busy(run))
+        foreign = self.busy(controller)
+        if foreign is not None:
+            raise FleetError(f"cannot open run {run_id}", *busy(foreign))
         now = utc_now()
         lock = {
             "schema_version": 1,
@@ -157,8 +181,8 @@ class Runs:
             "deadline": format_time(now + timedelta(seconds=deadline_seconds)),
             "lease_until": format_time(now + LEASE),
         }
-        if self.lock_path(run_id).exists():
-            present = self.read(run_id)
+        if self.is_open(run_id):
+            present = self._present(run_id, lock)
             if self.is_closed(run_id):
                 return False, present
             _check_request(present, request_sha256)
@@ -169,16 +193,29 @@ class Runs:
             # The adopter's deadline counts from now: the old one may have passed unwatched.
             lock["opened_at"] = present["opened_at"]
         if not check:
-            owner.make_directory(self.lock_path(run_id).parent)
-            write_json_atomic(self.lock_path(run_id), lock)
-            owner.take(self.lock_path(run_id))
+            owner.make_directory(self.path / run_id)
+            write_lock(self.path / run_id, lock, owner)
         return True, lock
 
-    def close(self, run_id: str, owner: Owner, check: bool = False) -> bool:
+    def _present(self, run_id: str, wanted: dict[str, Any]) -> dict[str, Any]:
+        """Named with -e run_id, a run that tells nothing of itself is taken at the user's word."""
+        try:
+            return self.read(run_id)
+        except LockDamaged as damage:
+            known = unreadable(self.path / run_id, damage)
+            return {**known, "request_sha256": wanted["request_sha256"]}
+
+    def close(
+        self, run_id: str, controller: dict[str, Any], owner: Owner, check: bool = False
+    ) -> bool:
+        """Only its holder may say that a run is recorded: another one may be measuring."""
         if self.is_closed(run_id):
             return False
-        self.read(run_id)
-        if not check:
+        _check_holder(self.read(run_id), controller)
+        if check:
+            return True
+        with self._exclusive():
+            _check_holder(self.read(run_id), controller)
             path = self.path / run_id / "closed.json"
             document = {"schema_version": 1, "run_id": run_id, "closed_at": format_time(utc_now())}
             write_json_atomic(path, document)
@@ -187,32 +224,29 @@ class Runs:
 
     def renew(self, run_id: str, controller: dict[str, Any]) -> None:
         """Called by each poll; refuses a controller that lost the run to another one."""
-        if self.is_closed(run_id):
-            return
         now = utc_now()
         present = self.read(run_id)
-        if not is_same_controller(present["controller"], controller):
-            raise FleetError(
-                f"run {run_id} is no longer ours",
-                f"it was adopted by {holder(present)} after our lease had ended",
-                "Watch it there; this controller stops",
-            )
-        if parse_time(present["lease_until"]) - now <= LEASE - RENEW_AFTER:
-            with self._exclusive():
-                # Read again: it may have been adopted between the two.
-                again = self.read(run_id)
-                if is_same_controller(again["controller"], controller):
-                    self._renew(again, now)
+        _check_holder(present, controller)
+        if self.is_closed(run_id):
+            return
+        if lease_is_fresh(present, now) and not present.get("recovered"):
+            return
+        with self._exclusive():
+            # Read again: it may have been adopted between the two.
+            again = self.read(run_id)
+            _check_holder(again, controller)
+            self._renew(again, now)
 
     def _renew(self, lock: dict[str, Any], now: datetime) -> None:
-        path = self.lock_path(lock["run_id"])
         lock["lease_until"] = format_time(now + LEASE)
-        write_json_atomic(path, lock)
-        inherit_owner(path)
+        write_lock(self.path / lock["run_id"], lock, None)
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise disk_error(f"cannot lock {str(self.path)!r}", error) from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
@@ -225,8 +259,17 @@ def busy(run: dict[str, Any]) -> tuple[str, str]:
     return (
         f"run {run['run_id']} is held by {holder(run)} since {run['opened_at']},"
         f" lease until {run['lease_until']}",
-        "Wait, or stop that run",
+        "Wait for it with -e run_wait=<seconds>, or stop that run",
     )
+
+
+def _check_holder(lock: dict[str, Any], controller: dict[str, Any]) -> None:
+    if not is_same_controller(lock["controller"], controller):
+        raise FleetError(
+            f"run {lock['run_id']} is no longer ours",
+            f"it was adopted by {holder(lock)} after our lease had ended",
+            "Watch it there; this controller stops",
+        )
 
 
 def _check_request(run: dict[str, Any], request_sha256: str) -> None:

@@ -63,6 +63,7 @@ def _adopt(run_id: str, held: list[tuple[str, dict[str, Any]]]) -> dict[str, str
         "orphaned": "whose process is gone",
         "lapsed": f"whose lease ended {run['lease_until']}",
         "live": "which is this process",
+        "damaged": "whose lock could not be read and is set aside",
     }[run["state"]]
     why = f"opened {run['opened_at']} on {host} by {holder(run)}, {reason}"
     if all(run["measured"] for _host, run in held):
@@ -90,7 +91,11 @@ def _refuse_busy(controller: dict[str, Any], seen: list[tuple[str, dict[str, Any
 def _refuse_other_request(
     run_id: str, request_sha256: str, wanted: list[tuple[str, dict[str, Any]]]
 ) -> None:
-    host, run = wanted[0]
+    # A damaged lock tells no request: who names that run is taken at his word.
+    readable = [(host, run) for host, run in wanted if run["state"] != "damaged"]
+    if not readable:
+        return
+    host, run = readable[0]
     if run["request_sha256"] != request_sha256:
         raise FleetError(
             f"run_id {run_id!r} on host {host} is of another request",

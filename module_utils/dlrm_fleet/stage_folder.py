@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from .documents import FleetError, read_json, sha256_file, sync_directory
+from .documents import FleetError, disk_error, read_json, sha256_file, sync_directory
 from .stage_key import folder_name
 
 LOG_TAIL_LINES = 20
@@ -34,9 +34,16 @@ class Owner:
     def make_directory(self, path: Path, exclusive: bool = False) -> None:
         """Like mkdir -p; only what is made here changes its owner."""
         missing = [p for p in [path, *path.parents] if not p.is_dir()]
-        for directory in reversed(missing):
-            directory.mkdir(mode=0o755, exist_ok=not (exclusive and directory == path))
-            self.take(directory)
+        try:
+            for directory in reversed(missing):
+                directory.mkdir(mode=0o755, exist_ok=not (exclusive and directory == path))
+                self.take(directory)
+        except FileExistsError as error:
+            if exclusive and path.is_dir():
+                raise
+            raise disk_error(f"cannot make the folder {str(path)!r}", error) from None
+        except OSError as error:
+            raise disk_error(f"cannot make the folder {str(path)!r}", error) from None
         if exclusive and path not in missing:
             raise FileExistsError(str(path))
 
@@ -69,7 +76,11 @@ class StageFolder:
             owner.make_directory(self.path)
         # Beside the folder, not in it: the container may remove what it finds there.
         path = self.path.with_name(f".{self.path.name}.lock")
-        with path.open("w") as handle:
+        try:
+            handle = path.open("w")
+        except OSError as error:
+            raise disk_error(f"cannot lock {str(self.path)!r}", error) from None
+        with handle:
             inherit_owner(path)
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
@@ -84,6 +95,11 @@ class StageFolder:
             document = read_json(self.manifest)
             if document.get("key") != self.key:
                 return None, f"stage.json has key {document.get('key')!r}, wanted {self.key!r}"
+            lacking = sorted({"run_id", "attempt", "started_at", "finished_at"} - set(document))
+            if lacking:
+                return None, f"stage.json is not complete ({', '.join(lacking)} is missing)"
+            if not document["outputs"]:
+                return None, "stage.json names no outputs"
             for output in document["outputs"]:
                 problem = self._damage(output, verify, alive)
                 if problem:

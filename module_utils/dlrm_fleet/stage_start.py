@@ -47,6 +47,7 @@ class Result:
     document: dict[str, Any] | None = None
     diff: dict[str, str] | None = None
     warnings: list[str] = field(default_factory=list)
+    seconds_left: int = 0
 
 
 def start_stage(asked: Asked, start: Start, engine: Engine) -> Result:
@@ -65,7 +66,7 @@ def start_stage(asked: Asked, start: Start, engine: Engine) -> Result:
         asked.keep_lease()
         pending = _hash_source(asked, entry)
         if pending:
-            _seconds_left(start)
+            _seconds_left(asked, start)
             return Result("preparing", False, pending, f"{start.stage} {pending}")
     planned = next(stage for stage in asked.plan() if stage.name == start.stage)
     if planned.key is None:
@@ -95,8 +96,14 @@ def _hash_source(asked: Asked, entry: dict[str, Any]) -> str:
     return source_files.hash_folder(asked.root, source["path"], HASH_SECONDS, asked.keep_lease).line
 
 
-def _seconds_left(start: Start) -> int:
-    seconds = int((parse_time(start.deadline) - utc_now()).total_seconds())
+def seconds_left(asked: Asked, deadline: str) -> int:
+    """By this host's clock; never more than a run may last: the clock may have been set back."""
+    seconds = int((parse_time(deadline) - utc_now()).total_seconds())
+    return min(seconds, int(asked.request["deadline_seconds"]))
+
+
+def _seconds_left(asked: Asked, start: Start) -> int:
+    seconds = seconds_left(asked, start.deadline)
     if seconds <= 0:
         raise FleetError(
             f"cannot start stage {start.stage!r}",
@@ -239,7 +246,7 @@ class _Work:
             raise FleetError(
                 f"cannot start stage {self.start.stage!r}", "image and run_id must be given"
             )
-        seconds = _seconds_left(self.start)
+        seconds = _seconds_left(asked, self.start)
         image_id = self.engine.image_id(asked.image)
         mounts: list[tuple[Path, str, bool]] = [(self.folder.path, "/dlrm/output", False)]
         inputs: dict[str, list[dict[str, Any]]] = {}

@@ -45,7 +45,7 @@ class Asked:
         if self.run_id is None:
             return
         runs = Runs(self.root)
-        if not runs.lock_path(self.run_id).exists():
+        if not runs.is_open(self.run_id):
             raise FleetError(
                 f"run {self.run_id} is not open on this host",
                 f"there is no {str(runs.lock_path(self.run_id))!r}",

@@ -23,6 +23,7 @@ PUBLIC = (
     "seed",
     "min_duration",
     "run_id",
+    "run_wait",
     "force_stages",
     "verify",
     "deadline",

@@ -34,6 +34,7 @@ def test_defaults_of_demo() -> None:
             "data_source": None,
         },
         "run_id": None,
+        "run_wait_seconds": 0,
         "force_stages": [],
         "verify": False,
         "deadline_seconds": 3600,
@@ -64,6 +65,7 @@ def test_extra_vars_are_strings_and_become_typed() -> None:
             "force_stages": '["dump", "weights"]',
             "exit_policy": "50%",
             "deadline": "90m",
+            "run_wait": "10m",
             "data_rows": "",
             "run_id": None,
         }
@@ -80,6 +82,7 @@ def test_extra_vars_are_strings_and_become_typed() -> None:
     assert request["force_stages"] == ["weights", "dump"]
     assert request["exit_policy"] == 50
     assert request["deadline_seconds"] == 5400
+    assert request["run_wait_seconds"] == 600
 
 
 @pytest.mark.parametrize(
@@ -149,14 +152,15 @@ def test_bad_sources_are_refused(value: object) -> None:
 @pytest.mark.parametrize(
     ("variables", "wanted"),
     [
-        ({"precision": "int7"}, "precision: 'int7' is not allowed; allowed: int8, fp32."),
-        ({"precision": 8}, "precision: 8 is not allowed; allowed: int8, fp32."),
-        ({}, "precision: missing, it must be given; allowed: int8, fp32"),
+        ({"precision": "int7"}, "precision: 'int7' is not allowed; allowed: int8, bf16, fp32."),
+        ({"precision": 8}, "precision: 8 is not allowed; allowed: int8, bf16, fp32."),
+        ({}, "precision: missing, it must be given; allowed: int8, bf16, fp32"),
         ({"scenario": "server"}, "scenario: 'server' is not allowed; allowed: offline."),
         ({"implementation": "x"}, "implementation: 'x' is not allowed; allowed: native."),
         ({"profile": "Demo"}, "profile: 'Demo' is not allowed; allowed: demo, official."),
         ({"deadline": "-5"}, "deadline: '-5' is not allowed; allowed: seconds above 0"),
         ({"deadline": 0}, "deadline: 0 is not allowed"),
+        ({"run_wait": "-1"}, "run_wait: '-1' is not allowed; allowed: seconds from 0, or 90m"),
         ({"deadline": True}, "deadline: True is not allowed"),
         ({"deadline": "1w"}, "deadline: '1w' is not allowed"),
         ({"deadline": "10"}, "deadline: 10 s does not leave room for the measurement of 10 s"),
@@ -222,6 +226,7 @@ def test_sha256_is_of_what_is_measured() -> None:
         "force_stages": "dump",
         "deadline": "2h",
         "exit_policy": "any",
+        "run_wait": "10m",
     }
     assert request_sha256(normalise({"precision": "int8", **watched})) == one
     others = [

@@ -59,8 +59,8 @@ def test_open_once_then_renewed_then_closed_once(runs: Runs) -> None:
     assert opened(runs)
     assert not opened(runs)
     assert states(runs) == ["live"]
-    assert runs.close(RUN, OWNER)
-    assert not runs.close(RUN, OWNER)
+    assert runs.close(RUN, controller(), OWNER)
+    assert not runs.close(RUN, controller(), OWNER)
     assert states(runs) == ["closed"]
     assert not opened(runs, by=FOREIGN)
 
@@ -78,7 +78,8 @@ def test_living_holder_is_refused_with_name_and_since_when(runs: Runs) -> None:
             opened(runs, run_id)
         assert (
             f"run {RUN} is held by you@there (pid 7) since {lock['opened_at']}, lease until"
-            f" {lock['lease_until']}. Wait, or stop that run." in str(caught.value)
+            f" {lock['lease_until']}. Wait for it with -e run_wait=<seconds>, or stop that run."
+            in str(caught.value)
         )
 
 
@@ -112,7 +113,7 @@ def test_dead_process_on_this_machine_is_orphaned_at_once(runs: Runs) -> None:
 def test_a_reused_pid_is_another_process() -> None:
     lock = {
         "controller": controller(pid_started=1),
-        "lease_until": format_time(utc_now() + timedelta(1)),
+        "lease_until": format_time(utc_now() + timedelta(seconds=60)),
     }
     assert state(lock, False, utc_now(), machine_id()) == "orphaned"
     assert state(lock, False, utc_now(), "other machine") == "live"
@@ -122,14 +123,14 @@ def test_of_two_that_take_over_one_wins(runs: Runs, monkeypatch: pytest.MonkeyPa
     opened(runs, by=FOREIGN)
     lapse(runs)
     answers: list[str] = []
-    real = run_module.write_json_atomic
+    real = run_module.write_lock
 
-    def slowly(path: Path, document: dict[str, Any]) -> None:
+    def slowly(*arguments: Any) -> None:
         # Between reading and writing there is time for everybody.
         time.sleep(0.1)
-        real(path, document)
+        real(*arguments)
 
-    monkeypatch.setattr(run_module, "write_json_atomic", slowly)
+    monkeypatch.setattr(run_module, "write_lock", slowly)
 
     def take(name: str) -> None:
         try:
@@ -222,7 +223,8 @@ def test_living_foreign_run_is_refused_whatever_it_measures() -> None:
             decided([], [run(state="live", request_sha256=sha)], [run(state="live")])
         assert str(caught.value) == (
             f"host node2 is busy (also busy: node3): run {RUN} is held by you@there (pid 7) since"
-            " 2026-01-31T12:00:00Z, lease until 2026-01-31T12:01:30Z. Wait, or stop that run."
+            " 2026-01-31T12:00:00Z, lease until 2026-01-31T12:01:30Z. Wait for it with -e"
+            " run_wait=<seconds>, or stop that run."
         )
 
 
@@ -235,3 +237,6 @@ def test_named_runs() -> None:
         decided([run(LATER)], run_id=RUN)
     with pytest.raises(FleetError, match="is of another request"):
         decided([run(request_sha256=OTHER_SHA, state="closed")], run_id=RUN)
+    damaged = run(request_sha256="", state="damaged")
+    assert decided([damaged], run_id=RUN)["how"] == "adopted"
+    assert decided([damaged])["how"] == "new"

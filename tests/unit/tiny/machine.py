@@ -67,6 +67,7 @@ def request(**changes: Any) -> dict[str, Any]:
         "schema_version": 1,
         "parameters": {**parameters, **changes.pop("parameters", {})},
         "run_id": None,
+        "run_wait_seconds": 0,
         "force_stages": [],
         "verify": False,
         "deadline_seconds": 60,
