@@ -15,7 +15,8 @@ import yaml
 
 from dlrm_bench.contract import HashedFile, StageError
 from dlrm_bench.model import row_counts, weight_shapes
-from dlrm_bench.snapshot import METADATA, Snapshot, SnapshotWriter
+from dlrm_bench.snapshot import METADATA, Snapshot
+from dlrm_bench.snapshot_writer import SnapshotWriter
 from dlrm_bench.weights import open_weights, snapshot_name
 
 # Written by torchsnapshot 0.1.0: Linear(5, 3) and EmbeddingBag(11, 4) of seed 0.
@@ -105,7 +106,10 @@ def test_a_missing_and_a_short_shard_are_both_named(written: Path) -> None:
             lambda m: m[f"0/model/{BIAS}"].update(serializer="torch_save"),
             "is stored as 'torch_save'",
         ),
-        (lambda m: m[f"0/model/{BIAS}"].update(shape=[4]), "has shape [4], wanted [3]"),
+        (
+            lambda m: m[f"0/model/{BIAS}"].update(shape=[4], byte_range=[0, 16]),
+            "has shape [4], wanted [3]",
+        ),
         (
             lambda m: m[f"1/model/{TABLE}"]["shards"][0].update(offsets=[2501, 1]),
             "sharded by columns",
@@ -129,6 +133,26 @@ def test_a_bias_kept_as_a_column_is_read(written: Path) -> None:
     snapshot = Snapshot(written)
     assert snapshot.problems(WANTED, more_rows=False) == []
     assert snapshot.read(BIAS, (3,)).tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda e: e.update(location="../../etc/passwd"), "no plain path below the folder"),
+        (lambda e: e.update(location="/etc/passwd"), "no plain path below the folder"),
+        (lambda e: e.update(shape=[-3]), "not all natural numbers"),
+        (lambda e: e.update(byte_range=[-4, 8]), "not all natural numbers"),
+        (lambda e: e.update(byte_range=["0", 12]), "not all natural numbers"),
+        (lambda e: e.pop("dtype"), "KeyError: 'dtype'"),
+    ],
+)
+def test_metadata_that_makes_no_sense_is_refused(written: Path, edit: Any, words: str) -> None:
+    change(written, lambda manifest: edit(manifest[f"0/model/{BIAS}"]))
+    with pytest.raises(StageError) as refused:
+        Snapshot(written)
+    assert words in str(refused.value)
+    assert METADATA in str(refused.value)
+    assert "Fetch the folder again" in str(refused.value)
 
 
 @pytest.mark.parametrize("text", ["", "just words", "manifest: [", '{"manifest": {"a": 1}}'])

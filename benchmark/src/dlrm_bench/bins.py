@@ -13,6 +13,7 @@ CALIBRATION_DENSE_NAME = "calibration_dense.npy"
 CALIBRATION_SPARSE_NAME = "calibration_sparse.npy"
 PLANTED_NAME = "planted_probability.npy"
 CALIBRATION_ROWS = 128_000
+REMADE = "Run again with -e force_stages=dataset"
 
 
 def test_half(rows: int) -> int:

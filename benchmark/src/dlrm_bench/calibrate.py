@@ -5,16 +5,21 @@ Activations are scaled pair by pair at run time, so there are no ranges to calib
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import ctypes
+import mmap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
+from dlrm_bench.contract import StageError
 from dlrm_bench.int8 import FIRST, FORMAT, LAST, MAX_ROWS, VERSION, Int8Model, quantized_layers
-from dlrm_bench.model import Fp32Model, Weights
+from dlrm_bench.model import DIM, MULTI_HOT, Fp32Model, Weights, table_name
 
 BLOCK_ROWS = 65_536
+Array = np.ndarray[Any, Any]
+_LIBC = ctypes.CDLL(None)
 
 
 def quantize_weight(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -34,14 +39,57 @@ def quantize_rows(rows: torch.Tensor) -> np.ndarray[Any, Any]:
     return packed
 
 
-def table_blocks(
-    table: torch.Tensor, done: Callable[[int], None]
-) -> Iterator[np.ndarray[Any, Any]]:
-    """A whole table's bytes, block by block."""
-    for start in range(0, len(table), BLOCK_ROWS):
-        block = quantize_rows(table[start : start + BLOCK_ROWS])
-        yield block
-        done(len(block))
+class TableQuantizer:
+    """A memory-mapped table on its way into the file; keeps the rows the error report needs.
+
+    Each byte of the table is read once, and only a block of it is ever resident.
+    """
+
+    def __init__(self, weights: Weights, table: int, kept: Array) -> None:
+        """`kept`: ascending row numbers."""
+        self._name = table_name(table)
+        self._table, self._kept = weights[self._name], kept
+        self.fp32 = torch.empty(len(kept), DIM)
+
+    def blocks(self, done: Callable[[int], None]) -> Iterator[Array]:
+        """The whole table's bytes, block by block."""
+        for start in range(0, len(self._table), BLOCK_ROWS):
+            rows = self._table[start : start + BLOCK_ROWS].clone()
+            release_mapped(self._table, start, len(rows))
+            check_finite(self._name, rows, start)
+            first, last = np.searchsorted(self._kept, [start, start + len(rows)])
+            self.fp32[first:last] = rows[torch.from_numpy(self._kept[first:last] - start).long()]
+            yield quantize_rows(rows)
+            done(len(rows))
+
+
+def check_finite(name: str, rows: torch.Tensor, start: int = 0) -> None:
+    """Refuse NaN and infinity; `rows` begin at row `start` of tensor `name`."""
+    finite = torch.isfinite(rows)
+    if bool(finite.all()):
+        return
+    row, *column = finite.logical_not().nonzero()[0].tolist()
+    where = f"row {start + row}" + (f", column {column[0]}" if column else "")
+    value = float(rows[row, column[0]] if column else rows[row])
+    raise StageError(
+        "the fp32 dump cannot be quantized",
+        f"tensor '{name}' is {value} at {where}, wanted a finite number",
+        "Run again with -e force_stages=weights,dump; if it stays, fetch the weights again",
+    )
+
+
+def release_mapped(table: torch.Tensor, start: int, rows: int) -> None:
+    """Tell the kernel that these rows of a memory-mapped file are done with.
+
+    Only for tensors of torch.load(mmap=True): other memory would lose its contents.
+    """
+    row_bytes = table.shape[1] * table.element_size()
+    address = table.data_ptr() + start * row_bytes
+    # Only whole pages; what a page shares with its neighbours goes with them.
+    begin = -(-address // mmap.PAGESIZE) * mmap.PAGESIZE
+    end = (address + rows * row_bytes) // mmap.PAGESIZE * mmap.PAGESIZE
+    if end > begin:
+        _LIBC.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), mmap.MADV_DONTNEED)
 
 
 def small_content(weights: Weights, rows: Sequence[int], source_sha256: str) -> dict[str, Any]:
@@ -54,13 +102,30 @@ def small_content(weights: Weights, rows: Sequence[int], source_sha256: str) -> 
     }
     for name in quantized_layers():
         weight = weights[f"{name}.weight"]
+        check_finite(f"{name}.weight", weight)
         content[f"{name}.codes"], content[f"{name}.scale"] = quantize_weight(weight)
         bias = weights.get(f"{name}.bias")
         content[f"{name}.bias"] = torch.zeros(len(weight)) if bias is None else bias.clone()
     for name in (FIRST, LAST):
         for part in ("weight", "bias"):
             content[f"{name}.{part}"] = weights[f"{name}.{part}"].clone()
+    for name, value in content.items():
+        if isinstance(value, torch.Tensor) and value.is_floating_point():
+            check_finite(name, value)
     return content
+
+
+def report_models(
+    content: Mapping[str, Any], weights: Weights, tables: Sequence[TableQuantizer]
+) -> tuple[Int8Model, dict[str, torch.Tensor]]:
+    """Both models over the kept rows alone: for ids that are numbered accordingly."""
+    fp32 = {name: value for name, value in weights.items() if "embedding_bags" not in name}
+    int8 = dict(content)
+    for table in range(len(MULTI_HOT)):
+        fp32[table_name(table)] = tables[table].fp32
+        packed = torch.from_numpy(quantize_rows(tables[table].fp32))
+        int8[f"{table_name(table)}.rows"] = packed
+    return Int8Model(int8), fp32
 
 
 def layer_errors(

@@ -14,8 +14,10 @@ import torch
 from dlrm_bench import bins, synthetic
 from dlrm_bench.contract import HashedFile, StageContext
 from dlrm_bench.day import Block, DayFiles, check_ids
-from dlrm_bench.model import DENSE_FEATURES, IDS, MULTI_HOT, Fp32Model, Weights
+from dlrm_bench.model import DENSE_FEATURES, IDS, MULTI_HOT, TABLES, Fp32Model, table_name
+from dlrm_bench.snapshot import Snapshot
 from dlrm_bench.sources import Progress
+from dlrm_bench.weights import TableRows, compact_ids, load_small, snapshot_name
 
 Array = np.ndarray[Any, Any]
 BLOCK_ROWS = 8192
@@ -44,10 +46,17 @@ class Plan:
 
 
 class Planter:
-    """Labels that the fp32 model means: click with its probability, by a fixed seed."""
+    """Labels that the fp32 model means: click with its probability, by a fixed seed.
 
-    def __init__(self, weights: Weights, seed: int) -> None:
-        self._model, self._seed = Fp32Model(weights), seed
+    Only the rows of the tables that a few pairs name are ever in memory.
+    """
+
+    def __init__(self, snapshot: Snapshot, rows_of_tables: Sequence[int], seed: int) -> None:
+        self._seed = seed
+        self._small = load_small(snapshot, rows_of_tables)
+        self._tables = [
+            TableRows(snapshot, snapshot_name(table_name(table))) for table in range(TABLES)
+        ]
         torch.set_num_threads(len(os.sched_getaffinity(0)))
 
     def plant(self, first: int, dense: Array, ids: Array) -> tuple[Array, Array]:
@@ -55,9 +64,13 @@ class Planter:
         parts = []
         for at in range(0, len(dense), FORWARD_ROWS):
             some = slice(at, at + FORWARD_ROWS)
-            # Copies: the block is a view of read-only bytes, which torch does not take.
-            x, chosen = torch.tensor(dense[some]), torch.from_numpy(ids[some])
-            parts.append(self._model.forward(x, chosen).numpy())
+            local, needed = compact_ids(ids[some])
+            weights = dict(self._small)
+            for table, rows in enumerate(needed):
+                weights[table_name(table)] = torch.from_numpy(self._tables[table].take(rows))
+            # A copy: the block is a view of read-only bytes, which torch does not take.
+            x, chosen = torch.tensor(dense[some]), torch.from_numpy(local)
+            parts.append(Fp32Model(weights).forward(x, chosen).numpy())
         probability = np.concatenate(parts)
         drawn = synthetic.generator(self._seed, _PLANT, first).random(len(probability))
         return probability, (drawn < probability).astype(np.int32)
@@ -83,8 +96,8 @@ def convert(
                 np.remainder(block.ids, limits, out=block.ids)
             outputs.write(block)
             progress.add(len(block.dense))
-        ctx.status.update("checking the source's checksums")
-        day.finish()
+        left = Progress(ctx.status, "checking the source's checksums", day.left, "bytes/s")
+        day.finish(left.add)
 
 
 class _Outputs:

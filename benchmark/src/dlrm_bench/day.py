@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -18,6 +18,7 @@ import numpy as np
 
 from dlrm_bench.contract import StageError
 from dlrm_bench.model import DENSE_FEATURES, ID_COLUMNS, IDS, MULTI_HOT, TABLES
+from dlrm_bench.readable import require_file
 
 DENSE_FILE = "day_23_dense.npy"
 LABELS_FILE = "day_23_labels.npy"
@@ -26,8 +27,7 @@ FILES = (DENSE_FILE, LABELS_FILE, SPARSE_FILE)
 LAYOUT = "Bring the files as MLCommons preprocesses them"
 REFETCH = "Fetch or write the file again"
 LOCAL_HEADER = struct.Struct("<4s5H3L2H")
-#: What is left of a member after the rows in use is read for its checksum only up to this size.
-CHECKSUM_TAIL_BYTES = 64 << 20
+CHECKSUM_BLOCK_BYTES = 4 << 20
 
 Array = np.ndarray[Any, Any]
 
@@ -41,18 +41,11 @@ class Rows:
         self._file.seek(start)
         self.crc = 0
         what = f"'{name}' cannot be used"
-        try:
-            version = np.lib.format.read_magic(self._file)
-            read = np.lib.format.read_array_header_1_0
-            if version != (1, 0):
-                read = np.lib.format.read_array_header_2_0
-            shape, fortran, found = read(self._file)
-        except ValueError as error:
-            raise StageError(what, f"it is not an .npy array ({error})", REFETCH) from error
+        shape, fortran, found = _npy_header(self._file, what)
         wanted = np.dtype(dtype)
         if found != wanted:
             raise StageError(what, f"its dtype is {found}, wanted {wanted}", LAYOUT)
-        if len(shape) != 2 or shape[1] != width:
+        if len(shape) != 2 or shape[1] != width or shape[0] < 0:
             raise StageError(what, f"its shape is {list(shape)}, wanted [rows, {width}]", LAYOUT)
         if fortran:
             raise StageError(what, "its order is Fortran's, wanted rows one after another", LAYOUT)
@@ -63,6 +56,9 @@ class Rows:
         size = data + self.rows * self._row_bytes
         if size > end:
             why = f"it ends after {(end - data) // self._row_bytes} of {self.rows} rows"
+            raise StageError(what, why, REFETCH)
+        if size < end:
+            why = f"{end - size} bytes follow its {self.rows} rows"
             raise StageError(what, why, REFETCH)
         self._file.seek(start)
         self.crc = zlib.crc32(self._file.read(data - start))
@@ -75,18 +71,42 @@ class Rows:
         self.crc = zlib.crc32(raw, self.crc)
         return np.frombuffer(raw, self._dtype).reshape(rows, self._width)
 
-    def check(self, crc: int) -> None:
-        """Compare the whole member's checksum with the zip's, if little is left to read."""
-        left = self._end - self._file.tell()
-        if left > CHECKSUM_TAIL_BYTES:
-            return
-        if zlib.crc32(self._file.read(left), self.crc) != crc:
+    @property
+    def left(self) -> int:
+        """Bytes not read yet."""
+        return self._end - self._file.tell()
+
+    def check(self, crc: int, read: Callable[[int], None]) -> None:
+        """Read what is left and compare the whole member's checksum with the zip's."""
+        while self.left:
+            raw = self._file.read(min(self.left, CHECKSUM_BLOCK_BYTES))
+            if not raw:
+                raise StageError(
+                    f"'{self.name}' cannot be used", "it ended while being read", REFETCH
+                )
+            self.crc = zlib.crc32(raw, self.crc)
+            read(len(raw))
+        if self.crc != crc:
             what = f"'{self.name}' is damaged"
             raise StageError(what, "its contents do not match the zip's CRC-32", REFETCH)
 
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
+
+
+def _npy_header(file: BinaryIO, what: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, Fortran order and dtype; the file then stands where the data begins."""
+    try:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0
+        if version != (1, 0):
+            read = np.lib.format.read_array_header_2_0
+        shape, fortran, found = read(file)
+    # The header is a Python literal, which can be malformed in all these ways.
+    except (ValueError, SyntaxError, TypeError, OverflowError, RecursionError) as error:
+        raise StageError(what, f"it is not an .npy array ({error})", REFETCH) from error
+    return shape, fortran, found
 
 
 @dataclass(frozen=True)
@@ -104,17 +124,13 @@ class DayFiles:
 
     def __init__(self, folder: Path) -> None:
         for name in FILES:
-            path = folder / name
-            if not path.is_file():
-                why = "it is a folder" if path.is_dir() else "it is not there"
-                raise StageError(f"'{path}' cannot be read", f"{why}, wanted a file", LAYOUT)
+            require_file(folder / name, LAYOUT)
         path = folder / DENSE_FILE
         size = path.stat().st_size
         self._dense = Rows(path, DENSE_FILE, 0, size, "<f4", DENSE_FEATURES)
         path = folder / LABELS_FILE
         self._labels = Rows(path, LABELS_FILE, 0, path.stat().st_size, "<i4", 1)
         self._members = _members(folder / SPARSE_FILE)
-        self._crcs = [crc for _, crc in self._members]
         self.rows = self._dense.rows
         for part in (self._labels, *(rows for rows, _ in self._members)):
             if part.rows != self.rows:
@@ -137,10 +153,15 @@ class DayFiles:
             _check_values(first, dense, labels)
             yield Block(first, dense, labels, ids[:count])
 
-    def finish(self) -> None:
-        """Check what can be checked once the rows in use were read, and close."""
+    @property
+    def left(self) -> int:
+        """Bytes of the zip's members that blocks() did not read."""
+        return sum(member.left for member, _ in self._members)
+
+    def finish(self, read: Callable[[int], None]) -> None:
+        """Read the members to their ends for their checksums, telling how much; then close."""
         for member, crc in self._members:
-            member.check(crc)
+            member.check(crc, read)
         for rows in (self._dense, self._labels, *(member for member, _ in self._members)):
             rows.close()
 
@@ -151,7 +172,8 @@ def _members(path: Path) -> list[tuple[Rows, int]]:
     try:
         with zipfile.ZipFile(path) as archive:
             listed = {info.filename: info for info in archive.infolist()}
-    except (zipfile.BadZipFile, OSError) as error:
+    # zipfile lets all of these through on a damaged directory.
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
         raise StageError(what, f"it is not a whole zip file ({error})", REFETCH) from error
     members = []
     for table in range(TABLES):
@@ -193,7 +215,9 @@ def _check_values(first: int, dense: Array, labels: Array) -> None:
         raise StageError(f"'{LABELS_FILE}' cannot be used", why, REFETCH)
 
 
-def check_ids(first: int, ids: Array, limits: Array, official: bool) -> None:
+def check_ids(
+    first: int, ids: Array, limits: Array, official: bool, file: str = SPARSE_FILE
+) -> None:
     """Refuse an id no table row answers to; the demo refuses only negative ones."""
     wrong = (ids < 0) | (ids >= limits) if official else ids < 0
     if not wrong.any():
@@ -202,7 +226,9 @@ def check_ids(first: int, ids: Array, limits: Array, official: bool) -> None:
     table = int(np.searchsorted(ID_COLUMNS, column, side="right")) - 1
     wanted = f"wanted 0..{limits[column] - 1}" if official else "wanted 0 or more"
     why = f"row {first + row} of member '{table}.npy' has id {ids[row, column]}, {wanted}"
-    raise StageError(f"'{SPARSE_FILE}' cannot be used", why, REFETCH)
+    if file != SPARSE_FILE:
+        why = why.replace(f"member '{table}.npy'", f"table {table}")
+    raise StageError(f"'{file}' cannot be used", why, REFETCH)
 
 
 class DaySource(Protocol):

@@ -11,12 +11,16 @@ import torch
 
 from dlrm_bench.contract import StageError
 from dlrm_bench.model import check_shapes
+from dlrm_bench.readable import unreadable
 
 DUMP_NAME = "dlrm-multihot-pytorch.pt"
 
 
 def load_plain(path: Path, what: str, remedy: str) -> dict[str, Any]:
     """A file's dict, memory-mapped; nothing in it is executed."""
+    why = unreadable(path)
+    if why:
+        raise StageError(what, why, remedy)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
@@ -37,7 +41,8 @@ def load_dump(path: Path, rows: Sequence[int]) -> dict[str, torch.Tensor]:
     content = load_plain(path, what, remedy)
     if "format" in content:
         raise StageError(what, f"it is a file of format {content['format']!r}", remedy)
-    problem = check_shapes(content, rows)
+    foreign = [name for name, value in content.items() if not isinstance(value, torch.Tensor)]
+    problem = f"its '{foreign[0]}' is no tensor" if foreign else check_shapes(content, rows)
     if not problem:
         wrong = [name for name, value in content.items() if value.dtype != torch.float32]
         problem = f"tensor '{wrong[0]}' is not fp32" if wrong else ""

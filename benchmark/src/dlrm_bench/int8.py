@@ -229,8 +229,11 @@ def exact_int8_product() -> bool:
     return bool(torch.equal(torch._int_mm(left, right.t()), wanted))
 
 
-def load_int8(path: Path, rows: Sequence[int]) -> dict[str, Any]:
-    """The file's content, memory-mapped, its format, table sizes and tensors checked."""
+def load_int8(path: Path, rows: Sequence[int], source_sha256: str = "") -> dict[str, Any]:
+    """The file's content, memory-mapped, its format, table sizes and tensors checked.
+
+    `source_sha256`: of the fp32 dump it must have been made from, where the caller knows.
+    """
     what = f"cannot use '{path}' as native int8 model"
     remedy = "Run again with -e force_stages=calibrate"
     content = load_plain(path, what, remedy)
@@ -242,14 +245,34 @@ def load_int8(path: Path, rows: Sequence[int]) -> dict[str, Any]:
     if content.get("version") != VERSION:
         why = f"its format's version is {content.get('version')!r}, this image reads {VERSION}"
         raise StageError(what, why, remedy)
-    if list(content["row_counts"]) != list(rows):
-        why = f"its tables have {content['row_counts']} rows, the request's {list(rows)}"
+    if content.get("row_counts") != list(rows):
+        why = f"its tables have {content.get('row_counts')} rows, the request's {list(rows)}"
         raise StageError(what, why, remedy)
-    wanted = tensor_shapes(rows)
-    wrong = [n for n, s in wanted.items() if n not in content or tuple(content[n].shape) != s]
-    if wrong:
-        raise StageError(what, f"tensor '{wrong[0]}' is missing or of another shape", remedy)
+    source = content.get("source_sha256")
+    if source_sha256 and source != source_sha256:
+        why = f"it was made from the dump of sha256 {source}, these weights are {source_sha256}"
+        raise StageError(what, why, remedy)
+    problem = _tensor_problem(content, rows)
+    if problem:
+        raise StageError(what, problem, remedy)
     return content
+
+
+def _tensor_problem(content: Mapping[str, Any], rows: Sequence[int]) -> str:
+    """Empty, or the first tensor that is missing, of another shape or dtype, or not finite."""
+    for name, shape in tensor_shapes(rows).items():
+        value = content.get(name)
+        if not isinstance(value, torch.Tensor):
+            return f"tensor '{name}' is missing"
+        if tuple(value.shape) != shape or not value.is_contiguous():
+            return f"tensor '{name}' has shape {list(value.shape)}, wanted {list(shape)}"
+        last = name.rsplit(".", 1)[1]
+        wanted = {"rows": torch.uint8, "codes": torch.int8}.get(last, torch.float32)
+        if value.dtype != wanted:
+            return f"tensor '{name}' is {value.dtype}, wanted {wanted}"
+        if wanted == torch.float32 and not bool(torch.isfinite(value).all()):
+            return f"tensor '{name}' holds values that are not finite"
+    return ""
 
 
 def tensor_shapes(rows: Sequence[int]) -> dict[str, tuple[int, ...]]:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dlrm_bench.model import DENSE_FEATURES, IDS
+from dlrm_bench.readable import require_file
 from dlrm_bench.request import StageError
 
 DENSE_ROW_BYTES = 4 * DENSE_FEATURES
@@ -31,10 +32,11 @@ Progress = Callable[[int, int], None]
 def read_trace(path: Path) -> Array:
     """Row where each sample starts, and the end of the last: int64 [samples + 1]."""
     what = f"aggregation trace '{path}' cannot be used"
+    require_file(path, REMADE)
     try:
         fields = path.read_text(encoding="ascii").replace(",", " ").split()
         table = np.array(fields, dtype=np.int64).reshape(-1, 3)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise StageError(what, f"a line is not 'start, end, length' ({error})", REMADE) from error
     if not len(table):
         raise StageError(what, "it names no sample", REMADE)
@@ -53,6 +55,7 @@ def read_trace(path: Path) -> Array:
 
 
 def _map(path: Path, rows: int, row_bytes: int) -> mmap.mmap:
+    require_file(path, REMADE)
     size = path.stat().st_size
     if size != rows * row_bytes:
         cut = "truncated" if size < rows * row_bytes else "too long"

@@ -1,4 +1,4 @@
-"""Reads and writes torchsnapshot folders, the format MLCommons ships the dlrm-v2 weights in.
+"""Reads torchsnapshot folders, the format MLCommons ships the dlrm-v2 weights in.
 
 `.snapshot_metadata` (YAML, or JSON as its subset) lists under "manifest" every tensor as
 "<rank>/<app state>/<name>" with the files, rows and bytes that hold it. Raw data only.
@@ -9,21 +9,21 @@ from __future__ import annotations
 import json
 import math
 import urllib.parse
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import yaml
 
-from dlrm_bench.contract import HashedFile, StageError
+from dlrm_bench.contract import StageError
+from dlrm_bench.readable import require_file, unreadable
 
 METADATA = ".snapshot_metadata"
 APP_STATE = "model"
-CHUNK_ROWS = 1_048_576
 BLOCK_BYTES = 16 << 20
+FloatArray = np.ndarray[Any, np.dtype[np.float32]]
 _REFETCH = "Fetch the folder again; rclone check or the md5 list shows what differs"
 
 
@@ -42,6 +42,20 @@ class Piece:
         """Of this piece in its file."""
         return math.prod(self.shape) * 4
 
+    def check_finite(self, name: str, block: FloatArray, first: int) -> None:
+        """Refuse NaN and infinity among this piece's values from number `first` on."""
+        finite = np.isfinite(block)
+        if finite.all():
+            return
+        bad = first + int(finite.argmin())
+        row, column = divmod(bad, math.prod(self.shape[1:]))
+        where = f"row {self.row + row}" + (f", column {column}" if self.shape[1:] else "")
+        raise StageError(
+            f"weights' file '{self.location}' cannot be used",
+            f"tensor '{name}' is {block[bad - first]} at {where}, wanted a finite number",
+            "Fetch the file again; if it is whole, train or export the weights anew",
+        )
+
 
 @dataclass
 class StoredTensor:
@@ -59,19 +73,14 @@ class Snapshot:
         self.folder = folder
         self.tensors: dict[str, StoredTensor] = {}
         path = folder / METADATA
-        what = f"cannot read the weights' '{path}'"
+        require_file(path, "Give the folder that holds .snapshot_metadata")
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise StageError(
-                what, str(error), "Give the folder that holds .snapshot_metadata"
-            ) from error
-        try:
-            manifest = _parse(text)["manifest"]
+            manifest = _parse(path.read_text(encoding="utf-8"))["manifest"]
             for key, entry in sorted(manifest.items()):
                 self._add(key, entry)
-        except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+        except (yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError) as error:
             why = f"it is not a torchsnapshot's metadata ({type(error).__name__}: {error})"
+            what = f"cannot read the weights' '{path}'"
             raise StageError(what, why, _REFETCH) from error
 
     def _add(self, key: str, entry: Mapping[str, Any]) -> None:
@@ -140,18 +149,21 @@ class Snapshot:
         found = []
         for location, end in sorted(ends.items()):
             path = self.folder / location
-            if not path.is_file():
+            why = unreadable(path)
+            if why.startswith("it is not there"):
                 found.append(f"file '{location}' is missing")
+            elif why:
+                found.append(f"file '{location}' cannot be read: {why}")
             elif path.stat().st_size < end:
                 found.append(f"file '{location}' has {path.stat().st_size} bytes, wanted {end}")
         return found
 
-    def blocks(self, name: str, rows: int) -> Iterator[np.ndarray[Any, np.dtype[np.float32]]]:
-        """The first `rows` rows in order, in flat float32 blocks of at most 16 MiB."""
+    def blocks(self, name: str, rows: int) -> Iterator[FloatArray]:
+        """The first `rows` rows in order, in flat float32 blocks of at most 16 MiB, all finite."""
         left = rows
         for piece in self.tensors[name].pieces:
             values = math.prod(piece.shape[1:])
-            remaining = min(left, piece.shape[0]) * values
+            remaining = wanted = min(left, piece.shape[0]) * values
             left -= min(left, piece.shape[0])
             with (self.folder / piece.location).open("rb") as file:
                 file.seek(piece.start)
@@ -160,12 +172,20 @@ class Snapshot:
                     if block.size == 0:
                         why = "it ended early while being read"
                         raise StageError(f"weights' file '{piece.location}'", why, _REFETCH)
+                    piece.check_finite(name, block, wanted - remaining)
                     remaining -= block.size
                     yield block
 
-    def read(self, name: str, shape: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def pieces_in(self, location: str, names: Sequence[str]) -> list[tuple[str, Piece]]:
+        """The named tensors' pieces of one file, in its order."""
+        found = [
+            (name, p) for name in names for p in self.tensors[name].pieces if p.location == location
+        ]
+        return sorted(found, key=lambda item: item[1].start)
+
+    def read(self, name: str, shape: tuple[int, ...]) -> FloatArray:
         """A whole tensor (or its first rows) in memory."""
-        whole: np.ndarray[Any, np.dtype[np.float32]] = np.empty(math.prod(shape), np.float32)
+        whole: FloatArray = np.empty(math.prod(shape), np.float32)
         at = 0
         for block in self.blocks(name, shape[0]):
             whole[at : at + block.size] = block
@@ -174,9 +194,8 @@ class Snapshot:
 
 
 def _parse(text: str) -> Any:
-    if text.lstrip().startswith(
-        "{"
-    ):  # Newer writers emit JSON, which the YAML loader reads slowly.
+    # Newer writers emit JSON, which the YAML loader reads slowly.
+    if text.lstrip().startswith("{"):
         return json.loads(text)
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     return yaml.load(text, Loader=loader)
@@ -209,85 +228,17 @@ def _piece(
         refusal = f"has dtype '{tensor['dtype']}', wanted 'torch.float32'"
     elif list(sizes) != list(shape):
         refusal = f"has a shard of sizes {list(sizes)} stored with shape {list(shape)}"
-    start = (tensor.get("byte_range") or [0])[0]
+    start, *rest = tensor.get("byte_range") or [0]
+    numbers = [*shape, *offsets, start, *rest]
+    if any(type(number) is not int or number < 0 for number in numbers):
+        raise ValueError(f"shape, offsets or byte range {numbers} are not all natural numbers")
+    location = tensor["location"]
+    if location != str(PurePosixPath(location)) or not set(location.split("/")).isdisjoint(
+        {"", ".", ".."}
+    ):
+        raise ValueError(f"location '{location}' is no plain path below the folder")
     row = offsets[0] if offsets else 0
-    piece = Piece(row, tuple(shape), tensor["location"], start, not any(offsets[1:]))
+    piece = Piece(row, tuple(shape), location, start, not any(offsets[1:]))
+    if not refusal and rest and rest[0] - start != piece.bytes:
+        refusal = f"has {rest[0] - start} bytes in '{location}', wanted {piece.bytes}"
     return piece, refusal
-
-
-OpenOutput = Callable[[str], AbstractContextManager[HashedFile]]
-
-
-class SnapshotWriter:
-    """Writes the layout of the official folder: tables in row shards, small tensors in one slab."""
-
-    def __init__(self, open_output: OpenOutput, world_size: int = 8) -> None:
-        self._open, self._world_size = open_output, world_size
-        self._manifest: dict[str, Any] = {}
-        self._names: dict[int, list[str]] = {rank: [] for rank in range(world_size)}
-
-    def _put(self, rank: int, name: str, entry: dict[str, Any]) -> None:
-        self._names[rank].append(name)
-        self._manifest[f"{rank}/{APP_STATE}/{name}"] = entry
-
-    def table(
-        self,
-        name: str,
-        shape: tuple[int, int],
-        rows_between: Callable[[int, int], Iterator[Any]],
-    ) -> None:
-        """A table, one shard a rank, in chunks; `rows_between(a, b)` yields those rows' buffers."""
-        rows, width = shape
-        # A short table is one shard, as a planner would place it.
-        shard_rows = rows if rows < 10_000 else math.ceil(rows / self._world_size)
-        for rank in range(self._world_size):
-            begin, end = rank * shard_rows, min((rank + 1) * shard_rows, rows)
-            shards = []
-            for row in range(begin, end, CHUNK_ROWS):
-                stop = min(row + CHUNK_ROWS, end)
-                location = f"sharded/{APP_STATE}/{name}_{row}_0"
-                with self._open(location) as output:
-                    for block in rows_between(row, stop):
-                        output.write(block)
-                sizes = [stop - row, width]
-                tensor = _tensor_entry(location, sizes, replicated=False)
-                shards.append({"offsets": [row, 0], "sizes": sizes, "tensor": tensor})
-            if shards:
-                self._put(rank, name, {"type": "ShardedTensor", "shards": shards})
-
-    def slab(self, tensors: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        """All the small tensors in one file."""
-        location = "batched/0"
-        with self._open(location) as output:
-            for name, values in tensors.items():
-                start = output.tell()
-                output.write(np.ascontiguousarray(values, "<f4"))
-                entry = _tensor_entry(location, list(values.shape), replicated=True)
-                entry["byte_range"] = [start, output.tell()]
-                self._put(0, name, entry)
-
-    def close(self) -> None:
-        """The metadata, last: a folder without it is no snapshot."""
-        states = {
-            f"{rank}/{APP_STATE}": {"type": "OrderedDict", "keys": sorted(names)}
-            for rank, names in self._names.items()
-        }
-        document = {
-            "version": "0.1.0",
-            "world_size": self._world_size,
-            "manifest": {**states, **self._manifest},
-        }
-        with self._open(METADATA) as output:
-            output.write(yaml.safe_dump(document, sort_keys=True).encode())
-
-
-def _tensor_entry(location: str, shape: list[int], replicated: bool) -> dict[str, Any]:
-    return {
-        "type": "Tensor",
-        "location": location,
-        "serializer": "buffer_protocol",
-        "dtype": "torch.float32",
-        "shape": shape,
-        "replicated": replicated,
-        "byte_range": None,
-    }

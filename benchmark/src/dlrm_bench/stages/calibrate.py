@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 import torch
 
 from dlrm_bench import bins
-from dlrm_bench.calibrate import layer_errors, small_content, table_blocks
-from dlrm_bench.contract import StageContext
+from dlrm_bench.calibrate import TableQuantizer, layer_errors, report_models, small_content
+from dlrm_bench.contract import StageContext, StageError
+from dlrm_bench.day import check_ids
 from dlrm_bench.dump import DUMP_NAME, load_dump
-from dlrm_bench.int8 import INT8_NAME, ROW_BYTES, Int8Model, load_int8
-from dlrm_bench.model import DIM, row_counts, table_name
+from dlrm_bench.int8 import INT8_NAME, ROW_BYTES, load_int8
+from dlrm_bench.model import DENSE_FEATURES, DIM, IDS, MULTI_HOT, row_counts, table_name
+from dlrm_bench.readable import require_file
 from dlrm_bench.sources import Progress
 from dlrm_bench.torch_file import StreamedTensor, write_torch_file
+from dlrm_bench.weights import compact_ids
 
 #: Calibration rows the report's errors are measured on, evenly spread over the set.
 REPORT_ROWS = 2048
+Array = np.ndarray[Any, Any]
 
 
 def run(ctx: StageContext) -> None:
@@ -27,6 +32,9 @@ def run(ctx: StageContext) -> None:
     path = ctx.input("dump", DUMP_NAME)
     weights = load_dump(path, rows)
     sha256 = next(f.sha256 for f in ctx.request.inputs if f.path == path)
+    ctx.status.update("reading the calibration set")
+    dense, ids, of = _report_pairs(ctx, rows)
+    local, needed = compact_ids(ids)
     ctx.status.update("quantizing layers")
     content = small_content(weights, rows, sha256)
     progress = Progress(ctx.status, "quantizing embeddings", sum(rows), "rows/s")
@@ -34,20 +42,52 @@ def run(ctx: StageContext) -> None:
         name: StreamedTensor.of(value) if isinstance(value, torch.Tensor) else value
         for name, value in content.items()
     }
+    tables = [TableQuantizer(weights, table, needed[table]) for table in range(len(rows))]
     for table, count in enumerate(rows):
-        blocks = table_blocks(weights[table_name(table)], progress.add)
+        blocks = tables[table].blocks(progress.add)
         shape = (count, ROW_BYTES)
         streams[f"{table_name(table)}.rows"] = StreamedTensor(torch.uint8, shape, blocks)
     with ctx.open_output(INT8_NAME) as output:
         write_torch_file(output, streams)
+    load_int8(ctx.output_dir / INT8_NAME, rows, sha256)
     ctx.status.update("measuring errors on the calibration set")
-    dense = np.load(ctx.input("dataset", bins.CALIBRATION_DENSE_NAME), mmap_mode="r")
-    ids = np.load(ctx.input("dataset", bins.CALIBRATION_SPARSE_NAME), mmap_mode="r")
-    step = max(len(dense) // REPORT_ROWS, 1)
-    some = slice(0, step * REPORT_ROWS, step)
-    model = Int8Model(load_int8(ctx.output_dir / INT8_NAME, rows))
-    ctx.facts["calibration_rows"] = len(dense)
+    model, fp32 = report_models(content, weights, tables)
+    ctx.facts["calibration_rows"] = of
     ctx.facts["errors"] = layer_errors(
-        model, weights, torch.tensor(dense[some]), torch.tensor(ids[some])
+        model, fp32, torch.from_numpy(dense), torch.from_numpy(local)
     )
     ctx.facts["bytes_of_embedding_row"] = {"fp32": 4 * DIM, "int8": ROW_BYTES}
+
+
+def _report_pairs(ctx: StageContext, rows: tuple[int, ...]) -> tuple[Array, Array, int]:
+    """Dense, ids of the pairs the report is measured on, and how many it chose from."""
+    dense = calibration_set(ctx, bins.CALIBRATION_DENSE_NAME, "<f4", DENSE_FEATURES)
+    ids = calibration_set(ctx, bins.CALIBRATION_SPARSE_NAME, "<i4", IDS)
+    if len(dense) != len(ids):
+        raise StageError(
+            "the calibration set cannot be used",
+            f"'{bins.CALIBRATION_DENSE_NAME}' has {len(dense)} rows, "
+            f"'{bins.CALIBRATION_SPARSE_NAME}' has {len(ids)}",
+            bins.REMADE,
+        )
+    step = max(len(dense) // REPORT_ROWS, 1)
+    some = slice(0, step * REPORT_ROWS, step)
+    limits = np.repeat(np.asarray(rows, np.int32), MULTI_HOT)
+    chosen: Array = np.array(ids[some])
+    check_ids(0, chosen, limits, official=True, file=bins.CALIBRATION_SPARSE_NAME)
+    return np.array(dense[some]), chosen, len(dense)
+
+
+def calibration_set(ctx: StageContext, name: str, dtype: str, width: int) -> Array:
+    """One of the two calibration files, memory-mapped, its header checked."""
+    path = ctx.input("dataset", name)
+    require_file(path, bins.REMADE)
+    what = f"'{path}' cannot be used"
+    try:
+        mapped: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError, SyntaxError) as error:
+        raise StageError(what, f"it is not a whole .npy array ({error})", bins.REMADE) from error
+    if mapped.dtype != np.dtype(dtype) or mapped.ndim != 2 or mapped.shape[1] != width:
+        why = f"it is {mapped.dtype}{list(mapped.shape)}, wanted {np.dtype(dtype)}[rows, {width}]"
+        raise StageError(what, why, bins.REMADE)
+    return mapped

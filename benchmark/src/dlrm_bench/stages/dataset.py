@@ -13,7 +13,7 @@ from dlrm_bench.model import row_counts
 from dlrm_bench.snapshot import METADATA
 from dlrm_bench.sources import fetch
 from dlrm_bench.trace import TRACE_NAME, trace_text
-from dlrm_bench.weights import FOLDER, load_weights, open_weights
+from dlrm_bench.weights import FOLDER, open_weights
 
 #: The synthetic log calibrates on fewer rows than the rules' 128,000, so that a demo stays quick.
 SYNTHETIC_CALIBRATION_ROWS = 12_800
@@ -40,7 +40,7 @@ def run(ctx: StageContext) -> None:
         ctx.status.update("loading the weights that plant labels")
         weights_folder = ctx.input("weights", f"{FOLDER}/{METADATA}").parent
         snapshot = open_weights(weights_folder, rows, more_rows=True)
-        planter = Planter(load_weights(snapshot, rows), parameters.seed)
+        planter = Planter(snapshot, rows, parameters.seed)
     convert(ctx, day, plan, rows, planter)
     text, samples = trace_text(plan.test)
     with ctx.open_output(TRACE_NAME) as output:

@@ -6,10 +6,15 @@ import functools
 
 from dlrm_bench import synthetic
 from dlrm_bench.contract import StageContext, StageError
-from dlrm_bench.model import DIM, row_counts, table_name
-from dlrm_bench.snapshot import METADATA, SnapshotWriter
+from dlrm_bench.md5_lists import Md5Lists
+from dlrm_bench.model import DIM, row_counts, table_name, weight_shapes
+from dlrm_bench.snapshot import METADATA
+from dlrm_bench.snapshot_writer import SnapshotWriter
 from dlrm_bench.sources import Progress, fetch
-from dlrm_bench.weights import FOLDER, find_snapshot, open_weights, snapshot_name
+from dlrm_bench.weights import FOLDER, copy_checked, find_snapshot, open_weights, snapshot_name
+
+#: Of the snapshot MLCommons publishes for dlrm-v2.
+MLCOMMONS_METADATA_MD5 = "a145bf8ba38d71137f8601876896d8d9"
 
 
 def run(ctx: StageContext) -> None:
@@ -44,16 +49,23 @@ def _make(ctx: StageContext) -> None:
 
 def _adopt(ctx: StageContext) -> None:
     parameters = ctx.request.parameters
-    folder = find_snapshot(fetch(ctx))
+    source = fetch(ctx)
+    folder = find_snapshot(source)
     rows = row_counts(parameters.row_cap)
     ctx.status.update("checking weights")
-    snapshot = open_weights(folder, rows, more_rows=parameters.demo)
+    lists = Md5Lists(folder, [] if folder == source else [source])
+    snapshot = open_weights(folder, rows, more_rows=parameters.demo, listed=lists.missing())
+    wanted = [snapshot_name(name) for name in weight_shapes(rows)]
     names = [*snapshot.files(), METADATA]
     total = sum((folder / name).stat().st_size for name in names)
     progress = Progress(ctx.status, "copying weights", total, "bytes/s")
+    listed, metadata_md5 = 0, ""
     for name in names:
-        size = (folder / name).stat().st_size
-        ctx.adopt_output(f"{FOLDER}/{name}", folder / name)
-        progress.add(size)
+        with ctx.open_output(f"{FOLDER}/{name}") as output:
+            metadata_md5 = copy_checked(snapshot, name, wanted, output)
+            listed += lists.check(name, metadata_md5)
+        progress.add(output.bytes)
     ctx.facts["source"] = ctx.request.source.kind if ctx.request.source else ""
     ctx.facts["files"] = len(names)
+    ctx.facts["files_with_listed_md5"] = listed
+    ctx.facts["mlcommons_metadata"] = metadata_md5 == MLCOMMONS_METADATA_MD5
