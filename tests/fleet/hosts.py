@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import platform
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,7 @@ class Fleet:
     name: str = "fleet"
     prepared: bool = True
     hosts: dict[str, Host] = field(default_factory=dict)
+    logs: dict[int, Path] = field(default_factory=dict)
 
     @property
     def network(self) -> str:
@@ -113,7 +114,7 @@ class Fleet:
         for one in self.hosts.values():
             one.wait_until_up()
             self._acquaint(one)
-        self._write_inventory()
+        self.write_inventory(self.inventory, self.benchmark_hosts)
 
     def remove(self) -> None:
         owner.remove(self.name)
@@ -178,11 +179,11 @@ class Fleet:
             # Before init.sh writes it the file would be overwritten: the host is up by now.
             host.shell(f"grep -qxF '{public}' {authorized} || echo '{public}' >>{authorized}")
 
-    def _write_inventory(self) -> None:
-        """Linked to what all inventories share, like inventories/onprem."""
-        self.inventory.mkdir(exist_ok=True)
+    def write_inventory(self, folder: Path, hosts: list[Host]) -> Path:
+        """These benchmark hosts and the storage node, linked to what all inventories share."""
+        folder.mkdir(parents=True, exist_ok=True)
         for name in ("groups.yml", "group_vars"):
-            link = self.inventory / name
+            link = folder / name
             link.unlink(missing_ok=True)
             link.symlink_to(REPOSITORY / "inventories/common" / name)
         checked = f"-o UserKnownHostsFile={self.keys}/known_hosts -o StrictHostKeyChecking=yes"
@@ -194,49 +195,71 @@ class Fleet:
             "dlrm_storage_key_file": STORAGE_KEY,
         }
         machines = {
-            host.name: {"ansible_host": host.address, **common} for host in self.hosts.values()
+            host.name: {"ansible_host": host.address, **common} for host in [*hosts, self.storage]
         }
-        benched: dict[str, None] = {host.name: None for host in self.benchmark_hosts}
         every = dict.fromkeys(machines)
         groups = {
-            "benchmark_hosts": {"hosts": benched},
+            "benchmark_hosts": {"hosts": dict.fromkeys(host.name for host in hosts)},
             "storage": {"hosts": {STORAGE: None}},
             f"arch_{platform.machine()}": {"hosts": every},
             "cloud_none": {"hosts": every},
         }
         document = {"all": {"hosts": machines, "children": groups}}
         # JSON is YAML.
-        (self.inventory / "hosts.yml").write_text(json.dumps(document, indent=1) + "\n")
+        (folder / "hosts.yml").write_text(json.dumps(document, indent=1) + "\n")
+        return folder
 
     def command(
-        self, *arguments: str, playbook: str = "run_benchmark.yml", **variables: Any
+        self,
+        *arguments: str,
+        playbook: str = "run_benchmark.yml",
+        inventory: Path | None = None,
+        **variables: Any,
     ) -> list[str]:
-        asked = [
-            images.program("ansible-playbook"),
-            playbook,
-            "-i",
-            str(self.inventory),
+        asked = [images.program("ansible-playbook"), playbook]
+        return [
+            *asked,
+            *("-i", str(inventory or self.inventory)),
             *arguments,
+            *("-e", json.dumps(variables)),
         ]
-        return [*asked, "-e", json.dumps(variables)]
 
     def environment(self) -> dict[str, str]:
         """Control sockets of its own: a fault on one must not reach another session's."""
         sockets = Path("/tmp") / f"dlrm-cp-{owner.session()}"
         return images.ansible_environment(ANSIBLE_SSH_CONTROL_PATH_DIR=str(sockets))
 
-    def popen(self, asked: list[str], **more: str) -> subprocess.Popen[str]:
-        """In a session of its own, so that killing it leaves nothing of it behind."""
-        return subprocess.Popen(
-            asked,
-            cwd=REPOSITORY,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-            env={**self.environment(), **more},
-        )
+    def popen(
+        self, asked: list[str], log: Path | None = None, **more: str
+    ) -> subprocess.Popen[str]:
+        """In a session of its own, so that killing it leaves nothing of it behind.
+
+        Its output goes to the pipe, or to the file `log`.
+        """
+        with contextlib.ExitStack() as stack:
+            process = subprocess.Popen(
+                asked,
+                cwd=REPOSITORY,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if log is None else stack.enter_context(log.open("w")),
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+                env={**self.environment(), **more},
+            )
+        if log is not None:
+            self.logs[process.pid] = log
+        return process
+
+    def log_of(self, process: subprocess.Popen[str]) -> str:
+        return self.logs[process.pid].read_text(errors="replace")
+
+    def restart(self, host: Host) -> None:
+        """Power off, power on: nothing is told before."""
+        docker("kill", host.container)
+        docker("start", host.container)
+        host.wait_until_up()
+        self._acquaint(host)
 
     def close_connections(self) -> None:
         """End the SSH masters that outlive a playbook."""
@@ -246,7 +269,7 @@ class Fleet:
         shutil.rmtree(sockets, ignore_errors=True)
 
 
-@contextmanager
+@contextlib.contextmanager
 def running(folder: Path, count: int = 1, name: str = "fleet") -> Iterator[Fleet]:
     """A started fleet, removed at the end; what a killed session left is removed before."""
     fleet = Fleet(folder, count, name)
@@ -283,10 +306,10 @@ def _make_golden(made: Fleet, product: str, root: str, engine: str) -> None:
     if images.has_image(product):
         images.lend(product, host.container)
     playbook = str(REPOSITORY / "tests/fleet/playbooks/prepare.yml")
-    process = made.popen(made.command(playbook=playbook, precision="int8"))
-    output, _ = process.communicate(timeout=3600)
-    if process.returncode != 0:
-        raise HarnessError(f"cannot prepare a host: exit {process.returncode}\n{output[-6000:]}")
+    asked = made.command(playbook=playbook, precision="int8")
+    process = made.popen(asked, made.folder / "prepare.log")
+    if process.wait(timeout=3600) != 0:
+        raise HarnessError(f"cannot prepare a host:\n{made.log_of(process)[-6000:]}")
     # A copy must not be taken of a running engine, nor two machines be the same one.
     host.shell(
         "systemctl stop docker.socket docker containerd; : >/etc/machine-id;"
