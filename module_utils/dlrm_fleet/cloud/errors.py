@@ -1,0 +1,64 @@
+"""Why a cloud refused, in kinds that decide what happens next."""
+
+from __future__ import annotations
+
+from ..documents import FleetError
+
+CREDENTIALS = "credentials"
+PERMISSION = "permission"
+QUOTA = "quota"
+CAPACITY = "capacity"
+BAD_PARAMETER = "bad parameter"
+THROTTLING = "throttling"
+SERVER = "server"
+NOT_FOUND = "not found"
+# A request of this name was answered before, and what it made (or its failure) is over.
+STALE = "stale"
+# The name or the client token belongs to an earlier request with other parameters.
+EXISTS = "exists"
+UNKNOWN = "unknown"
+
+# Asking again with the same token may help: nobody knows whether the first request took effect.
+TRANSIENT = (THROTTLING, SERVER)
+
+
+class CloudError(FleetError):
+    """One refusal. `action`: the cloud's name of the call, as policies write it."""
+
+    def __init__(
+        self, kind: str, what: str, why: str = "", todo: str = "", action: str = ""
+    ) -> None:
+        self.kind = kind
+        self.action = action
+        super().__init__(what, why, todo)
+
+    @property
+    def transient(self) -> bool:
+        return self.kind in TRANSIENT
+
+
+TODO = {
+    CREDENTIALS: "Sign in again, or check the variables and files the SDK reads, then repeat",
+    PERMISSION: "Let the account do this; docs/clouds.md has the least-privilege policy",
+    BAD_PARAMETER: "Correct the machine's description in dlrm_instances_fleet_*",
+    THROTTLING: "The cloud still limits the rate after all retries; repeat later",
+    SERVER: "The cloud did not answer properly after all retries; repeat the command, it adopts"
+    " what was made",
+}
+
+
+def refusal(
+    kind: str, cloud: str, action: str, message: str, todo: str = "", code: str = ""
+) -> CloudError:
+    """What every provider says in the same words: the kind, the call, the cloud's own message."""
+    head = {
+        CREDENTIALS: f"{cloud} does not accept the credentials for {action}",
+        PERMISSION: f"{cloud} denied the action {action}",
+        QUOTA: f"a quota of {cloud} is used up",
+        CAPACITY: f"{cloud} has no capacity",
+        BAD_PARAMETER: f"{cloud} refused a parameter of {action}",
+        THROTTLING: f"{cloud} limits the rate of {action}",
+        SERVER: f"{cloud} failed at {action}",
+    }.get(kind, f"{cloud} refused {action}")
+    why = f"{code}: {message}" if code else message
+    return CloudError(kind, head, why, todo or TODO.get(kind, ""), action)

@@ -1,0 +1,44 @@
+"""SSH host keys from the cloud's own channel into a known_hosts file. Pure but for the file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+BEGIN = "-----BEGIN SSH HOST KEY KEYS-----"
+END = "-----END SSH HOST KEY KEYS-----"
+KEY = re.compile(r"((?:ssh|ecdsa)-[a-z0-9-]+) ([A-Za-z0-9+/]+={0,3})")
+
+
+def from_console(output: str) -> list[str]:
+    """Keys between cloud-init's marks, the last such block (a machine may have booted twice)."""
+    if END not in output or BEGIN not in output:
+        return []
+    block = output[: output.rindex(END)]
+    return [" ".join(pair) for pair in KEY.findall(block[block.rindex(BEGIN) :])]
+
+
+def merge(text: str, keys: dict[str, list[str]], gone: Iterable[str] = ()) -> str:
+    """known_hosts with these addresses' keys; lines of other addresses stay as they are.
+
+    `keys`: address -> keys. `gone`: addresses whose machines ended; others may get them.
+    """
+    replaced = {*keys, *gone}
+    lines = [line for line in text.splitlines() if line.partition(" ")[0] not in replaced]
+    lines += [f"{address} {key}" for address in sorted(keys) for key in keys[address]]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def write(path: str, text: str) -> bool:
+    """Whether the file changed; a reader sees the old or the new one."""
+    target = Path(path)
+    old = target.read_text(encoding="utf-8") if target.exists() else ""
+    if old == text:
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(target.name + ".partial")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.chmod(0o600)
+    temporary.replace(target)
+    return True

@@ -1,0 +1,68 @@
+"""How long a machine may live, and who ends it. Pure."""
+
+from __future__ import annotations
+
+import json
+
+from ..documents import FleetError
+from .wording import span
+
+MARGIN_SECONDS = 1800
+# Longest the clouds' own timers take: GCE's maxRunDuration is 120 days.
+MAX_SECONDS = 120 * 86400
+
+LAYERS = {
+    "aws": ("a one-time schedule of EventBridge that terminates it", "its own timer"),
+    "gcp": ("maxRunDuration with DELETE, fixed at creation", "its own timer (only powers off)"),
+}
+STILL_BILLS = {
+    "aws": "nothing: volumes and public address end with the machine",
+    "gcp": "nothing once deleted; if only the host's own timer fired, the disk until it is deleted",
+}
+
+
+def check(ttl_seconds: int, deadline_seconds: int, transfer_seconds: int) -> None:
+    """Raises FleetError unless TTL >= deadline + transfer + 30 min."""
+    least = deadline_seconds + transfer_seconds + MARGIN_SECONDS
+    if ttl_seconds < least:
+        raise FleetError(
+            f"the TTL of {span(ttl_seconds)} is too short",
+            f"the run's deadline ({span(deadline_seconds)}), the transfer of results"
+            f" ({span(transfer_seconds)}) and 30 min to spare need {span(least)}",
+            f"Set dlrm_instances_ttl_seconds to {least} or more, or a shorter deadline",
+        )
+    if ttl_seconds > MAX_SECONDS:
+        raise FleetError(
+            f"the TTL of {span(ttl_seconds)} is too long",
+            f"the clouds' own timers take {span(MAX_SECONDS)} at most",
+        )
+
+
+def user_data(ttl_seconds: int, ssh_public_key: str) -> str:
+    """cloud-config: the login key, and a timer that powers the machine off, reboots included.
+
+    No absolute time in it: a repeated request must be the same request.
+    """
+    service = "[Unit]\nDescription=End of this machine's life\n[Service]\nType=oneshot\n"
+    service += "ExecStart=/usr/bin/systemctl poweroff\n"
+    arm = (
+        "set -e\n"
+        f'at=$(date -u -d "+{ttl_seconds} seconds" "+%Y-%m-%d %H:%M:%S UTC")\n'
+        "printf '[Timer]\\nOnCalendar=%s\\nPersistent=true\\n[Install]\\nWantedBy=timers.target\\n'"
+        ' "$at" >/etc/systemd/system/dlrm-ttl.timer\n'
+        "systemctl daemon-reload\nsystemctl enable --now dlrm-ttl.timer\n"
+    )
+    config = {
+        "ssh_authorized_keys": [ssh_public_key],
+        "write_files": [
+            {"path": "/etc/systemd/system/dlrm-ttl.service", "content": service},
+            {
+                "path": "/usr/local/sbin/dlrm-ttl",
+                "permissions": "0755",
+                "content": "#!/bin/sh\n" + arm,
+            },
+        ],
+        "runcmd": [["/usr/local/sbin/dlrm-ttl"]],
+    }
+    # JSON is YAML.
+    return "#cloud-config\n" + json.dumps(config, sort_keys=True) + "\n"

@@ -1,0 +1,1 @@
+"""Servers that speak AWS's and Google's wire protocols, with faults on demand."""
