@@ -119,8 +119,8 @@ seconds_left:
   type: int
 cause:
   description:
-    - Why the stage failed; out of memory, deadline, signal N, no space, exception, engine gone,
-      no manifest, not started.
+    - Why the stage failed; out of memory, deadline, signal N, no space, exception, host rebooted,
+      engine gone, no manifest, not started.
   returned: failure, by the action plugin
   type: str
 exit_code:

@@ -19,6 +19,10 @@ KILL_AFTER_SECONDS = 30
 LABEL = "dlrm-fleet"
 
 
+class EngineError(FleetError):
+    """The engine does not answer, or not as it should; it may when it is asked again."""
+
+
 @dataclass(frozen=True)
 class ContainerSpec:
     """What one attempt of one stage is started with."""
@@ -45,6 +49,8 @@ class Container:
     error: str
     started_at: str
     finished_at: str
+    # Container path -> host path of what is mounted.
+    paths: dict[str, str]
     raw: Any
 
     @property
@@ -80,13 +86,21 @@ class Engine:
         except docker.errors.ImageNotFound:
             raise FleetError(
                 f"image {image!r} is not on this host",
-                "the engine does not know it",
-                "Run role dlrm_image first",
+                "the engine does not know it, or somebody removed it",
+                "Run again: role dlrm_image makes it before the stages",
             ) from None
 
     def containers(self, stage: str, key: str) -> list[Container]:
         """Of this root, running or not, newest attempt first."""
-        labels = [f"{LABEL}.root={self.root}", f"{LABEL}.stage={stage}", f"{LABEL}.key={key}"]
+        return self._listed([f"{LABEL}.stage={stage}", f"{LABEL}.key={key}"])
+
+    def others(self, key: str) -> list[Container]:
+        """Of this root and alive, but not of this key."""
+        found = [entry for entry in self._listed([LABEL]) if entry.alive]
+        return [entry for entry in found if entry.labels.get(f"{LABEL}.key") != key]
+
+    def _listed(self, labels: list[str]) -> list[Container]:
+        labels = [f"{LABEL}.root={self.root}", *labels]
         client = self.client
         with _worded("cannot list containers"):
             found = client.containers.list(all=True, filters={"label": labels}, ignore_removed=True)
@@ -186,9 +200,9 @@ def _worded(what: str) -> Iterator[None]:
     except docker.errors.APIError as error:
         if error.status_code == 409:
             raise
-        raise FleetError(what, str(error.explanation or error)) from None
+        raise EngineError(what, str(error.explanation or error)) from None
     except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-        raise FleetError(
+        raise EngineError(
             what, str(error), "Is the engine running, and may this user reach its socket?"
         ) from None
 
@@ -236,5 +250,6 @@ def _read(raw: Any) -> Container:
         error=str(state["Error"]),
         started_at=str(state["StartedAt"]),
         finished_at=str(state["FinishedAt"]),
+        paths={mount["Destination"]: mount["Source"] for mount in raw.attrs.get("Mounts") or []},
         raw=raw,
     )

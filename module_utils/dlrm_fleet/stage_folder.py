@@ -12,8 +12,6 @@ from typing import Any
 from .documents import FleetError, disk_error, read_json, sha256_file, sync_directory
 from .stage_key import folder_name
 
-LOG_TAIL_LINES = 20
-
 
 class Owner:
     """uid and gid of everything below the root."""
@@ -172,12 +170,8 @@ class StageFolder:
         except FleetError:
             return None
 
-    def log_tail(self, attempt: int) -> list[str]:
-        try:
-            text = (self.attempt_path(attempt) / "log.txt").read_text(errors="replace")
-        except OSError:
-            return []
-        return text.splitlines()[-LOG_TAIL_LINES:]
+    def log_path(self, attempt: int) -> Path:
+        return self.attempt_path(attempt) / "log.txt"
 
 
 def ensure_links(

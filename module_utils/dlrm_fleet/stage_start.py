@@ -10,10 +10,11 @@ from . import catalogue as catalogue_rules
 from . import source_files
 from .documents import FleetError, format_time, parse_time, utc_now, write_json_atomic
 from .engine import LABEL, Container, ContainerSpec, Engine
-from .stage_exit import reap, record_exit
+from .host_state import boot, oom_kills
 from .stage_folder import Owner, StageFolder, ensure_links
 from .stage_key import short
 from .stage_plan import PlannedStage
+from .stage_reap import reap, record_not_started
 from .stage_survey import Asked
 from .wording import duration, time_left
 
@@ -157,6 +158,7 @@ class _Work:
         if document is not None and not remake:
             return self._done(document)
         # Refusals first: a result is not removed when its successor cannot start.
+        self._refuse_company()
         spec, request = self._prepare()
         if remake:
             self.folder.discard()
@@ -193,6 +195,19 @@ class _Work:
             else:
                 alive = container
         return alive
+
+    def _refuse_company(self) -> None:
+        """What another run left running takes memory and time from this one's measurement."""
+        others = self.engine.others(self.folder.key)
+        if others:
+            other = others[0]
+            run_id = other.labels.get(f"{LABEL}.run_id", "unknown")
+            raise FleetError(
+                f"cannot start stage {self.start.stage!r}",
+                f"container {other.name} of run {run_id} still runs on this host,"
+                f" since {other.started_at[:19]}Z",
+                f"Wait until it ends, or stop it: docker stop {other.name}",
+            )
 
     def _remake_reason(self, document: dict[str, Any] | None, damage: str) -> str:
         if damage:
@@ -270,6 +285,8 @@ class _Work:
                 f"{LABEL}.stage": self.start.stage,
                 f"{LABEL}.key": self.folder.key,
                 f"{LABEL}.run_id": asked.run_id,
+                f"{LABEL}.boot": boot(),
+                f"{LABEL}.oom_kills": str(oom_kills()),
             },
             mounts=mounts,
             network=catalogue_rules.needs_network(entry, asked.request),
@@ -310,5 +327,5 @@ class _Work:
         try:
             self.engine.start(spec)
         except FleetError as error:
-            record_exit(self.folder, attempt, None, False, "not started", str(error))
+            record_not_started(self.folder, attempt, str(error))
             raise

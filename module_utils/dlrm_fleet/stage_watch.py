@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import catalogue as catalogue_rules
-from .documents import FleetError, parse_time, utc_now
-from .engine import Container, Engine
-from .stage_exit import reap, record_engine_gone
+from .documents import parse_time, utc_now
+from .engine import Container, Engine, EngineError
 from .stage_folder import StageFolder
 from .stage_plan import PlannedStage
+from .stage_reap import NotSaved, reap, record_engine_gone
 from .stage_survey import Asked
 from .wording import progress_line
 
@@ -109,11 +109,14 @@ def _look_at(asked: Asked, engine: Engine, planned: PlannedStage, check: bool) -
             return _running(folder, container)
         if not check and folder.path.is_dir():
             return _settled(folder, engine)
-    except FleetError as error:
+    except EngineError as error:
         # A restarting engine is waited for; the deadline bounds it.
         reason = f"the state of its container is not known: {error}"
         if planned.document is None:
             return Seen(planned.name, "unknown", planned.key, reason=reason)
+    except NotSaved as error:
+        if planned.document is None:
+            return _failed(folder, max(folder.attempts()), error.ended, f" {error}")
     return _at_rest(folder)
 
 
@@ -144,18 +147,23 @@ def _at_rest(folder: StageFolder) -> Seen:
         )
     attempts = folder.attempts()
     ended = folder.attempt_document(attempts[-1], "exit.json") if attempts else None
-    if ended is None or damage or not ended["cause"]:
+    if ended is None or not ended["cause"]:
         return Seen(folder.stage, "absent", folder.key, reason=damage or "not made yet")
+    log = f" Its log: {folder.log_path(attempts[-1])}."
+    return _failed(folder, attempts[-1], ended, log)
+
+
+def _failed(folder: StageFolder, attempt: int, ended: dict[str, Any], more: str) -> Seen:
     return Seen(
         folder.stage,
         "failed",
         folder.key,
-        attempts[-1],
-        reason=f"attempt {attempts[-1]} ended: {ended['cause']}",
+        attempt,
+        reason=f"attempt {attempt} ended: {ended['cause']}",
         cause=ended["cause"],
-        message=ended["message"],
+        message=f"{ended['message']}{more}",
         exit_code=ended["exit_code"],
-        log_tail=folder.log_tail(attempts[-1]),
+        log_tail=ended.get("log_tail", []),
     )
 
 

@@ -45,9 +45,10 @@ def test_stage_is_made_once_and_the_reason_is_shown(machine: Machine) -> None:
 def test_files_belong_to_the_user_and_log_and_exit_are_kept(machine: Machine) -> None:
     machine.finish("made")
     folder = machine.folder("made")
-    assert "stage made begins" in folder.log_tail(1)
+    assert "stage made begins" in folder.log_path(1).read_text()
     ended = folder.attempt_document(1, "exit.json")
     assert ended is not None
+    assert "stage made begins" in ended["log_tail"]
     assert (ended["exit_code"], ended["cause"], ended["oom_killed"]) == (0, "", False)
     uid = int(USER.split(":")[0])
     assert {path.lstat().st_uid for path in [machine.root, *machine.root.rglob("*")]} == {uid}
@@ -128,7 +129,7 @@ def test_a_result_stays_when_its_successor_cannot_start(machine: Machine) -> Non
     machine.open_run(NEXT_RUN)
     whole = machine.asked
     machine.asked = replace(machine.asked, image="dlrm-tiny:none")
-    with pytest.raises(FleetError, match=r"image 'dlrm-tiny:none' is not on this host.*Run role"):
+    with pytest.raises(FleetError, match=r"image 'dlrm-tiny:none' is not on this host.*Run again"):
         machine.start("made", force=True)
     machine.asked = whole
     assert machine.start("made").state == "done"
@@ -179,6 +180,25 @@ def test_another_run_attaches_and_says_who_started(machine: Machine) -> None:
     assert result.reason == f"attached to attempt 1, started by run {RUN}"
     (machine.folder("waiting").path / "go").touch()
     assert machine.until("waiting", lambda seen: seen.state == "done").attempt == 1
+
+
+def test_what_another_run_left_running_is_named_before_anything_is_measured(
+    machine: Machine,
+) -> None:
+    machine.finish("made")
+    machine.start("waiting")
+    machine.open_run(NEXT_RUN)
+    with pytest.raises(FleetError) as caught:
+        machine.start("measured")
+    (left,) = machine.containers()
+    assert f"container {left.name} of run {RUN} still runs on this host, since 2" in str(caught)
+    assert f"Wait until it ends, or stop it: docker stop {left.name}." in str(caught)
+    assert machine.folder("measured").attempts() == []
+    # What is done needs no room.
+    assert machine.start("made").state == "done"
+    (machine.folder("waiting").path / "go").touch()
+    machine.until("waiting", lambda seen: seen.state == "done")
+    assert machine.start("measured").state == "running"
 
 
 def test_two_roots_on_one_engine_do_not_meet(machine: Machine, tmp_path: Path) -> None:
@@ -257,6 +277,7 @@ def test_container_is_confined(machine: Machine) -> None:
     assert {label for label in config["Labels"] if label.startswith("dlrm-fleet")} == {
         "dlrm-fleet",
         *(f"dlrm-fleet.{name}" for name in ("root", "stage", "key", "attempt", "run_id")),
+        *(f"dlrm-fleet.{name}" for name in ("boot", "oom_kills")),
     }
     machine.finish("looking")
     seen = (folder.path / "seen").read_text().splitlines()

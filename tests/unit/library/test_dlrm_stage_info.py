@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
-from ansible.module_utils.dlrm_fleet.documents import format_time, utc_now
+from ansible.module_utils.dlrm_fleet import engine, stage_reap
+from ansible.module_utils.dlrm_fleet.documents import FleetError, format_time, utc_now
+from ansible.module_utils.dlrm_fleet.host_state import oom_kills
 from ansible.module_utils.dlrm_fleet.run import Runs
 from ansible.module_utils.dlrm_fleet.stage_watch import Seen, is_news
 from tiny.machine import CATALOGUE, RUN, SHA, Machine
@@ -18,7 +23,8 @@ from tiny.machine import CATALOGUE, RUN, SHA, Machine
     [
         pytest.param("raising", "exception", 1, "cannot do x: boom. Do y.", id="exception"),
         pytest.param("full", "no space", 1, "Free 3 GiB", id="no space"),
-        pytest.param("mute", "no manifest", 0, "without stage.json", id="no manifest"),
+        pytest.param("unsaid", "no space", 1, "No space left on device. Free 3", id="in the log"),
+        pytest.param("mute", "no manifest", 0, "there is no stage.json", id="no manifest"),
         pytest.param("odd", "exception", 3, "its last line was 'last words'", id="no message"),
     ],
 )
@@ -33,7 +39,9 @@ def test_failures_are_told_apart(
     again = machine.start(stage)
     assert (again.state, again.attempt) == ("running", 2)
     assert again.reason == f"attempt 1 ended without a result ({cause})"
-    assert f"stage {stage} begins" in machine.folder(stage).log_tail(1)
+    log = machine.folder(stage).log_path(1)
+    assert f"stage {stage} begins" in log.read_text()
+    assert seen.message.endswith(f" Its log: {log}.")
 
 
 def test_kill_from_outside_is_a_signal(machine: Machine) -> None:
@@ -43,6 +51,96 @@ def test_kill_from_outside_is_a_signal(machine: Machine) -> None:
     seen = machine.until("waiting", lambda seen: seen.state != "running")
     assert (seen.state, seen.cause, seen.exit_code) == ("failed", "signal 9", 137)
     assert "SIGKILL" in seen.message
+
+
+def test_half_a_manifest_is_no_result(machine: Machine) -> None:
+    seen = machine.finish("half")
+    assert (seen.state, seen.cause, seen.exit_code) == ("failed", "no manifest", 0)
+    assert "it is empty or truncated after 21 bytes" in seen.message
+    again = machine.start("half")
+    assert (again.state, again.attempt) == ("running", 2)
+    assert again.reason.startswith("remade because cannot read")
+
+
+def test_a_reboot_is_told_from_a_kill(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.start("waiting")
+    machine.until("waiting", lambda seen: "42 %" in seen.line)
+    machine.containers()[0].kill()
+    # What the container was labelled with is another boot than this one.
+    monkeypatch.setattr(stage_reap, "boot", lambda: "another boot")
+    seen = machine.until("waiting", lambda seen: seen.state != "running")
+    assert (seen.state, seen.cause) == ("failed", "host rebooted")
+    assert "Run again: finished stages are kept." in seen.message
+    assert machine.start("waiting").attempt == 2
+
+
+def test_memory_that_ran_out_is_told(machine: Machine) -> None:
+    """A real OOM kill: the container is given less memory than the stage takes."""
+    machine.start("hungry")
+    machine.until("hungry", lambda seen: "42 %" in seen.line)
+    (container,) = machine.containers()
+    container.update(mem_limit="16m", memswap_limit="16m")
+    before = oom_kills()
+    (machine.folder("hungry").path / "go").touch()
+    seen = machine.until("hungry", lambda seen: seen.state != "running")
+    assert oom_kills() > before
+    assert (seen.state, seen.cause, seen.exit_code) == ("failed", "out of memory", 137)
+    assert "the kernel killed a process of its container (exit code 137)" in seen.message
+
+
+def test_memory_that_ran_out_is_told_where_the_engine_does_not_see_it(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a limit of its own a container is killed by the host's OOM, and no flag is set."""
+    real = engine._read
+    monkeypatch.setattr(engine, "_read", lambda raw: replace(real(raw), oom_killed=False))
+    machine.start("hungry")
+    machine.until("hungry", lambda seen: "42 %" in seen.line)
+    machine.containers()[0].update(mem_limit="16m", memswap_limit="16m")
+    (machine.folder("hungry").path / "go").touch()
+    seen = machine.until("hungry", lambda seen: seen.state != "running")
+    assert (seen.cause, seen.exit_code) == ("out of memory", 137)
+    assert "for lack of memory of this host meanwhile (exit code 137)" in seen.message
+
+
+def test_paths_are_the_users_own(machine: Machine, tmp_path: Path) -> None:
+    data = tmp_path / "clicks"
+    data.mkdir()
+    (data / "night").touch()
+    source = {"kind": "folder", "path": str(data)}
+    machine.ask(sources={"weights_source": None, "data_source": source})
+    seen = machine.finish("lost")
+    assert seen.message.startswith(f"cannot read '{data}/day': no such file. Do y.")
+    assert seen.log_tail[-1] == f"opening {data}/day"
+
+
+def test_log_tail_is_bounded_and_plain(machine: Machine) -> None:
+    tail = machine.finish("wordy").log_tail
+    assert len(tail) == 20
+    assert tail[-1].startswith("line 30  [31m000")
+    assert {len(line) for line in tail} == {200}
+    assert max(len(line) for line in machine.folder("wordy").log_path(1).open()) > 300
+
+
+def test_a_log_that_cannot_be_saved_keeps_the_container(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = stage_reap.write_json_atomic
+
+    def full(path: Path, document: dict[str, Any]) -> None:
+        raise FleetError(f"cannot write {str(path)!r}", "No space left on device")
+
+    monkeypatch.setattr(stage_reap, "write_json_atomic", full)
+    seen = machine.finish("raising")
+    assert (seen.state, seen.cause) == ("failed", "exception")
+    assert seen.message.startswith("cannot do x: boom. Do y. cannot save the log of attempt 1 of")
+    assert "No space left on device. Free space below the host's root" in seen.message
+    assert len(machine.containers()) == 1
+    with pytest.raises(FleetError, match="cannot save the log of attempt 1"):
+        machine.start("raising")
+    monkeypatch.setattr(stage_reap, "write_json_atomic", real)
+    assert machine.start("raising").attempt == 2
+    assert "boom" in machine.folder("raising").log_path(1).read_text()
 
 
 def test_removed_container_is_told(machine: Machine) -> None:

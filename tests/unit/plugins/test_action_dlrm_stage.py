@@ -66,7 +66,8 @@ def test_failure_has_message_cause_and_log_apart(machine: Machine, tmp_path: Pat
     playbook.run(tmp_path, [stage, *playbook.saved(tmp_path)])
     seen = playbook.seen(tmp_path)
     assert seen["failed"]
-    assert seen["msg"] == "cannot do x: boom. Do y."
+    log = machine.folder("raising").log_path(1)
+    assert seen["msg"] == f"cannot do x: boom. Do y. Its log: {log}."
     assert (seen["cause"], seen["exit_code"]) == ("exception", 1)
     assert seen["log_tail"] == ["stage raising begins", "Traceback: boom"]
 

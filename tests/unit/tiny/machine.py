@@ -45,7 +45,9 @@ CATALOGUE: dict[str, Any] = {
         stage("sourced", source="data_source", network=True),
         stage("looking", inputs=[{"stage": "made"}], shm_bytes=8 * 4096 * 1024),
         stage("measured", key_extra=["run_id", "image"]),
+        stage("lost", source="data_source", network=True),
         *[stage(name) for name in ("waiting", "stubborn", "raising", "full", "mute", "odd")],
+        *[stage(name) for name in ("hungry", "unsaid", "half", "wordy")],
     ],
 }
 
