@@ -97,9 +97,13 @@ def write_json_atomic(
         raise disk_error(f"cannot write {str(target)!r}", error) from None
 
 
-def disk_error(what: str, error: OSError) -> FleetError:
+class DiskError(FleetError):
+    """A disk that is full, read-only or broken."""
+
+
+def disk_error(what: str, error: OSError) -> DiskError:
     """The system's reason, and what a user can do about it."""
-    return FleetError(what, error.strerror or str(error), DISK_REMEDIES.get(error.errno or 0, ""))
+    return DiskError(what, error.strerror or str(error), DISK_REMEDIES.get(error.errno or 0, ""))
 
 
 def sync_directory(path: str | os.PathLike[str]) -> None:

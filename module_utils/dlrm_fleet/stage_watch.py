@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from . import catalogue as catalogue_rules
-from .documents import parse_time, utc_now
+from .documents import DiskError, parse_time, utc_now
 from .engine import Container, Engine, EngineError
 from .stage_folder import StageFolder
 from .stage_plan import PlannedStage
@@ -47,7 +48,9 @@ def watch(
     started = time.monotonic()
     while True:
         if not check:
-            asked.keep_lease()
+            # On a full disk nobody else can take the run either; the stage's own end matters more.
+            with suppress(DiskError):
+                asked.keep_lease()
         seen = look(asked, engine, stage, check)
         now = "|".join(entry.token for entry in seen)
         waited = time.monotonic() - started

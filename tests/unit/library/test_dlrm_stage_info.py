@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.dlrm_fleet import engine, stage_reap
-from ansible.module_utils.dlrm_fleet.documents import FleetError, format_time, utc_now
+from ansible.module_utils.dlrm_fleet import engine, run, stage_reap
+from ansible.module_utils.dlrm_fleet.documents import (
+    FleetError,
+    disk_error,
+    format_time,
+    utc_now,
+)
 from ansible.module_utils.dlrm_fleet.host_state import oom_kills
 from ansible.module_utils.dlrm_fleet.run import Runs
 from ansible.module_utils.dlrm_fleet.stage_watch import Seen, is_news
@@ -178,6 +183,23 @@ def test_watch_renews_the_lease(machine: Machine) -> None:
     machine.watch("made")
     assert Runs(machine.root).listed()[0]["state"] == "live"
     assert Runs(machine.root).listed()[0]["request_sha256"] == SHA
+
+
+def test_a_lock_that_cannot_be_renewed_does_not_hide_the_stages_end(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: Any) -> None:
+        raise disk_error("cannot write 'run.lock'", OSError(28, "No space left on device"))
+
+    machine.start("full")
+    lock = Runs(machine.root).lock_path(RUN)
+    document = {**json.loads(lock.read_text()), "lease_until": "2026-01-31T12:00:00Z"}
+    lock.write_text(json.dumps(document))
+    monkeypatch.setattr(run, "write_lock", full)
+    seen = machine.until("full", lambda seen: seen.state != "running")
+    assert (seen.state, seen.cause) == ("failed", "no space")
+    with pytest.raises(FleetError, match="cannot write 'run.lock': No space left"):
+        machine.start("full")
 
 
 def test_watch_waits_for_an_engine_that_does_not_answer(

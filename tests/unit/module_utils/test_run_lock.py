@@ -222,3 +222,63 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "root").write_text("a file where the root should be")
     with pytest.raises(FleetError, match=r"cannot make the folder '.*/root/runs': "):
         opened(Runs(tmp_path / "root"))
+
+
+RACER = """
+import os, sys
+sys.path[:0] = sys.argv[1:2]
+import conftest
+from pathlib import Path
+from ansible.module_utils.dlrm_fleet.documents import FleetError
+from ansible.module_utils.dlrm_fleet.run import Runs, machine_id, process_started
+from ansible.module_utils.dlrm_fleet.stage_folder import Owner
+pid = os.getpid()
+me = {"id": sys.argv[3], "machine_id": machine_id(), "pid": pid,
+      "pid_started": process_started(pid)}
+print("ready", flush=True)
+input()
+try:
+    Runs(Path(sys.argv[2])).open(sys.argv[3], "ab" * 32, me, 100, Owner(sys.argv[4]))
+    print("won", flush=True)
+except FleetError as error:
+    print(error, flush=True)
+# A process that ended would leave its run to the next.
+input()
+"""
+
+
+def test_of_processes_that_open_new_runs_at_once_one_wins(tmp_path: Path) -> None:
+    tests = str(Path(__file__).parents[2])
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACER, tests, str(tmp_path), f"{RUN[:-1]}{index}", OWNER.text],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(5)
+    ]
+    try:
+        assert [told(racer) for racer in racers] == ["ready"] * 5
+        for racer in racers:
+            tell(racer)
+        answers = [told(racer) for racer in racers]
+    finally:
+        for racer in racers:
+            racer.communicate("\n", timeout=60)
+    assert answers.count("won") == 1
+    winner = f"{RUN[:-1]}{answers.index('won')}"
+    for answer in answers:
+        assert answer == "won" or f"run {winner} is held by {winner} (pid " in answer
+    assert [run["run_id"] for run in Runs(tmp_path).listed()] == [winner]
+
+
+def told(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().rstrip("\n")
+
+
+def tell(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
