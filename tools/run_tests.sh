@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole suite, or the parts named: lint unit container end_to_end molecule. Prints how long each took.
+# The whole suite, or the parts named: lint unit container end_to_end faults molecule. Prints how long each took.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -26,6 +26,11 @@ run_molecule() {
 
 run_end_to_end() {
     pytest_here tests/end_to_end
+}
+
+# Each fault in one phase, on SSH hosts made of containers; every phase: tests/long/faults.sh.
+run_faults() {
+    pytest_here tests/faults
 }
 
 tools/test_requirements.sh

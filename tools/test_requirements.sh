@@ -8,7 +8,7 @@ as_root() {
 
 declare -A package_of=(
     [dockerd]=docker.io [shellcheck]=shellcheck [busybox]=busybox-static [rsync]=rsync [ssh]=openssh-client
-    [debootstrap]=debootstrap [openssl]=openssl [unshare]=util-linux
+    [debootstrap]=debootstrap [openssl]=openssl [unshare]=util-linux [faketime]=faketime
 )
 missing=()
 for program in "${!package_of[@]}"; do

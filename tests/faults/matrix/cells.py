@@ -1,0 +1,152 @@
+"""Fault x phase: which cells there are, and what one of them does."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+
+from .bench import HANG_SECONDS, ROOT, SLOW_SECONDS, Bench, Ended
+from .faults import FAULTS, Fault, OutputDamaged
+from .phases import PHASES, Phase
+
+# `make test`: each fault in one phase, every phase at least once.
+# Those that wait long come first: the others run beside them.
+QUICK = {
+    "network cut for good": "performance",
+    "deadline reached": "performance",
+    "SSH master hung": "calibrate",
+    "controller SIGKILL": "calibrate",
+    "controller SIGINT": "record",
+    "controller SIGHUP": "fetch",
+    "network cut 60 s": "accuracy",
+    "network cut 5 s": "performance",
+    "stage SIGKILL": "weights",
+    "engine TERM": "accuracy",
+    "engine KILL": "performance",
+    "host rebooted": "calibrate",
+    "host disk full": "dump",
+    "storage disk full": "fetch",
+    "out of memory": "calibrate",
+    "clock +1d": "performance",
+    "clock -1d": "performance",
+    "second controller": "accuracy",
+    "image removed": "dump",
+    "output truncated": "dump",
+    "output flipped": "calibrate",
+    "output replaced": "dataset",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    fault: Fault
+    phase: Phase
+
+    @property
+    def name(self) -> str:
+        return f"{self.fault.name} in {self.phase.name}"
+
+
+@dataclass
+class Outcome:
+    """What became of a cell; `problem` is empty when all held."""
+
+    cell: Cell
+    how: str = ""
+    said: str = ""
+    problem: str = ""
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+
+def cells(every: bool) -> list[Cell]:
+    """All that make sense, or one a fault. What has no container or output there is left out."""
+    if not every:
+        return [Cell(FAULTS[fault], PHASES[phase]) for fault, phase in QUICK.items()]
+    return [
+        Cell(fault, phase)
+        for fault in FAULTS.values()
+        for phase in PHASES.values()
+        if not fault.phases or phase.name in fault.phases
+    ]
+
+
+def try_cell(bench: Bench, cell: Cell, baseline: dict[str, dict[str, str]]) -> Outcome:
+    outcome, started = Outcome(cell), time.monotonic()
+    bench.begin()
+    try:
+        _try(bench, cell, baseline, outcome)
+    except Exception as error:
+        # Of a thread: the test that asked for this cell fails with it.
+        outcome.problem = f"{type(error).__name__}: {error}"
+    finally:
+        bench.end()
+        cell.phase.release(bench, "")
+        cell.fault.tidy(bench)
+    outcome.seconds, outcome.notes = time.monotonic() - started, list(bench.notes)
+    return outcome
+
+
+def _try(bench: Bench, cell: Cell, baseline: dict[str, dict[str, str]], outcome: Outcome) -> None:
+    fault, phase = cell.fault, cell.phase
+    if isinstance(fault, OutputDamaged):
+        _damage(bench, fault, phase, baseline)
+        fault.prepare(bench)
+        before = bench.survey()
+        bench.start()
+    else:
+        phase.arm(bench)
+        fault.prepare(bench)
+        before = bench.survey()
+        bench.start()
+        container = phase.reach(bench)
+        fault.inject(bench, phase, container)
+    ended = bench.wait(_patience(bench))
+    fault.lift(bench)
+    if fault.ends_run is not None:
+        assert (ended.code != 0) is fault.ends_run, f"exit {ended.code}:\n{ended.output[-3000:]}"
+    if isinstance(fault, OutputDamaged):
+        assert "remade because" in ended.flat, ended.output[-3000:]
+    if ended.code == 0:
+        outcome.how = "went on by itself"
+    else:
+        outcome.said = _assert_worded(fault, ended)
+        again = bench.run()
+        assert again.code == 0, f"the same command again: exit {again.code}\n{again.output[-4000:]}"
+        outcome.how = "the same command completed it"
+    bench.assert_whole(before, baseline)
+
+
+def _patience(bench: Bench) -> float:
+    seconds = re.match(r"(\d+)s$", str(bench.variables.get("deadline", "")))
+    return (int(seconds[1]) if seconds else 600) + HANG_SECONDS + SLOW_SECONDS
+
+
+def _assert_worded(fault: Fault, ended: Ended) -> str:
+    """What went wrong, why and what to do are in what the user read; its line."""
+    for group in fault.words:
+        assert any(word in ended.flat for word in group), (
+            f"none of {group} in:\n{ended.output[-4000:]}"
+        )
+    if not fault.words:
+        return ""
+    lines = [line.strip() for line in ended.output.splitlines()]
+    said = [line for line in lines if any(word in line for word in fault.words[0])]
+    return said[-1][:300]
+
+
+def _damage(
+    bench: Bench, fault: OutputDamaged, phase: Phase, baseline: dict[str, dict[str, str]]
+) -> None:
+    """The largest output of the phase's finished stage."""
+    script = (
+        f"f=$(find {ROOT}/stages/{phase.name}/*/ -type f -not -path '*/attempts/*'"
+        " -not -name stage.json -printf '%s %p\\n' | sort -n | tail -1 | cut -d' ' -f2);"
+        f" {fault.script}"
+    )
+    before = bench.survey()
+    bench.host.shell(script)
+    after = bench.survey()
+    changed = [f for f, s in after["stages"].items() if s["found"] != before["stages"][f]["found"]]
+    assert [folder.split("/")[0] for folder in changed] == [phase.name]

@@ -1,0 +1,98 @@
+"""Hosts made once; the cells asked for are tried side by side, one on each host at a time."""
+
+from __future__ import annotations
+
+import os
+import queue
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from fleet.engine import command
+from fleet.hosts import USER, Fleet, running
+
+from .bench import ROOT, Bench
+from .cells import Cell, Outcome, cells, try_cell
+from .report import write_report
+
+EVERY = "DLRM_FAULTS_EVERY_PHASE"
+ONLY = "DLRM_FAULTS_ONLY"
+HOSTS = int(os.environ.get("DLRM_FAULTS_HOSTS", "4"))
+
+
+def chosen() -> list[Cell]:
+    """One cell a fault, or all; DLRM_FAULTS_ONLY: those whose name has one of these in it."""
+    only = [part for part in os.environ.get(ONLY, "").split(",") if part]
+    found = cells(every=bool(os.environ.get(EVERY)) or bool(only))
+    return [cell for cell in found if not only or any(part in cell.name for part in only)]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "cell" in metafunc.fixturenames:
+        found = chosen()
+        metafunc.parametrize("cell", found, ids=[cell.name.replace(" ", "-") for cell in found])
+
+
+class Yard:
+    """The prepared hosts, and what an undisturbed run leaves on each."""
+
+    def __init__(self, fleet: Fleet, folder: Path) -> None:
+        self.fleet = fleet
+        self.benches = [Bench(fleet, host, folder / host.name) for host in fleet.benchmark_hosts]
+        self.free: queue.Queue[Bench] = queue.Queue()
+        self.baseline: dict[str, dict[str, str]] = {}
+        self.tasks = 0
+
+    def run_undisturbed(self) -> None:
+        """One run on the first host; the others get what it made, which is theirs by its keys."""
+        first, *others = self.benches
+        for bench in self.benches:
+            bench.begin()
+        ended = first.run()
+        assert ended.code == 0, ended.output[-6000:]
+        # The last ones are the verdict's, after which a kill changes nothing.
+        self.tasks = ended.output.count("TASK [") - 5
+        self.baseline = first.exact(first.survey())
+        assert len(self.baseline) == 4
+        for bench in others:
+            into = f"docker exec -i {bench.host.container} tar -C {ROOT} -xpf -"
+            bench.host.run("install", "-d", "-o", USER, "-g", USER, ROOT)
+            pack = f"docker exec {first.host.container} tar -C {ROOT} -cf - ."
+            command("bash", "-c", f"set -o pipefail; {pack} | {into}")
+        for bench in self.benches:
+            self.free.put(bench)
+
+    def try_cell(self, cell: Cell) -> Outcome:
+        bench = self.free.get()
+        try:
+            return try_cell(bench, cell, self.baseline)
+        finally:
+            self.free.put(bench)
+
+
+@pytest.fixture(scope="session")
+def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
+    folder = tmp_path_factory.mktemp("faults")
+    with running(folder, HOSTS, "faults") as fleet:
+        made = Yard(fleet, folder)
+        made.run_undisturbed()
+        yield made
+
+
+@pytest.fixture(scope="session")
+def outcomes(yard: Yard, request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Outcome]]]:
+    """Every cell this session was asked for, all of them on their way."""
+    wanted: list[Cell] = []
+    for item in request.session.items:
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
+            wanted += [value for value in item.callspec.params.values() if isinstance(value, Cell)]
+    with ThreadPoolExecutor(max_workers=len(yard.benches)) as pool:
+        futures = {cell.name: pool.submit(yard.try_cell, cell) for cell in wanted}
+        yield futures
+        for future in futures.values():
+            future.cancel()
+    if os.environ.get(EVERY):
+        done = [future.result() for future in futures.values() if not future.cancelled()]
+        write_report([outcome for outcome in done if outcome is not None])

@@ -1,0 +1,362 @@
+"""The faults: each injects, proves that it happened, and is lifted where nature would lift it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from fleet.engine import PATIENCE_SECONDS, docker, wait_until
+
+from .bench import ROOT, Bench
+from .phases import Phase
+
+# Long enough that a loaded machine reaches the phase, short enough to be waited for.
+DEADLINE = "240s"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`words`: one of each group stands in what the user reads, should the run fail."""
+
+    name: str
+    words: tuple[tuple[str, ...], ...] = ()
+    phases: tuple[str, ...] = ()
+    # A run that this fault must end, or must not.
+    ends_run: bool | None = None
+
+    def prepare(self, bench: Bench) -> None:
+        """Before the run is started."""
+
+    def inject(self, bench: Bench, phase: Phase, container: str) -> None:
+        """Make it happen, prove it, release the phase."""
+        raise NotImplementedError
+
+    def lift(self, bench: Bench) -> None:
+        """After the run has ended, before the same command is given again."""
+
+    def tidy(self, bench: Bench) -> None:
+        """Whatever became of the test."""
+
+
+class ControllerSignal(Fault):
+    """To every process of the controller, as closing a terminal or Ctrl-C does."""
+
+    @property
+    def number(self) -> signal.Signals:
+        return signal.Signals[self.name.rsplit(" ", 1)[1]]
+
+    def inject(self, bench: Bench, phase: Phase, container: str) -> None:
+        assert bench.process is not None
+        os.killpg(bench.process.pid, self.number)
+        ended = bench.wait(120)
+        assert ended.code != 0
+        if self.number == signal.SIGKILL:
+            assert ended.code == -signal.SIGKILL
+        if container:
+            form = "{{.State.Status}}"
+            assert bench.host.engine("inspect", "--format", form, container).strip() == "paused"
+        phase.release(bench, container)
+
+
+class StageKilled(Fault):
+    def inject(self, bench: Bench, phase: Phase, container: str) -> None:
+        first = bench.host.engine("inspect", "--format", "{{.State.Pid}}", container).strip()
+        bench.host.run("kill", "-KILL", first)
+        phase.release(bench, container)
+        gone = f"! kill -0 {first} 2>/dev/null && echo gone"
+        wait_until(lambda: bench.host.shell(gone, check=False).strip(), "the container died")
+
+
+class EngineSignal(Fault):
+    def inject(self, bench: Bench, phase: Phase, container: str) -> None:
+        before = bench.host.run("pidof", "dockerd").strip()
+        if container and self.name.endswith("TERM"):
+            phase.release(bench, container)
+        bench.host.run("kill", f"-{self.name.rsplit(' ', 1)[1]}", before)
+
+        def another() -> bool:
+            now = bench.host.run("pidof", "dockerd", check=False).strip()
+            return bool(now) and now != before and bench.host.is_up()
+
+        wait_until(another, "another engine answers", pause=0.5)
+        phase.release(bench, container)
+
+
+class Reboot(Fault):
+    def inject(self, bench: Bench, phase: Phase, container: str) -> None:
+        before = bench.host.boot_id()
+        bench.fleet.restart(bench.host)
+        assert bench.host.boot_id() != before
+        phase.release(bench, container)
+
+
+@dataclass(frozen=True)
+class NetworkCut(Fault):
+    """Every packet from and to the host dropped for `seconds`; 0: until the run has ended."""
+
+    seconds: int = 0
+
+    def prepare(self, bench: Bench) -> None:
+        if not self.seconds:
+            bench.variables["deadline"] = DEADLINE
+
+    def inject(self, bench: Bench, phase: Phase, container: str) -> None:
+        bench.host.shell(
+            "iptables -I INPUT 1 -i eth0 -j DROP && iptables -I OUTPUT 1 -o eth0 -j DROP"
+        )
+        started = time.monotonic()
+        phase.release(bench, container)
+        script = "iptables -nvxL INPUT 1 | awk '{print $1}'"
+        wait_until(lambda: int(bench.host.shell(script)) > 0, "a packet was dropped", pause=0.5)
+        if self.seconds:
+            time.sleep(max(0.0, self.seconds - (time.monotonic() - started)))
+            self.lift(bench)
+
+    def lift(self, bench: Bench) -> None:
+        bench.host.shell(
+            "iptables -D INPUT -i eth0 -j DROP; iptables -D OUTPUT -o eth0 -j DROP", check=False
+        )
+
+    tidy = lift
+
+
+class HungMaster(Fault):
+    """The ControlPersist master of the host is there and answers nothing."""
+
+    def prepare(self, bench: Bench) -> None:
+        bench.variables["deadline"] = DEADLINE
+
+    def masters(self, bench: Bench) -> list[int]:
+        return [pid for pid in _processes() if f"ssh: {bench.sockets}/" in _cmdline(pid)]
+
+    def inject(self, bench: Bench, phase: Phase, container: str) -> None:
+        masters = self.masters(bench)
+        assert masters, "there is no master to hang"
+        for pid in masters:
+            os.kill(pid, signal.SIGSTOP)
+        states = [Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1][1] for pid in masters]
+        assert set(states) == {"T"}
+        phase.release(bench, container)
+
+    def lift(self, bench: Bench) -> None:
+        for pid in self.masters(bench):
+            os.kill(pid, signal.SIGCONT)
+
+    tidy = lift
+
+
+class DiskFull(Fault):
+    """The file system of a root folder, a small one of its own, has no byte left."""
+
+    def place(self, bench: Bench) -> tuple[str, str]:
+        """(container, folder)"""
+        if "storage" in self.name:
+            return bench.fleet.storage.container, bench.storage_root
+        return bench.host.container, ROOT
+
+    def prepare(self, bench: Bench) -> None:
+        container, folder = self.place(bench)
+        script = (
+            f"mkdir -p {folder} && cp -a {folder} {folder}.copy && mount -t tmpfs -o"
+            f" size=14g,mode=755 fault {folder} && cp -a {folder}.copy/. {folder}"
+            f" && rm -rf {folder}.copy"
+        )
+        docker("exec", container, "sh", "-c", script)
+
+    def inject(self, bench: Bench, phase: Phase, container: str) -> None:
+        where, folder = self.place(bench)
+        script = (
+            f"used=$(df --output=used -k {folder} | tail -1);"
+            f" mount -o remount,size=$((used + 0))k {folder};"
+            f" df --output=avail -k {folder} | tail -1"
+        )
+        assert int(docker("exec", where, "sh", "-c", script)) <= 64
+        phase.release(bench, container)
+
+    def lift(self, bench: Bench) -> None:
+        container, folder = self.place(bench)
+        docker("exec", container, "mount", "-o", "remount,size=14g", folder, check=False)
+
+    def tidy(self, bench: Bench) -> None:
+        """What was made meanwhile stays, on the ordinary disk."""
+        container, folder = self.place(bench)
+        script = (
+            f"mountpoint -q {folder} || exit 0; rm -rf {folder}.copy; cp -a {folder} {folder}.copy;"
+            f" umount -l {folder}; rm -rf {folder}; mv {folder}.copy {folder}"
+        )
+        docker("exec", container, "sh", "-c", script)
+
+
+class OutOfMemory(Fault):
+    def inject(self, bench: Bench, phase: Phase, container: str) -> None:
+        # No less than it uses already, or the kernel refuses; less than any stage needs.
+        script = (
+            "for m in 48m 80m 112m; do"
+            f" docker update --memory $m --memory-swap $m {container} && exit; done; exit 1"
+        )
+        bench.host.shell(script)
+        phase.release(bench, container)
+        end = f"cat {ROOT}/stages/{phase.name}/*/attempts/*/exit.json 2>/dev/null"
+        wait_until(lambda: bench.host.shell(end, check=False), "the stage ended", pause=0.5)
+        assert '"oom_killed": true' in bench.host.shell(end)
+
+
+@dataclass(frozen=True)
+class ClockJump(Fault):
+    """The controller's clock jumps by a day, which puts it a day from the host's."""
+
+    library: str = "/usr/lib/$LIB/faketime/libfaketime.so.1"
+
+    def prepare(self, bench: Bench) -> None:
+        offset = bench.folder / "clock"
+        offset.write_text("+0d\n")
+        library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+        bench.environment.update(
+            LD_PRELOAD=str(library),
+            FAKETIME_TIMESTAMP_FILE=str(offset),
+            FAKETIME_NO_CACHE="1",
+            FAKETIME_DONT_FAKE_MONOTONIC="1",
+        )
+
+    def inject(self, bench: Bench, phase: Phase, container: str) -> None:
+        assert bench.process is not None
+        maps = Path(f"/proc/{bench.process.pid}/maps").read_text()
+        assert "libfaketime" in maps, "the controller's clock is not ours"
+        (bench.folder / "clock").write_text(f"{self.name.split()[1]}\n")
+        seen = subprocess.run(
+            ["date", "+%s"],
+            env={**os.environ, **bench.environment},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert abs(abs(int(seen) - time.time()) - 86400) < PATIENCE_SECONDS
+        phase.release(bench, container)
+
+    def lift(self, bench: Bench) -> None:
+        bench.environment.clear()
+
+
+class SecondController(Fault):
+    """The same command once more while the first is at work: refused, the first goes on."""
+
+    def inject(self, bench: Bench, phase: Phase, container: str) -> None:
+        first = bench.process
+        second = bench.run(run_wait="0s")
+        assert second.code != 0
+        for word in ("is busy", "held by", "since", "lease until", "Wait, or stop that run"):
+            assert word in second.flat, f"the refusal does not say '{word}':\n{second.output}"
+        assert first is not None and first.poll() is None
+        bench.process = first
+        phase.release(bench, container)
+
+
+class Deadline(Fault):
+    """The stage lasts beyond the run's deadline."""
+
+    def prepare(self, bench: Bench) -> None:
+        bench.variables["deadline"] = DEADLINE
+
+    def inject(self, bench: Bench, phase: Phase, container: str) -> None:
+        script = f"cat $(ls -d {ROOT}/runs/*/ | sort | tail -1)run.lock"
+        lock = bench.host.shell(script)
+        deadline = lock.split('"deadline": "')[1].split('"')[0]
+        now = "date -u +%Y-%m-%dT%H:%M:%SZ"
+        wait_until(lambda: bench.host.shell(now).strip() > deadline, "the deadline passed", pause=1)
+        phase.release(bench, container)
+
+    def lift(self, bench: Bench) -> None:
+        del bench.variables["deadline"]
+
+
+class ImageRemoved(Fault):
+    """The image's name leaves the engine; its owner loads it before he repeats the command."""
+
+    def prepare(self, bench: Bench) -> None:
+        script = "docker image ls --format '{{.Repository}}:{{.Tag}}' dlrm-bench"
+        bench.notes.append("image " + bench.host.shell(script).split()[0])
+
+    def image(self, bench: Bench) -> str:
+        return bench.notes[0].removeprefix("image ")
+
+    def inject(self, bench: Bench, phase: Phase, container: str) -> None:
+        bench.host.engine("tag", self.image(bench), "kept:fault")
+        bench.host.engine("image", "rm", "--force", self.image(bench))
+        assert bench.host.engine("image", "ls", "--quiet", self.image(bench)).strip() == ""
+        phase.release(bench, container)
+
+    def lift(self, bench: Bench) -> None:
+        bench.host.engine("tag", "kept:fault", self.image(bench), check=False)
+
+    tidy = lift
+
+
+@dataclass(frozen=True)
+class OutputDamaged(Fault):
+    """Done before the run: a finished stage's largest output is not what stage.json promises."""
+
+    script: str = ""
+
+    def prepare(self, bench: Bench) -> None:
+        bench.variables["verify"] = True
+
+
+def _processes() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def _cmdline(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
+WITH_CONTAINER = ("weights", "dataset", "dump", "calibrate", "accuracy", "performance")
+AGAIN = ("Run again", "same command")
+FAULTS: dict[str, Fault] = {
+    fault.name: fault
+    for fault in [
+        ControllerSignal("controller SIGKILL"),
+        ControllerSignal("controller SIGINT"),
+        ControllerSignal("controller SIGHUP"),
+        StageKilled("stage SIGKILL", (("signal 9",), AGAIN), WITH_CONTAINER, True),
+        EngineSignal("engine TERM", (("stage", "engine"), AGAIN)),
+        EngineSignal("engine KILL", (("stage", "engine"), AGAIN)),
+        Reboot("host rebooted", (("container", "onnect"), AGAIN)),
+        NetworkCut("network cut 5 s", (("onnect",),), seconds=5),
+        NetworkCut("network cut 60 s", (("onnect",),), seconds=60),
+        NetworkCut("network cut for good", (("onnect",),), seconds=0, ends_run=True),
+        HungMaster("SSH master hung", (("onnect", "timed out", "Timed out"),)),
+        DiskFull(
+            "host disk full", (("disk is full", "No space left"), ("Free",)), WITH_CONTAINER, True
+        ),
+        DiskFull("storage disk full", (("disk",), ("Free",)), ends_run=True),
+        OutOfMemory("out of memory", (("ran out of memory",), ("memory",)), WITH_CONTAINER, True),
+        ClockJump("clock +1d", (("deadline",),)),
+        ClockJump("clock -1d", (("deadline",),)),
+        SecondController("second controller", ends_run=False),
+        Deadline("deadline reached", (("deadline",), ("-e deadline=",)), WITH_CONTAINER, True),
+        ImageRemoved("image removed", (("image",), ("dlrm_image", "Run again"))),
+        OutputDamaged("output truncated", (), WITH_CONTAINER, False, "truncate -s -1 $f"),
+        OutputDamaged(
+            "output flipped",
+            (),
+            WITH_CONTAINER,
+            False,
+            'python3 -c \'import sys; f = open(sys.argv[1], "r+b"); b = f.read(1); f.seek(0);'
+            " f.write(bytes([b[0] ^ 1]))' $f",
+        ),
+        OutputDamaged(
+            "output replaced",
+            (),
+            WITH_CONTAINER,
+            False,
+            "s=$(stat -c %s $f); rm $f; head -c $s /dev/urandom >$f",
+        ),
+    ]
+}

@@ -1,0 +1,101 @@
+"""The phases of a run a fault is placed in, each reached by a condition and held there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fleet.engine import wait_until
+
+from .bench import ROOT, Bench
+
+STAGES = ("weights", "dataset", "dump", "calibrate", "accuracy", "performance")
+TRAP = "/run/dlrm-fault-trap"
+# Slow enough that a fetch lasts, fast enough for Ansible's own traffic.
+SLOW_LINK = "tc qdisc replace dev eth0 root tbf rate 24mbit burst 64k latency 400ms"
+FETCHED_BYTES = 2 << 20
+
+
+def ended_early(bench: Bench, phase: str) -> None:
+    process = bench.process
+    assert process is not None
+    if process.poll() is not None:
+        said = bench.output(process)[-4000:]
+        raise AssertionError(f"ended ({process.returncode}) before {phase}:\n{said}")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stage: its container is paused as soon as it starts."""
+
+    name: str
+
+    @property
+    def is_stage(self) -> bool:
+        return self.name in STAGES
+
+    def arm(self, bench: Bench) -> None:
+        """Have the phase to be done anew, and a trap where it begins."""
+        # The engine's own list of starts: what is short is not missed between two looks.
+        listen = (
+            "docker events --filter type=container --filter event=start"
+            f" --filter label=dlrm-fleet.stage={self.name} --format '{{{{.ID}}}}'"
+        )
+        bench.host.shell(f"rm -rf {TRAP}; rm -rf {ROOT}/stages/{self.name}/*")
+        script = f"{listen} | while read id; do docker pause $id && echo $id >{TRAP}; break; done"
+        bench.host.run("systemd-run", "--quiet", "--collect", "bash", "-c", script)
+
+    def reach(self, bench: Bench) -> str:
+        """The paused container's id."""
+
+        def trapped() -> str:
+            ended_early(bench, self.name)
+            return bench.host.shell(f"cat {TRAP} 2>/dev/null", check=False).strip()
+
+        return wait_until(trapped, f"{self.name} runs", pause=0.2)
+
+    def release(self, bench: Bench, container: str) -> None:
+        bench.host.engine("unpause", container, check=False)
+
+
+class Fetch(Phase):
+    """The storage node fetches over a slow link; a part has arrived."""
+
+    def arm(self, bench: Bench) -> None:
+        bench.fleet.storage.shell(f"rm -rf {bench.storage_root}")
+        bench.host.shell(SLOW_LINK)
+
+    def reach(self, bench: Bench) -> str:
+        def arrived() -> bool:
+            ended_early(bench, self.name)
+            script = f"du -sb {bench.storage_root} 2>/dev/null | cut -f1"
+            return int(bench.fleet.storage.shell(script, check=False).strip() or 0) > FETCHED_BYTES
+
+        wait_until(arrived, "a part has arrived at the storage node", pause=0.2)
+        return ""
+
+    def release(self, bench: Bench, container: str) -> None:
+        bench.host.shell("tc qdisc del dev eth0 root", check=False)
+
+
+class Record(Phase):
+    """Everything was fetched; the controller is held before the record is written."""
+
+    def arm(self, bench: Bench) -> None:
+        (bench.gate / "hold").touch()
+
+    def reach(self, bench: Bench) -> str:
+        def reached() -> bool:
+            ended_early(bench, self.name)
+            return (bench.gate / "reached").exists()
+
+        wait_until(reached, "the record is about to be written")
+        return ""
+
+    def release(self, bench: Bench, container: str) -> None:
+        (bench.gate / "hold").unlink(missing_ok=True)
+
+
+PHASES = {
+    phase.name: phase
+    for phase in [*(Phase(name) for name in STAGES), Fetch("fetch"), Record("record")]
+}
