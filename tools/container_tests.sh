@@ -23,6 +23,7 @@ if [ -s "$archive" ]; then
 fi
 
 DOCKER_BUILDKIT=0 docker build --quiet --target test --tag "$name" "${arguments[@]}" "$context" >/dev/null
+if [ "${1:-}" = --build-only ]; then exit 0; fi
 
 # Output goes through a volume-less tmpfs: the tests write nothing on this machine.
 docker run --rm --name "$name-$$" --user 65532:65532 --read-only --network none --init \

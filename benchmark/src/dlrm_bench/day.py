@@ -7,6 +7,7 @@ stored zip of 0.npy..25.npy int32 [n, hot]. At full size 163 GB: nothing is ever
 from __future__ import annotations
 
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -104,7 +105,14 @@ def _npy_header(file: BinaryIO, what: str) -> tuple[tuple[int, ...], bool, np.dt
             read = np.lib.format.read_array_header_2_0
         shape, fortran, found = read(file)
     # The header is a Python literal, which can be malformed in all these ways.
-    except (ValueError, SyntaxError, TypeError, OverflowError, RecursionError) as error:
+    except (
+        ValueError,
+        SyntaxError,
+        tokenize.TokenError,
+        TypeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise StageError(what, f"it is not an .npy array ({error})", REFETCH) from error
     return shape, fortran, found
 
@@ -194,9 +202,10 @@ def _members(path: Path) -> list[tuple[Rows, int]]:
 def _data_start(path: Path, info: zipfile.ZipInfo) -> int:
     """Byte where a stored member's data begins: its local header has lengths of its own."""
     with path.open("rb") as file:
-        file.seek(info.header_offset)
+        # A damaged directory may point before the file's begin.
+        file.seek(max(info.header_offset, 0))
         header = file.read(LOCAL_HEADER.size)
-    if len(header) != LOCAL_HEADER.size or header[:4] != b"PK\x03\x04":
+    if info.header_offset < 0 or len(header) != LOCAL_HEADER.size or header[:4] != b"PK\x03\x04":
         why = f"its member '{info.filename}' has no header at byte {info.header_offset}"
         raise StageError(f"'{path}' cannot be used", why, REFETCH)
     *_, name_length, extra_length = LOCAL_HEADER.unpack(header)

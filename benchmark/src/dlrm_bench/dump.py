@@ -26,7 +26,8 @@ def load_plain(path: Path, what: str, remedy: str) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         why = "it is a pickle that holds code, as other implementations write; such is never loaded"
         raise StageError(what, why, remedy) from error
-    except (OSError, RuntimeError, EOFError, KeyError) as error:
+    # A damaged file makes torch.load raise whatever its parts do.
+    except Exception as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise StageError(what, f"it is not a whole PyTorch file ({first})", remedy) from error
     if not isinstance(content, dict):

@@ -65,6 +65,9 @@ def _adopt(ctx: StageContext) -> None:
             metadata_md5 = copy_checked(snapshot, name, wanted, output)
             listed += lists.check(name, metadata_md5)
         progress.add(output.bytes)
+        if folder.is_relative_to(ctx.scratch_dir):
+            # What was fetched is not kept twice: at full size that would be 105 GB more.
+            (folder / name).unlink()
     ctx.facts["source"] = ctx.request.source.kind if ctx.request.source else ""
     ctx.facts["files"] = len(names)
     ctx.facts["files_with_listed_md5"] = listed
