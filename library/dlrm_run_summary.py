@@ -11,8 +11,13 @@ description:
   - Makes the table that ends a run and decides, by O(exit_policy), whether it passed.
   - Pure; reads and writes nothing. A host without record is listed with its failure, or as missing.
 options:
+  hosts:
+    description: Names of all hosts that were asked to run; one without an entry is missing.
+    type: list
+    elements: str
+    default: []
   results:
-    description: One entry for each host that was asked to run.
+    description: What is known, one entry for each host.
     type: list
     elements: dict
     required: true
@@ -28,9 +33,12 @@ options:
         description: The host's C(run.json), as M(dlrm_record) returns it.
         type: dict
   exit_policy:
-    description: V(all) or V(any) host must pass, or that percentage of them.
+    description: V(all) or V(any) host must pass, or that percentage of them, 1 to 100.
     type: str
     default: all
+  run_id:
+    description: The run; left out when none was found or made.
+    type: str
 attributes:
   check_mode: {support: full, description: Only computes.}
   diff_mode: {support: none, description: Changes nothing.}
@@ -66,9 +74,16 @@ passed:
   returned: always
   type: bool
 document:
-  description: The same as data.
+  description: The same as data; see C(docs/contracts/verdict.schema.json).
   returned: always
   type: dict
+limit:
+  description:
+    - Lines of a file for C(--limit @FILE), the hosts that did not pass and localhost.
+    - Empty when all passed.
+  returned: always
+  type: list
+  elements: str
 """
 
 from typing import Any
@@ -77,6 +92,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.summary import parse_policy, summarise
 
 ARGUMENTS: dict[str, Any] = {
+    "hosts": {"type": "list", "elements": "str", "default": []},
     "results": {
         "type": "list",
         "elements": "dict",
@@ -88,6 +104,7 @@ ARGUMENTS: dict[str, Any] = {
         },
     },
     "exit_policy": {"type": "str", "default": "all"},
+    "run_id": {"type": "str"},
 }
 
 
@@ -97,7 +114,9 @@ def main() -> None:
         policy = parse_policy(module.params["exit_policy"])
     except ValueError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, **summarise(module.params["results"], policy))
+    params = module.params
+    outcome = summarise(params["results"], policy, params["hosts"], params["run_id"])
+    module.exit_json(changed=False, **outcome)
 
 
 if __name__ == "__main__":

@@ -19,29 +19,57 @@ COLUMNS = (
 NOTHING = "-"
 
 
-def summarise(results: list[dict[str, Any]], exit_policy: str) -> dict[str, Any]:
-    """results: {host, failure, run}; exit_policy: all, any, or the percentage that must pass."""
-    rows = [_row(result) for result in sorted(results, key=lambda result: str(result["host"]))]
+def summarise(
+    results: list[dict[str, Any]],
+    exit_policy: str,
+    hosts: list[str] | None = None,
+    run_id: str | None = None,
+) -> dict[str, Any]:
+    """results: {host, failure, run}; exit_policy: all, any, or the percentage that must pass.
+
+    `hosts`: all that were asked to run; one without a result is missing.
+    """
+    heard = {str(result["host"]) for result in results}
+    silent = [{"host": host} for host in hosts or [] if host not in heard]
+    rows = [
+        _row(result) for result in sorted([*results, *silent], key=lambda one: str(one["host"]))
+    ]
     count = sum(row["status"] == "passed" for row in rows)
     passed = _passes(count, len(rows), exit_policy)
     lines = _table(rows)
     lines += ["", *_marks(rows), _outcome(count, len(rows), exit_policy, passed)]
     document = {
         "schema_version": 1,
+        "run_id": run_id,
         "passed": passed,
-        "exit_policy": exit_policy,
+        "exit_policy": exit_policy if exit_policy in ("all", "any") else f"{exit_policy}%",
         "hosts_passed": count,
         "hosts": len(rows),
         "results": rows,
     }
-    return {"lines": lines, "table": "\n".join(lines), "passed": passed, "document": document}
+    return {
+        "lines": lines,
+        "table": "\n".join(lines),
+        "passed": passed,
+        "document": document,
+        "limit": _limit(rows),
+    }
 
 
 def parse_policy(text: str) -> str:
-    """all, any, or 0..100 as text; ValueError otherwise."""
-    if text in ("all", "any") or (text.isdecimal() and int(text) <= 100):
+    """all, any, or a percentage 1..100 as text, with or without %; ValueError otherwise."""
+    number = text[:-1] if text.endswith("%") else text
+    if text in ("all", "any"):
         return text
-    raise ValueError(f"exit_policy {text!r}: 'all', 'any' or a percentage 0..100 is wanted")
+    if number.isascii() and number.isdecimal() and 1 <= int(number) <= 100:
+        return str(int(number))
+    raise ValueError(f"exit_policy {text!r}: 'all', 'any' or a percentage 1..100 is wanted")
+
+
+def _limit(rows: list[dict[str, Any]]) -> list[str]:
+    """Lines of a file for --limit: what did not pass, and localhost, which plays need to judge."""
+    failed = [str(row["host"]) for row in rows if row["status"] != "passed"]
+    return [*failed, "localhost"] if failed else []
 
 
 def _passes(count: int, total: int, policy: str) -> bool:
@@ -70,6 +98,7 @@ def _row(result: dict[str, Any]) -> dict[str, Any]:
         "grade": run["verdict"]["grade"],
         "reasons": run["verdict"]["reasons"],
         "marks": run["comparability"]["marks"],
+        "failure": _failure(result),
     }
 
 
@@ -91,7 +120,16 @@ def _row_without_run(result: dict[str, Any]) -> dict[str, Any]:
         "grade": "unknown",
         "reasons": [reason],
         "marks": [],
+        "failure": _failure(result),
     }
+
+
+def _failure(result: dict[str, Any]) -> dict[str, str] | None:
+    """What ended the host's run early, as {phase, message}."""
+    failure = result.get("failure")
+    if not failure:
+        return None
+    return {name: str(failure.get(name) or "") for name in ("phase", "message")}
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

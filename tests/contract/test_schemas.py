@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.dlrm_fleet import catalogue, request, wording
+from ansible.module_utils.dlrm_fleet import catalogue, request, summary, wording
 from ansible.module_utils.dlrm_fleet.documents import parse_time, read_json
 from ansible.module_utils.dlrm_fleet.stage_folder import StageFolder
 from jsonschema import Draft202012Validator, ValidationError
@@ -27,7 +27,7 @@ def example(name: str) -> dict[str, Any]:
 
 
 def test_each_schema_has_an_example_and_each_example_a_schema() -> None:
-    assert NAMES == ["request", "run", "stage", "stages", "status"]
+    assert NAMES == ["request", "run", "stage", "stages", "status", "verdict"]
     assert sorted(path.stem for path in (CONTRACTS / "examples").iterdir()) == NAMES
 
 
@@ -53,6 +53,20 @@ def test_the_real_catalogue_is_valid_and_its_lists_agree(check: Check) -> None:
     for entry in stages["stages"]:
         assert set(entry["parameters"]) <= set(parameters), entry["name"]
         assert set(entry.get("when", {})) <= set(parameters), entry["name"]
+
+
+def test_a_verdict_is_made_of_the_record_and_of_failures(check: Check) -> None:
+    results: list[dict[str, Any]] = [
+        {"host": "node1", "failure": None, "run": example("run")},
+        {"host": "node2", "failure": {"phase": "image", "message": "no space"}, "run": None},
+        {"host": "node3", "failure": {"phase": "storage", "message": ""}, "run": example("run")},
+    ]
+    hosts = ["node1", "node2", "node3", "node4"]
+    for policy in ("all", "any", "80"):
+        check("verdict", summary.summarise(results, policy, hosts, None)["document"])
+    document = summary.summarise(results, "1", hosts, example("run")["run_id"])["document"]
+    check("verdict", document)
+    assert document == json.loads(json.dumps(document))
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,22 @@ def test_a_failed_host_fails_the_run(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_a_number_is_a_policy(capsys: pytest.CaptureFixture[str]) -> None:
-    result = run_module(dlrm_run_summary, capsys, results=[FAILED], exit_policy=0)
+    passed = {
+        "run_id": "r",
+        "request": {"parameters": {"precision": "int8"}},
+        "verdict": {"status": "passed", "grade": "quiet", "reasons": []},
+        "comparability": {"marks": []},
+    }
+    result = run_module(
+        dlrm_run_summary,
+        capsys,
+        hosts=["arm-01", "arm-02"],
+        results=[FAILED, {"host": "arm-02", "run": passed}],
+        exit_policy=50,
+    )
     assert result["passed"] is True
+    assert result["document"]["exit_policy"] == "50%"
+    assert result["limit"] == ["arm-01", "localhost"]
 
 
 def test_another_policy_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -107,9 +107,12 @@ def test_a_run_without_figures_has_dashes() -> None:
         (1, 1, "51", False),
         (2, 1, "66", True),
         (2, 1, "67", False),
-        (0, 1, "0", True),
+        (4, 1, "80", True),
+        (3, 2, "80", False),
+        (1, 99, "1", True),
+        (0, 99, "1", False),
         (0, 0, "all", False),
-        (0, 0, "0", False),
+        (0, 0, "1", False),
     ],
 )
 def test_exit_policy(passing: int, failing: int, policy: str, passed: bool) -> None:
@@ -126,7 +129,40 @@ def test_no_host_is_said() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["some", "101", "-1", "", "50 %", "²"])
+@pytest.mark.parametrize("text", ["some", "101", "0", "-1", "", "%", "50 %", "²"])
 def test_other_policies_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="'all', 'any' or a percentage 0..100 is wanted"):
+    with pytest.raises(ValueError, match="'all', 'any' or a percentage 1..100 is wanted"):
         parse_policy(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "policy"), [("80", "80"), ("80%", "80"), ("100%", "100"), ("any", "any")]
+)
+def test_a_percentage_may_say_so(text: str, policy: str) -> None:
+    assert parse_policy(text) == policy
+
+
+def test_a_host_that_nothing_is_known_of_is_missing() -> None:
+    outcome = summarise([result("arm-01")], "all", ["arm-01", "arm-02"])
+    rows = outcome["document"]["results"]
+    assert [(row["host"], row["status"]) for row in rows] == [
+        ("arm-01", "passed"),
+        ("arm-02", "missing"),
+    ]
+    assert outcome["passed"] is False
+
+
+def test_the_limit_holds_what_did_not_pass_and_localhost() -> None:
+    some = [result("arm-01"), result("arm-02", "interrupted"), UNREACHABLE, MISSING]
+    assert summarise(some, "any")["limit"] == ["arm-02", "arm-03", "arm-04", "localhost"]
+    assert summarise([result("arm-01")], "all")["limit"] == []
+
+
+def test_a_row_keeps_what_ended_the_host_early() -> None:
+    recorded = {**result("arm-01", "failed"), "failure": {"phase": "stages", "message": "OOM"}}
+    rows = summarise([recorded, UNREACHABLE, MISSING], "all", run_id="r")["document"]["results"]
+    assert [row["failure"] for row in rows] == [
+        {"phase": "stages", "message": "OOM"},
+        UNREACHABLE["failure"],
+        None,
+    ]
