@@ -25,6 +25,7 @@ PARAMETERS: dict[str, Any] = {
     "data_rows": 2000,
     "seed": 1,
     "min_duration_seconds": 1,
+    "audit": "none",
     "weights_source": None,
     "data_source": None,
 }

@@ -158,7 +158,14 @@ def test_facts_say_what_the_figure_rests_on(measured: StageRoot) -> None:
     assert facts["query_set_bytes"] == sum(SAMPLES) * 912
     assert (facts["engine"], facts["best_batch"]) == ("ToyEngine", 400)
     assert facts["versions"]["loadgen"] == "5.1.1"
-    assert facts["reference"] is None
+    # Chosen among the query's samples, of which one may be chosen twice.
+    assert 32 <= facts["reference"].pop("pairs") <= 32 * len(SAMPLES)
+    assert facts["reference"] == {
+        "against": "the same engine, each sample alone",
+        "max_abs_difference": 0.0,
+        "tolerance": 1e-5,
+        "passed": True,
+    }
     evidence = facts["evidence"]
     assert evidence["major_faults"] == 0
     assert 0 <= evidence["steal_percent"] <= 100

@@ -169,7 +169,10 @@ def test_an_input_that_broke_its_promise_is_named(
         ({"schema_version": 2}, "schema_version is 2, this image reads 1"),
         ({"key": "abc"}, "key is 'abc', wanted 64 hexadecimal digits"),
         ({"stage": "../dump"}, "stage is '../dump'"),
-        ({"parameters": {"precision": "int4"}}, "precision is 'int4', wanted one of int8, fp32"),
+        (
+            {"parameters": {"precision": "int4"}},
+            "precision is 'int4', wanted one of int8, bf16, fp32",
+        ),
         ({"run_id": ...}, "field 'run_id' is missing"),
         ({"source": {"kind": "ftp"}}, "source kind is 'ftp', wanted folder, rclone or urls"),
         ({"deadline": "tomorrow"}, "tomorrow"),

@@ -209,6 +209,15 @@ def test_a_hung_worker_does_not_hang_the_pool(whole_set: QuerySet) -> None:
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
+def test_the_query_set_is_resident_in_every_worker_before_work(whole_set: QuerySet) -> None:
+    with new_pool("ToyEngine") as pool:
+        pool.wait_ready(silent)
+        pool.attach(whole_set)
+        size = -(-whole_set.bytes // mmap.PAGESIZE) * mmap.PAGESIZE
+        for pid in pool.pids:
+            assert (size, size) in mapped_and_resident(pid, "/memfd:dlrm-bench (deleted)")
+
+
 def test_a_mapped_file_is_made_resident(tmp_path: Path) -> None:
     path, size = tmp_path / "weights.pt", 8 << 20
     path.write_bytes(os.urandom(size))
@@ -222,12 +231,21 @@ def test_a_mapped_file_is_made_resident(tmp_path: Path) -> None:
 
 def resident_bytes(path: Path) -> int:
     """Of this file's mappings in this process."""
-    lines = iter(Path("/proc/self/smaps").read_text().splitlines())
-    return sum(
-        1024 * int(next(line for line in lines if line.startswith("Rss:")).split()[1])
-        for line in lines
-        if line.endswith(str(path))
-    )
+    return sum(resident for _, resident in mapped_and_resident(os.getpid(), str(path)))
+
+
+def mapped_and_resident(pid: int, name: str) -> list[tuple[int, int]]:
+    """Bytes of each of a process's mappings of this name, and how many of them are in memory."""
+    found = []
+    lines = iter(Path(f"/proc/{pid}/smaps").read_text().splitlines())
+    for line in lines:
+        if line.endswith(name):
+            size, resident = (
+                1024 * int(next(part for part in lines if part.startswith(field)).split()[1])
+                for field in ("Size:", "Rss:")
+            )
+            found.append((size, resident))
+    return found
 
 
 def test_batches_are_whole_samples_in_order_near_the_best_size() -> None:

@@ -45,6 +45,7 @@ def build(
             request=request,
             accuracy=documents.get("accuracy"),
             performance=documents.get("performance"),
+            audit=documents.get("audit"),
             summary_text=read_text(folder / "performance" / SUMMARY_NAME),
             detail_text=read_text(folder / "performance" / DETAIL_NAME),
             accuracy_detail_text=read_text(folder / "accuracy" / DETAIL_NAME),

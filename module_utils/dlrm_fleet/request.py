@@ -11,7 +11,10 @@ from typing import Any, Callable
 from .documents import FleetError, canonical_json, sha256_text
 
 # Equal to benchmark/stages.json and to the action plugin's list: tests/contract compares.
-STAGES = ("repositories", "weights", "dataset", "dump", "calibrate", "accuracy", "performance")
+STAGES = (
+    *("repositories", "weights", "dataset", "dump", "calibrate", "accuracy", "performance"),
+    "audit",
+)
 PUBLIC = (
     "precision",
     "scenario",
@@ -23,6 +26,7 @@ PUBLIC = (
     "data_rows",
     "seed",
     "min_duration",
+    "audit",
     "run_id",
     "run_wait",
     "force_stages",
@@ -81,6 +85,7 @@ def normalise(
         "data_rows": reader.integer("data_rows", 120_000, 2000, 10**9),
         "seed": reader.integer("seed", 1, 0, 2**31 - 1),
         "min_duration_seconds": reader.integer("min_duration", 10, 1, 86_400),
+        "audit": reader.choice("audit", ("none", "test01"), "none"),
         "weights_source": reader.verbatim("weights_source"),
         "data_source": reader.verbatim("data_source"),
     }

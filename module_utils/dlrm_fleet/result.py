@@ -17,7 +17,7 @@ from .verdict import Evidence, Judgement, judge
 ACCURACY_LOG = "mlperf_log_accuracy.json"
 # Larger outputs (an accuracy log of 1.45 GB) stay on the host; accuracy.txt holds their sha256.
 RUN_FILE_BYTES = 16 * 1024**2
-JUDGED = ("accuracy", "performance")
+JUDGED = ("accuracy", "performance", "audit")
 
 
 @dataclass
@@ -95,6 +95,7 @@ def judge_found(found: Found, request: dict[str, Any]) -> Judgement:
             request=request,
             accuracy=found.document("accuracy"),
             performance=found.document("performance"),
+            audit=found.document("audit"),
             summary_text=found.text("performance", SUMMARY_NAME),
             detail_text=found.text("performance", DETAIL_NAME),
             accuracy_detail_text=found.text("accuracy", DETAIL_NAME),

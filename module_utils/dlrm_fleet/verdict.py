@@ -31,7 +31,17 @@ OFFICIAL_SEEDS = {
     "effective_schedule_rng_seed": 18209322760996052031,
 }
 
+# Beside MLCommons' reference implementation of dlrm-v2.
+OFFICIAL_IDENTICAL = ("model", "data", "aggregation trace", "seeds", "rules")
+DEMO_IDENTICAL = ("model's layers", "aggregation", "seeds")
+QUANTIZATION = {
+    "fp32": "none",
+    "bf16": "bfloat16 products; fp32 sums, embeddings and last layer",
+    "int8": "int8 weights per output channel, activations per pair, embeddings per row",
+}
+
 MODEL_STAGES = ("dump", "calibrate")
+AUDIT_NAMES = ("test", "passed", "compared_samples", "compared_pairs", "differing")
 EVIDENCE_NAMES = ("steal_percent", "other_load_percent", "major_faults", "mean_frequency_mhz")
 
 Document = dict[str, Any]
@@ -44,6 +54,7 @@ class Evidence:
     request: Document
     accuracy: Document | None = None
     performance: Document | None = None
+    audit: Document | None = None
     summary_text: str | None = None
     detail_text: str | None = None
     accuracy_detail_text: str | None = None
@@ -76,6 +87,7 @@ def judge(evidence: Evidence) -> Judgement:
         reasons += _inference_reasons(evidence)
     if evidence.accuracy is not None:
         reasons += _accuracy_reasons(evidence, accuracy)
+    reasons += _audit_reasons(evidence)
     if status == "passed" and reasons:
         status = "failed"
     grade, facts = grade_of(evidence.performance)
@@ -83,7 +95,7 @@ def judge(evidence: Evidence) -> Judgement:
         performance=performance,
         accuracy=accuracy,
         verdict={"status": status, "reasons": reasons, "grade": grade, "evidence": facts},
-        comparability={"marks": marks(evidence.request)},
+        comparability=comparability(evidence.request, evidence.performance, evidence.audit),
     )
 
 
@@ -93,6 +105,32 @@ def marks(request: Document) -> list[str]:
     profile = _dict(request.get("parameters")).get("profile")
     own = UNVERIFIED_MARK if profile == "official" else DEMO_MARK
     return given if own in given else [*given, own]
+
+
+def comparability(
+    request: Document, performance: Document | None, audit: Document | None = None
+) -> Document:
+    """Marks, and what is the same as in MLCommons' reference and what is not (docs/native.md)."""
+    result: Document = {"marks": marks(request)}
+    if performance is None:
+        return result
+    facts, parameters = _facts(performance), _dict(request.get("parameters"))
+    official = parameters.get("profile") == "official"
+    torch = _dict(facts.get("versions")).get("torch", "of an unknown version")
+    differs = {
+        "kernels": f"{facts.get('engine')}, PyTorch {torch}",
+        "batching": f"{facts.get('best_batch')} pairs a call, {facts.get('workers')} workers",
+        "quantization": QUANTIZATION.get(str(parameters.get("precision")), "not stated"),
+    }
+    if not official:
+        differs["weights and data"] = f"scaled down, tables of {parameters.get('row_cap')} rows"
+        differs["rules"] = f"min_duration {parameters.get('min_duration_seconds')} s, fewer samples"
+    identical = OFFICIAL_IDENTICAL if official else DEMO_IDENTICAL
+    reference = _dict(facts.get("reference")) or None
+    result.update(identical=list(identical), differs=differs, reference=reference)
+    if audit is not None:
+        result["audit"] = {name: _facts(audit).get(name) for name in AUDIT_NAMES}
+    return result
 
 
 def grade_of(performance: Document | None) -> tuple[str, Document]:
@@ -107,6 +145,9 @@ def grade_of(performance: Document | None) -> tuple[str, Document]:
         )
     if other is not None and other > NOISY_OTHER_LOAD_PERCENT:
         noise.append(f"other load {other:.1f} %, at most {NOISY_OTHER_LOAD_PERCENT:.1f} % is quiet")
+    faults = _number(facts["major_faults"])
+    if faults:
+        noise.append(f"{faults:.0f} major page faults in the timed part, 0 is quiet")
     facts["noise"] = noise
     if noise:
         return "noisy", facts
@@ -281,6 +322,18 @@ def _inference_reasons(evidence: Evidence) -> list[str]:
     if faults is None:
         reasons.append("The major page faults of the timed part were not recorded.")
     return reasons
+
+
+def _audit_reasons(evidence: Evidence) -> list[str]:
+    """TEST01, where it was asked: the performance run's answers are the accuracy run's."""
+    if evidence.parameters.get("audit", "none") == "none" or evidence.performance is None:
+        return []
+    if evidence.audit is None:
+        return ["The audit run did not end: its stage.json is missing."]
+    facts = _facts(evidence.audit)
+    if facts.get("passed") is True:
+        return []
+    return [f"The audit must find equal answers: {facts.get('said', 'it says nothing')}."]
 
 
 def _accuracy_reasons(evidence: Evidence, accuracy: Document | None) -> list[str]:

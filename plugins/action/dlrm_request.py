@@ -22,6 +22,7 @@ PUBLIC = (
     "data_rows",
     "seed",
     "min_duration",
+    "audit",
     "run_id",
     "run_wait",
     "force_stages",

@@ -9,10 +9,11 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from dlrm_bench.bf16 import Bf16Model
 from dlrm_bench.contract import StageError
 from dlrm_bench.dump import load_dump
 from dlrm_bench.int8 import MAX_ROWS, PAD, Int8Model, exact_int8_product, load_int8
-from dlrm_bench.model import DENSE_FEATURES, IDS, Fp32Model
+from dlrm_bench.model import DENSE_FEATURES, IDS, Fp32Model, Weights
 
 Array = np.ndarray[Any, Any]
 FP32_MAX_ROWS = 512
@@ -31,9 +32,10 @@ class Fp32Engine:
     """PyTorch's fp32 forward."""
 
     best_batch = FP32_MAX_ROWS
+    _model_of: Callable[[Weights], Fp32Model | Bf16Model] = Fp32Model
 
     def __init__(self, path: Path, row_counts: Sequence[int]) -> None:
-        self._model = Fp32Model(load_dump(path, row_counts))
+        self._model = self._model_of(load_dump(path, row_counts))
 
     def forward(self, dense: Array, ids: Array) -> Array:
         """As Engine's."""
@@ -51,6 +53,12 @@ class Fp32Engine:
             result = self._model.forward(torch.from_numpy(x), torch.from_numpy(chosen))
             scores[some] = result.numpy()[:count]
         return scores
+
+
+class Bf16Engine(Fp32Engine):
+    """The bfloat16 forward of bf16.py; without the CPU's BF16 instructions right, but slow."""
+
+    _model_of = Bf16Model
 
 
 class Int8Engine:
@@ -76,6 +84,7 @@ class Int8Engine:
 
 _ENGINES: dict[str, Callable[[Path, Sequence[int]], Engine]] = {
     "fp32": Fp32Engine,
+    "bf16": Bf16Engine,
     "int8": Int8Engine,
 }
 

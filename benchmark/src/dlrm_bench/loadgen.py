@@ -42,6 +42,12 @@ SLACK = 1.1
 ASK_SECONDS = 120
 SUMMARY, DETAIL = "mlperf_log_summary.txt", "mlperf_log_detail.txt"
 LOGS = (SUMMARY, DETAIL, "mlperf_log_accuracy.json")
+#: MLPerf's compliance test TEST01 for dlrm-v2: a performance run (mode 2) that logs the answers to
+#: a random part of its query.
+AUDIT_CONFIG = """*.*.mode = 2
+*.*.accuracy_log_rng_seed = 720381539243781796
+*.*.accuracy_log_sampling_target = 4096
+"""
 REBUILD = "Build the image again from this repository's benchmark/ folder"
 
 
@@ -94,9 +100,11 @@ class LoadGen:
         user_conf: Path,
         accuracy: bool,
         log_dir: Path,
+        audit_config: Path | None = None,
     ) -> None:
         """Write user.conf and run LoadGen by it, to its written logs in the empty `log_dir`.
 
+        With `audit_config` it writes that too, with AUDIT_CONFIG, and LoadGen obeys it.
         Runs after the first may differ in target_qps alone. An exception must not leave a callback:
         LoadGen's logger thread would be left without its files.
         """
@@ -112,8 +120,12 @@ class LoadGen:
         performance_samples = self._settings.performance_sample_count_override or sut.samples
         fast_sut = lg.ConstructFastSUT(sut.issue, lambda: None)
         qsl = lg.ConstructQSL(sut.samples, performance_samples, sut.load, sut.unload)
-        # An empty name: no audit.config that happens to lie in the working directory is obeyed.
-        lg.StartTestWithLogSettings(fast_sut, qsl, self._settings, logs, "")
+        # Else an empty name: an audit.config that lies in the working directory is not obeyed.
+        audit = ""
+        if audit_config is not None:
+            audit_config.write_text(AUDIT_CONFIG, encoding="ascii")
+            audit = str(audit_config)
+        lg.StartTestWithLogSettings(fast_sut, qsl, self._settings, logs, audit)
         lg.DestroyQSL(qsl)
         lg.DestroyFastSUT(fast_sut)
 

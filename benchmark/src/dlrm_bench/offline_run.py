@@ -32,11 +32,12 @@ from dlrm_bench.request import StageError, parse_time
 from dlrm_bench.worker_process import MakeEngine
 from dlrm_bench.workers import Batch, RunTotals, WorkerPool, group
 
-WEIGHTS = {"fp32": ("dump", "dlrm-multihot-pytorch.pt"), "int8": ("calibrate", "dlrm_int8.pt")}
+DUMP = ("dump", "dlrm-multihot-pytorch.pt")
+WEIGHTS = {"fp32": DUMP, "bf16": DUMP, "int8": ("calibrate", "dlrm_int8.pt")}
 #: Samples of the timed query whose answers are kept, and how many pairs of each.
 KEPT_SAMPLES, KEPT_PAIRS = 16, 32
 READ_BYTES = 16 << 20
-USER_CONF = "user.conf"
+USER_CONF, AUDIT_CONFIG = "user.conf", "audit.config"
 CHECK_SECONDS = 0.5
 
 T = TypeVar("T")
@@ -140,9 +141,13 @@ class OfflineRun:
         self._checked = 0.0
 
     def run(
-        self, loadgen_here: loadgen.LoadGen, settings: loadgen.OfflineSettings, accuracy: bool
+        self,
+        loadgen_here: loadgen.LoadGen,
+        settings: loadgen.OfflineSettings,
+        accuracy: bool,
+        audit: bool = False,
     ) -> None:
-        """Run LoadGen; its logs and user.conf then wait for adopt()."""
+        """Run LoadGen; its logs, user.conf and audit.config then wait for adopt()."""
         self.log_dir = Path(tempfile.mkdtemp(prefix="loadgen-", dir=self.ctx.scratch_dir))
         sut = loadgen.SystemUnderTest(
             self.files.samples,
@@ -150,7 +155,10 @@ class OfflineRun:
             self._guarded(self.unload),
             self._guarded(self.issue),
         )
-        loadgen_here.run(sut, settings, self.log_dir / USER_CONF, accuracy, self.log_dir)
+        audit_config = self.log_dir / AUDIT_CONFIG if audit else None
+        loadgen_here.run(
+            sut, settings, self.log_dir / USER_CONF, accuracy, self.log_dir, audit_config
+        )
         self._check_counts()
 
     def adopt(self, names: Sequence[str] = (*loadgen.LOGS, USER_CONF), prefix: str = "") -> None:

@@ -5,7 +5,8 @@ It shares the weights' names with model.py, and no code: not its products, batch
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import torch
 from torch.nn.functional import embedding_bag, linear
@@ -19,6 +20,18 @@ from dlrm_bench.model import (
     over_name,
     table_name,
 )
+from dlrm_bench.query_set import Array
+
+
+def plain_forward(dump: Path) -> Callable[[Array, Array], Array]:
+    """plain_fp32 over a dump, taking and giving arrays."""
+    weights = torch.load(dump, mmap=True, weights_only=True)
+
+    def forward(dense: Array, ids: Array) -> Array:
+        scores: Array = plain_fp32(weights, torch.from_numpy(dense), torch.from_numpy(ids)).numpy()
+        return scores
+
+    return forward
 
 
 def plain_fp32(

@@ -57,6 +57,7 @@ class Parameters:
     data_rows: int | None
     seed: int
     min_duration_seconds: int
+    audit: str
     weights_source: Any
     data_source: Any
 
@@ -151,7 +152,7 @@ class Request:
 
 
 def _parameters(given: Mapping[str, Any]) -> Parameters:
-    allowed = {"precision": ("int8", "fp32"), "profile": ("demo", "official")}
+    allowed = {"precision": ("int8", "bf16", "fp32"), "profile": ("demo", "official")}
     for name, values in allowed.items():
         if given[name] not in values:
             wanted = ", ".join(values)

@@ -17,7 +17,7 @@ from dlrm_bench.query_set import Array
 from dlrm_bench.request import StageError
 
 CHUNK = 1 << 22
-AGAIN = "Run again with -e force_stages=accuracy; if it stays, report it as a bug"
+AGAIN = "Run again with -e force_stages={}; if it stays, report it as a bug"
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,41 @@ def read_predictions(
     return Predictions(scores, labels, samples)
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """Answers logged by a performance run against those of the accuracy run."""
+
+    records: int
+    samples: int
+    pairs: int
+    #: Of the records whose predictions differ in any bit, the first; -1: none does.
+    first_difference: int
+    differing: int
+
+
+def compare_answers(sampled: Path, accuracy: Path) -> Comparison:
+    """Each record of a performance run's log, bit by bit, with the accuracy run's of that sample.
+
+    Refuses logs that are cut or hold no record, and a sample the accuracy run has not answered.
+    """
+    wanted: dict[int, list[bytes]] = {}
+    records = pairs = 0
+    for sample, answers in _records(sampled):
+        wanted.setdefault(sample, []).append(answers.tobytes())
+        records, pairs = records + 1, pairs + len(answers)
+    if not records:
+        raise _refused(sampled, "it holds no answer", "audit")
+    samples, differing, first = len(wanted), 0, -1
+    for sample, answers in _records(accuracy):
+        right = answers.tobytes()
+        wrong = sum(given != right for given in wanted.pop(sample, []))
+        first = sample if wrong and first < 0 else first
+        differing += wrong
+    if wanted:
+        raise _refused(accuracy, f"the audited sample {min(wanted)} is missing")
+    return Comparison(records, samples, pairs, first, differing)
+
+
 def _records(log: Path) -> Iterator[tuple[int, Array]]:
     ended = False
     with log.open("rb") as file:
@@ -90,8 +125,8 @@ def _records(log: Path) -> Iterator[tuple[int, Array]]:
         raise _refused(log, "it is cut: the closing ']' is missing")
 
 
-def _refused(log: Path, why: str) -> StageError:
-    return StageError(f"accuracy log '{log}' cannot be scored", why, AGAIN)
+def _refused(log: Path, why: str, stage: str = "accuracy") -> StageError:
+    return StageError(f"accuracy log '{log}' cannot be scored", why, AGAIN.format(stage))
 
 
 def auc(scores: Array, labels: Array) -> float:

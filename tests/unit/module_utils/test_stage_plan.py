@@ -62,7 +62,9 @@ def changed(one: dict[str, PlannedStage], other: dict[str, PlannedStage]) -> lis
 
 
 def test_calibrate_belongs_to_int8_alone() -> None:
-    assert list(planned()) == [stage["name"] for stage in CATALOGUE["stages"]]
+    without_audit = [s["name"] for s in CATALOGUE["stages"] if s["name"] != "audit"]
+    assert list(planned()) == without_audit
+    assert list(planned(audit="test01")) == [*without_audit, "audit"]
     assert "calibrate" not in planned(precision="fp32")
     assert list(planned()["performance"].inputs) == ["dataset", "calibrate"]
     assert list(planned(precision="fp32")["performance"].inputs) == ["dataset", "dump"]
@@ -182,7 +184,7 @@ def test_wrong_catalogues_and_stages_are_refused_in_words() -> None:
     with pytest.raises(FleetError, match="schema_version 1 is wanted, found 2"):
         catalogue.stages({**CATALOGUE, "schema_version": 2})
     swapped = {**CATALOGUE, "stages": CATALOGUE["stages"][::-1]}
-    with pytest.raises(FleetError, match=r"'performance'.*its input 'dataset' is no earlier"):
+    with pytest.raises(FleetError, match=r"'audit'.*its input 'dataset' is no earlier"):
         catalogue.stages(swapped)
     with pytest.raises(FleetError, match=r"no stage 'dmp': known: repositories, weights"):
         catalogue.stage(CATALOGUE, "dmp")

@@ -18,6 +18,7 @@ from judged_run import (
     set_logs,
     set_model,
     set_parameter,
+    stage,
 )
 
 
@@ -50,7 +51,69 @@ def test_a_good_run_passes(given: dict[str, Any]) -> None:
         "pairs": 9600,
         "retention": 0.9995,
     }
-    assert judgement.comparability == {"marks": [DEMO_MARK]}
+    assert judgement.comparability["marks"] == [DEMO_MARK]
+
+
+REFERENCE = {"against": "torch fp32", "pairs": 512, "max_abs_difference": 2e-8, "passed": True}
+
+
+def test_a_record_says_what_it_compares_with(given: dict[str, Any]) -> None:
+    given["request"]["parameters"].update(precision="int8", row_cap=1000)
+    set_fact("performance", versions={"torch": "2.13.0"}, reference=REFERENCE)(given)
+    assert judged(given).comparability == {
+        "marks": [DEMO_MARK],
+        "identical": ["model's layers", "aggregation", "seeds"],
+        "differs": {
+            "kernels": "torch-int8 1, PyTorch 2.13.0",
+            "batching": "400 pairs a call, 2 workers",
+            "quantization": "int8 weights per output channel, activations per pair, "
+            "embeddings per row",
+            "weights and data": "scaled down, tables of 1000 rows",
+            "rules": "min_duration 1 s, fewer samples",
+        },
+        "reference": REFERENCE,
+    }
+
+
+def test_an_official_run_differs_in_kernels_batching_and_quantization_alone(
+    given: dict[str, Any],
+) -> None:
+    given["request"]["parameters"].update(profile="official", precision="fp32")
+    found = judged(given).comparability
+    assert found["identical"] == ["model", "data", "aggregation trace", "seeds", "rules"]
+    assert list(found["differs"]) == ["kernels", "batching", "quantization"]
+    assert found["differs"]["quantization"] == "none"
+    assert found["reference"] is None
+
+
+@pytest.mark.parametrize(
+    ("audit", "reasons"),
+    [
+        pytest.param(None, ["The audit run did not end: its stage.json is missing."], id="missing"),
+        pytest.param({"passed": True, "said": "TEST01 PASS"}, [], id="passed"),
+        pytest.param(
+            {"passed": False, "said": "TEST01 FAIL: 3 differ"},
+            ["The audit must find equal answers: TEST01 FAIL: 3 differ."],
+            id="failed",
+        ),
+        pytest.param({}, ["The audit must find equal answers: it says nothing."], id="silent"),
+    ],
+)
+def test_an_audit_that_was_asked_must_pass(
+    given: dict[str, Any], audit: dict[str, Any] | None, reasons: list[str]
+) -> None:
+    given["request"]["parameters"]["audit"] = "test01"
+    given["audit"] = None if audit is None else stage("audit", audit)
+    judgement = judged(given)
+    assert judgement.verdict["reasons"] == reasons
+    assert judgement.verdict["status"] == ("failed" if reasons else "passed")
+    if audit is not None:
+        assert judgement.comparability["audit"]["passed"] is audit.get("passed")
+
+
+def test_without_a_performance_run_nothing_is_compared(given: dict[str, Any]) -> None:
+    given["performance"] = None
+    assert judged(given).comparability == {"marks": [DEMO_MARK]}
 
 
 def test_figures_per_part_of_the_machine(given: dict[str, Any]) -> None:
@@ -321,6 +384,12 @@ def test_a_score_that_is_incomplete_is_said(given: dict[str, Any], fact: str) ->
         pytest.param({"steal_percent": 0.0, "other_load_percent": 5.1}, "noisy", 1, id="load"),
         pytest.param({"steal_percent": 3.0, "other_load_percent": 9.0}, "noisy", 2, id="both"),
         pytest.param({"steal_percent": 3.0, "other_load_percent": None}, "noisy", 1, id="half"),
+        pytest.param(
+            {"steal_percent": 0.0, "other_load_percent": 0.0, "major_faults": 7},
+            "noisy",
+            1,
+            id="faults",
+        ),
         pytest.param({"steal_percent": 0.1, "other_load_percent": None}, "unknown", 0, id="gap"),
         pytest.param({}, "unknown", 0, id="nothing"),
     ],

@@ -62,6 +62,7 @@ def request(**changes: Any) -> dict[str, Any]:
         "data_rows": 2000,
         "seed": 1,
         "min_duration_seconds": 1,
+        "audit": "none",
         "weights_source": None,
         "data_source": None,
     }
