@@ -75,6 +75,10 @@ options:
         description: Promised sha256.
         type: str
         required: true
+  streams:
+    description: How many large files travel at once; small ones travel together.
+    type: int
+    default: 4
   source:
     description: How the storage node reaches the host; left out when they are one machine.
     type: dict
@@ -98,6 +102,9 @@ options:
       known_hosts_file:
         description: The known_hosts file, when it is not the user's own. Unknown hosts are refused.
         type: path
+      jump:
+        description: A bastion between the two, user@host or user@host:port.
+        type: str
 attributes:
   check_mode: {support: full, description: Says what would be fetched.}
   diff_mode: {support: full, description: Lists each file that is missing or not linked yet.}
@@ -138,12 +145,15 @@ lines:
   sample: ["dlrm-multihot-pytorch.pt: reused, the storage node has it (412.0 MiB)"]
 """
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet import spool
 from ansible.module_utils.dlrm_fleet.artifact import Step, Storage
 from ansible.module_utils.dlrm_fleet.documents import FleetError
+from ansible.module_utils.dlrm_fleet.rsync import run_command
 
 FILE: dict[str, Any] = {
     "name": {"type": "str", "required": True},
@@ -166,8 +176,10 @@ ARGUMENTS: dict[str, Any] = {
             "port": {"type": "int", "default": 22},
             "key_file": {"type": "path", "required": True, "no_log": False},
             "known_hosts_file": {"type": "path"},
+            "jump": {"type": "str"},
         },
     },
+    "streams": {"type": "int", "default": 4},
 }
 
 
@@ -183,11 +195,15 @@ def run(storage: Storage, params: dict[str, Any], check_mode: bool) -> dict[str,
     items = storage.items(
         params["host"], params["artifacts"], params["run_id"], params["run_files"]
     )
-    steps = storage.plan(items)
     transferred = 0
-    if not check_mode:
-        for step in steps:
-            transferred += storage.apply(step)
+    if check_mode:
+        steps = storage.plan(items)
+    else:
+        # Artifacts alone belong to no run; each is locked by itself.
+        of_run = spool.locked(storage.root, params["run_id"], params["host"])
+        with of_run if params["run_files"] else nullcontext():
+            steps = storage.plan(items)
+            transferred = storage.apply_all(steps, params["streams"])
     return {
         "changed": any(step.changes for step in steps),
         "transferred_bytes": transferred,
@@ -199,12 +215,7 @@ def run(storage: Storage, params: dict[str, Any], check_mode: bool) -> dict[str,
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    environment = {"LC_ALL": "C"}
-    storage = Storage(
-        Path(module.params["storage_root"]),
-        module.params["source"],
-        lambda command: module.run_command(command, environ_update=environment),
-    )
+    storage = Storage(Path(module.params["storage_root"]), module.params["source"], run_command)
     try:
         outcome = run(storage, module.params, module.check_mode)
     except (FleetError, OSError) as error:

@@ -106,7 +106,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet import record
+from ansible.module_utils.dlrm_fleet import record, spool
 from ansible.module_utils.dlrm_fleet.documents import FleetError, format_time, utc_now
 
 ARGUMENTS: dict[str, Any] = {
@@ -155,6 +155,8 @@ def run(params: dict[str, Any], check_mode: bool, now: str) -> dict[str, Any]:
     changed = old is None or not (folder / record.SUMS_NAME).exists()
     if not check_mode:
         record.write(folder, document)
+        # Whoever stores the record first ends the waiting for it.
+        spool.mark_collected(Path(params["storage_root"]), params["run_id"], params["host"])
     kept = old or document
     return {
         "changed": changed,

@@ -4,6 +4,7 @@ store/sha256/<aa>/<sha256>           what the artifacts are, once each
 artifacts/<host>/<link>              readable names, symbolic links into the store
 runs/<run_id>/<host>/<name>          a run's own small files
 incoming/<sha256>.partial            what a killed transfer leaves; the next one goes on from there
+incoming/<run_id>.<host>.<pid>/      small files of one transfer, until each is verified
 """
 
 from __future__ import annotations
@@ -11,19 +12,25 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .documents import FleetError, sha256_file, sync_directory
-from .rsync import copy_command, worded_failure
+from .rsync import copy_command, copy_many_command, worded_failure
 
 SAFE_PART = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")
 # Room that must stay on the storage node's filesystem.
 SPARE_BYTES = 256 * 1024**2
+# Smaller files travel together in one rsync; larger ones each in a stream that can be resumed.
+SMALL_BYTES = 16 * 1024**2
+# A command line stays far below the kernel's limit for one argument (128 KiB).
+MANY_FILES = 300
 
 Runner = Callable[[list[str]], "tuple[int, str, str]"]
 
@@ -120,6 +127,57 @@ class Storage:
             _make_link(item.link, item.target)
         return transferred
 
+    def apply_all(self, steps: list[Step], streams: int = 4) -> int:
+        """Small files in one rsync, large ones `streams` at once; the first error comes last."""
+        moving = [step for step in steps if step.action != "reuse"]
+        small = [step for step in moving if step.action == "fetch" and step.item.size < SMALL_BYTES]
+        groups = [small[at : at + MANY_FILES] for at in range(0, len(small), MANY_FILES)]
+        self._refuse_all_full(moving)
+        transferred = sum(self._bring_many(group) for group in groups)
+        large = [step for step in moving if step not in small]
+        with ThreadPoolExecutor(max_workers=max(1, streams)) as pool:
+            futures = [pool.submit(self._bring, step.item) for step in large]
+        errors = [error for error in (future.exception() for future in futures) if error]
+        transferred += sum(future.result() for future in futures if not future.exception())
+        failed = {step.item for step, one in zip(large, futures) if one.exception()}
+        for step in steps:
+            if step.item.link is not None and step.relink and step.item not in failed:
+                _make_link(step.item.link, step.item.target)
+        if errors:
+            raise errors[0]
+        return transferred
+
+    def _bring_many(self, steps: list[Step]) -> int:
+        """One file of them is not worth a folder of its own."""
+        items = {step.item.path: step.item for step in steps}
+        if len(items) < len(steps) or len(items) == 1:
+            return sum(self._bring(step.item) for step in steps)
+        staging = self.root / "incoming" / f"{os.getpid()}.{threading.get_ident()}.partial"
+        _make_folder(staging)
+        try:
+            command = copy_many_command(self.source, sorted(items), str(staging))
+            rc, _out, err = self.run(command)
+            if rc != 0:
+                what = f"{len(items)} files, the first {min(items)}"
+                raise worded_failure(self.source, what, str(self.root), rc, err)
+            for path, item in items.items():
+                self._accept(item, staging / path.lstrip("/"))
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        return sum(item.size for item in items.values())
+
+    def _accept(self, item: Item, arrived: Path) -> None:
+        found, size = sha256_file(arrived), arrived.stat().st_size
+        if (found, size) != (item.sha256, item.size):
+            raise _refusal(item, found, size)
+        self._refuse_recorded(item)
+        _make_folder(item.target.parent)
+        with arrived.open("rb") as handle:
+            os.fsync(handle.fileno())
+        arrived.chmod(0o444)
+        arrived.replace(item.target)
+        sync_directory(item.target.parent)
+
     def _bring(self, item: Item) -> int:
         _make_folder(item.target.parent)
         partial = self.partial(item.sha256)
@@ -152,12 +210,7 @@ class Storage:
         size = _size(partial) or 0
         if found != item.sha256 or size != item.size:
             partial.unlink(missing_ok=True)
-            raise FleetError(
-                f"refused {item.path!r}",
-                f"its stage.json promises sha256 {item.sha256} and {item.size} bytes, "
-                f"what arrived has sha256 {found} and {size} bytes; it was kept out of the store",
-                "Run again with verify=true: the host makes the file anew",
-            )
+            raise _refusal(item, found, size)
         return transferred
 
     def _copy(self, item: Item, partial: Path, have: int) -> int:
@@ -182,12 +235,20 @@ class Storage:
             )
 
     def _refuse_full(self, item: Item, have: int) -> None:
+        self._refuse_less(repr(item.path), item.size - have)
+
+    def _refuse_all_full(self, steps: list[Step]) -> None:
+        """Streams at once must not share one free space; equal files count once."""
+        missing = {step.item.target: step.item.size - step.have_bytes for step in steps}
+        self._refuse_less(f"{len(missing)} files", sum(missing.values()))
+
+    def _refuse_less(self, what: str, missing: int) -> None:
         stat = os.statvfs(self.root)
         free = stat.f_bavail * stat.f_frsize
-        wanted = item.size - have + SPARE_BYTES
+        wanted = missing + SPARE_BYTES
         if free < wanted:
             raise FleetError(
-                f"cannot fetch {item.path!r} to {str(self.root)!r}",
+                f"cannot fetch {what} to {str(self.root)!r}",
                 f"the storage node's disk needs {wanted / 1024**3:.2f} GiB free, "
                 f"found {free / 1024**3:.2f} GiB",
                 "Free some, or set dlrm_storage_root to a larger disk",
@@ -199,13 +260,25 @@ def _locked(partial: Path) -> Iterator[None]:
     """The partial file is its own lock, so a killed transfer leaves nothing else behind."""
     while True:
         descriptor = os.open(partial, os.O_RDWR | os.O_CREAT, 0o600)
+        # rsync inherits it: when only we are killed, nobody writes until it has ended, too.
+        os.set_inheritable(descriptor, True)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if _is_open_at(descriptor, partial):
                 yield
                 return
         finally:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
+
+
+def _refusal(item: Item, found: str, size: int) -> FleetError:
+    return FleetError(
+        f"refused {item.path!r}",
+        f"its stage.json promises sha256 {item.sha256} and {item.size} bytes, "
+        f"what arrived has sha256 {found} and {size} bytes; it was kept out of the store",
+        "Run again with verify=true: the host makes the file anew",
+    )
 
 
 def _is_open_at(descriptor: int, path: Path) -> bool:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import subprocess
 from typing import Any
 
 from .documents import FleetError
+from .storage_gate import PATH
 
 # --append: the partial file is named by the content's sha256, so what it holds is a beginning of
 #   the content; it is written in place and only the rest travels. The whole is hashed afterwards:
 #   --append-verify's second reading on both sides would buy nothing.
-# --copy-links: a seed's name is a link. --protect-args: a name is never a shell's. No -z: the
-#   files are floating point numbers. --timeout: a dead link ends within minutes.
-OPTIONS = [
-    "--append",
-    "--copy-links",
-    "--protect-args",
-    "--no-perms",
-    "--no-times",
-    "--timeout=120",
-]
+# --copy-links: a seed's name is a link. No -z: the files are floating point numbers. --timeout: a
+#   dead link ends within minutes. --no-protect-args: paths stand in the command, where the host's
+#   gate judges each (storage_gate.py); only paths that mean nothing to a shell are sent.
+COMMON = ["--copy-links", "--no-protect-args", "--no-perms", "--no-times", "--timeout=120"]
+OPTIONS = ["--append", *COMMON]
+# --relative: many stage.json keep their folders. --no-implied-dirs: /srv may be a link.
+MANY = ["--relative", "--no-implied-dirs", *COMMON]
 NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._:%-]*$")
+JUMP = re.compile(r"^([A-Za-z0-9_][A-Za-z0-9._-]*@[A-Za-z0-9_][A-Za-z0-9._-]*)(?::([0-9]{1,5}))?$")
 # rsync(1), EXIT VALUES.
 EXIT_VALUES = {
     5: "the other side could not start the transfer",
@@ -36,33 +37,106 @@ EXIT_VALUES = {
 }
 
 
-def ssh_command(source: dict[str, Any]) -> str:
+def run_command(command: list[str]) -> tuple[int, str, str]:
+    """(rc, stdout, stderr). What is inheritable is inherited: a lock lives as long as its rsync."""
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            close_fds=False,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+    except FileNotFoundError:
+        return 127, "", f"{command[0]}: not found"
+    return done.returncode, done.stdout, done.stderr
+
+
+def ssh_words(source: dict[str, Any]) -> list[str]:
     """Host keys are always checked: an unknown host is refused, never learnt."""
     options = ["BatchMode=yes", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes"]
     options += ["ConnectTimeout=30", "ServerAliveInterval=15", "ServerAliveCountMax=4"]
+    # An agent's or a config's other key must not open what the fleet's own key does not.
+    options += ["IdentityAgent=none", "ControlPath=none"]
     if source.get("known_hosts_file"):
         options.append(f"UserKnownHostsFile={source['known_hosts_file']}")
+    if source.get("jump"):
+        options.append(f"ProxyCommand={_proxy(source)}")
     command = ["ssh", "-i", str(source["key_file"]), "-p", str(int(source.get("port") or 22))]
     for option in options:
         command += ["-o", option]
-    return " ".join(shlex.quote(part) for part in command)
+    return command
+
+
+def ssh_command(source: dict[str, Any]) -> str:
+    return " ".join(shlex.quote(part) for part in ssh_words(source))
+
+
+def _proxy(source: dict[str, Any]) -> str:
+    """What ProxyJump does, with the fleet's key and known_hosts for the bastion, too."""
+    jump = JUMP.match(str(source["jump"]))
+    if jump is None:
+        raise FleetError(
+            f"cannot go through {source['jump']!r}", "wanted user@host or user@host:port"
+        )
+    bastion = {**source, "jump": None, "port": jump.group(2) or 22}
+    # ssh fills %h and %p in.
+    return f"{ssh_command(bastion)} -W [%h]:%p {jump.group(1)}"
+
+
+def remote_name(source: dict[str, Any]) -> str:
+    """user@address, both checked: neither can be taken for an option."""
+    for name in ("user", "address"):
+        if not NAME.match(str(source.get(name) or "")):
+            raise FleetError(
+                "cannot reach a host", f"{name} {source.get(name)!r} is not a valid name"
+            )
+    return f"{source['user']}@{source['address']}"
+
+
+def _remote(source: dict[str, Any], path: str) -> str:
+    name = remote_name(source)
+    if not PATH.match(path):
+        raise FleetError(
+            f"cannot transfer {path!r}", "letters, digits and _./:+@=,%- are allowed in a path"
+        )
+    user, _, address = name.partition("@")
+    return f"{user}@[{address}]:{path}" if ":" in address else f"{name}:{path}"
+
+
+def _absolute(path: str) -> str:
+    if not path.startswith("/"):
+        raise FleetError(f"cannot fetch {path!r}", "an absolute path is wanted")
+    return path
 
 
 def copy_command(source: dict[str, Any] | None, path: str, target: str) -> list[str]:
     """rsync path of the host (source None: of this machine) into the file target."""
-    if not path.startswith("/"):
-        raise FleetError(f"cannot fetch {path!r}", "an absolute path is wanted")
+    _absolute(path)
     if source is None:
         return ["rsync", *OPTIONS, "--", path, target]
-    for name in ("user", "address"):
-        if not NAME.match(str(source.get(name) or "")):
-            raise FleetError(
-                f"cannot fetch {path!r}", f"{name} {source.get(name)!r} is not a valid name"
-            )
-    address = str(source["address"])
-    address = f"[{address}]" if ":" in address else address
-    remote = f"{source['user']}@{address}:{path}"
-    return ["rsync", *OPTIONS, "-e", ssh_command(source), "--", remote, target]
+    return ["rsync", *OPTIONS, "-e", ssh_command(source), "--", _remote(source, path), target]
+
+
+def copy_many_command(source: dict[str, Any] | None, paths: list[str], folder: str) -> list[str]:
+    """All paths in one rsync, each below folder under its own absolute path."""
+    wanted = [f"/.{_absolute(path)}" for path in paths]
+    if source is None:
+        return ["rsync", *MANY, "--", *wanted, f"{folder}/"]
+    first, *others = wanted
+    remote = [_remote(source, first), *(_remote(source, path) for path in others)]
+    return ["rsync", *MANY, "-e", ssh_command(source), "--", *remote, f"{folder}/"]
+
+
+def push_command(source: dict[str, Any] | None, paths: list[str], root: str) -> list[str]:
+    """Files of this machine into <root>/incoming of the host, under their own last names."""
+    target = f"{_absolute(root)}/incoming/"
+    if source is None:
+        return ["rsync", *OPTIONS, "--", *paths, target]
+    return ["rsync", *OPTIONS, "-e", ssh_command(source), "--", *paths, _remote(source, target)]
 
 
 def worded_failure(
@@ -70,6 +144,9 @@ def worded_failure(
 ) -> FleetError:
     where = "this machine" if source is None else f"{source['user']}@{source['address']}"
     what = f"cannot fetch {path!r} from {where}"
+    if "dlrm-fleet: refused" in stderr:
+        said = next(line for line in stderr.splitlines() if "dlrm-fleet: refused" in line)
+        return FleetError(what, f"the host's gate says {said!r}", "Look at dlrm_host_root there")
     if "No space left on device" in stderr:
         todo = "Free some, or set dlrm_storage_root to a larger disk; the transfer then goes on"
         return FleetError(what, f"the disk of {root!r} on the storage node is full", todo)

@@ -1,0 +1,120 @@
+#!/usr/bin/python
+# Copyright: dlrm-fleet contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dlrm_spool
+short_description: Tell the storage node of a run that it may have to collect
+description:
+  - Writes the run's entry into the storage node's spool, which its timer visits, and keeps the
+    host's SSH keys as known.
+options:
+  storage_root:
+    description: The storage node's folder.
+    type: path
+    required: true
+  run_id:
+    description: The run; without it only the host keys are kept.
+    type: str
+  host:
+    description: The host's name in the inventory.
+    type: str
+    required: true
+  entry:
+    description:
+      - What a visit needs; source, host_root, request, request_sha256, controller, opened_at,
+        image, streams.
+    type: dict
+    default: {}
+  host_keys:
+    description: The host's public SSH keys, as M(dlrm_storage_access) returns them.
+    type: list
+    elements: str
+    default: []
+  folder:
+    description: Where the keys of all fleets lie.
+    type: path
+    default: /etc/dlrm-fleet/storage
+  fleet:
+    description: Name of the fleet.
+    type: str
+    required: true
+attributes:
+  check_mode: {support: full, description: Same answer; nothing is written.}
+  diff_mode: {support: none, description: An entry is an order, not a state}
+  idempotent: {support: full, description: An entry that stands there is left.}
+author:
+  - dlrm-fleet contributors
+"""
+
+EXAMPLES = r"""
+- name: Tell the storage node of the run
+  dlrm_spool:
+    storage_root: /srv/dlrm-storage
+    run_id: 20260131T120000Z-0a1b2c
+    host: "{{ inventory_hostname }}"
+    fleet: lab
+    entry: "{{ entry }}"
+  delegate_to: storage-01
+"""
+
+RETURN = r"""
+path:
+  description: The entry; empty when there is none.
+  returned: always
+  type: str
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet import spool, storage_files
+from ansible.module_utils.dlrm_fleet.documents import FleetError
+
+ARGUMENTS: dict[str, Any] = {
+    "storage_root": {"type": "path", "required": True},
+    "run_id": {"type": "str"},
+    "host": {"type": "str", "required": True},
+    "entry": {"type": "dict", "default": {}},
+    "host_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
+    "folder": {"type": "path", "default": "/etc/dlrm-fleet/storage"},
+    "fleet": {"type": "str", "required": True},
+}
+
+
+def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    changed = False
+    source = params["entry"].get("source")
+    if params["host_keys"] and source and not check:
+        folder = storage_files.fleet_folder(Path(params["folder"]), params["fleet"])
+        host = {**source, "keys": params["host_keys"]}
+        changed = storage_files.know_host(folder, host)
+    path = ""
+    if params["run_id"]:
+        document = {
+            "schema_version": 1,
+            **params["entry"],
+            "source": source or None,
+            "run_id": params["run_id"],
+            "host": params["host"],
+        }
+        target = spool.entry_path(Path(params["storage_root"]), params["run_id"], params["host"])
+        changed = spool.write_entry(target, document, check) or changed
+        path = str(target)
+    return {"changed": changed, "path": path}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        outcome = run(module.params, module.check_mode)
+    except (FleetError, OSError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**outcome)
+
+
+if __name__ == "__main__":
+    main()

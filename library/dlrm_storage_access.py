@@ -1,0 +1,166 @@
+#!/usr/bin/python
+# Copyright: dlrm-fleet contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dlrm_storage_access
+short_description: Let the storage node's two keys into a benchmark host
+description:
+  - Each key opens one command, without a shell, from the storage node's addresses only. One sends
+    files below O(root), the other takes files into C(incoming/) there.
+  - Also keeps what a run asked beside its lock, so that the storage node can collect it by itself.
+options:
+  user:
+    description: The login user whose C(authorized_keys) is changed.
+    type: str
+    required: true
+  root:
+    description: The host's root folder.
+    type: path
+    required: true
+  owner:
+    description: uid:gid of everything below O(root).
+    type: str
+  fleet:
+    description: Name of the fleet; its lines are found again by it.
+    type: str
+    required: true
+  keys:
+    description: The public halves, as M(dlrm_storage_keys) returns them. Empty changes no key.
+    type: dict
+    default: {}
+  sources:
+    description: The storage node's addresses, as this host sees them.
+    type: list
+    elements: str
+    default: []
+  program:
+    description: The storage program on this host, see M(dlrm_storage_program).
+    type: path
+    default: /opt/dlrm-fleet/storage.pyz
+  run_id:
+    description: The open run whose O(collect) is kept.
+    type: str
+  collect:
+    description: What a visit needs beside the run's id; catalogue, request, image.
+    type: dict
+  state:
+    description: V(absent) takes the fleet's lines out again.
+    type: str
+    choices: [present, absent]
+    default: present
+attributes:
+  check_mode: {support: full, description: Same answer; nothing is written.}
+  diff_mode: {support: full, description: authorized_keys before and after}
+  idempotent: {support: full, description: Lines that stand there are left.}
+author:
+  - dlrm-fleet contributors
+"""
+
+EXAMPLES = r"""
+- name: Let the storage node in
+  dlrm_storage_access:
+    user: ubuntu
+    root: /srv/dlrm
+    fleet: lab
+    keys: "{{ keys.public }}"
+    sources: [192.0.2.20]
+"""
+
+RETURN = r"""
+host_keys:
+  description: This host's public SSH keys, for the storage node's known hosts.
+  returned: when O(keys) is given
+  type: list
+  elements: str
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet import spool, storage_files, storage_keys
+from ansible.module_utils.dlrm_fleet.documents import FleetError
+from ansible.module_utils.dlrm_fleet.stage_folder import Owner
+from ansible.module_utils.dlrm_fleet.storage_gate import MODES
+
+ARGUMENTS: dict[str, Any] = {
+    "user": {"type": "str", "required": True},
+    "root": {"type": "path", "required": True},
+    "owner": {"type": "str"},
+    "fleet": {"type": "str", "required": True},
+    "keys": {"type": "dict", "default": {}, "no_log": False},
+    "sources": {"type": "list", "elements": "str", "default": []},
+    "program": {"type": "path", "default": "/opt/dlrm-fleet/storage.pyz"},
+    "run_id": {"type": "str"},
+    "collect": {"type": "dict"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+
+
+def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    outcome: dict[str, Any] = {"changed": False, "host_keys": []}
+    if params["keys"] or params["state"] == "absent":
+        outcome = _lines(params, check)
+    if params["collect"] is not None and params["run_id"]:
+        path = Path(params["root"]) / "runs" / params["run_id"] / spool.COLLECT_NAME
+        document = {"schema_version": 1, **params["collect"]}
+        if spool.write_entry(path, document, check):
+            outcome["changed"] = True
+            if not check and params["owner"]:
+                Owner(params["owner"]).take(path)
+    return outcome
+
+
+def _lines(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    path = storage_files.authorized_keys(params["user"])
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    lines = []
+    if params["state"] == "present":
+        lines = [
+            storage_keys.key_line(
+                params["keys"].get(mode, ""),
+                mode,
+                params["fleet"],
+                params["sources"],
+                sys.executable,
+                params["program"],
+                params["root"],
+            )
+            for mode in MODES
+        ]
+        if not check:
+            _ensure_incoming(params)
+    after = storage_keys.merged(before, params["fleet"], lines)
+    if after != before and not check:
+        storage_files.write_authorized_keys(path, after, params["user"])
+    keys = storage_keys.host_keys(Path("/etc/ssh")) if lines else []
+    return {
+        "changed": after != before,
+        "host_keys": keys,
+        "diff": {"before": before, "after": after},
+    }
+
+
+def _ensure_incoming(params: dict[str, Any]) -> None:
+    """The login user writes here; a link in its place would lead the key elsewhere."""
+    path = Path(params["root"]) / "incoming"
+    if path.is_symlink():
+        raise FleetError(f"cannot use {str(path)!r}", "it is a link", "Remove it")
+    storage_files.ensure_folder(path, params["user"])
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        outcome = run(module.params, module.check_mode)
+    except (FleetError, OSError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**outcome)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+#!/usr/bin/python
+# Copyright: dlrm-fleet contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dlrm_storage_keys
+short_description: Make or remove a fleet's two SSH keys on the storage node
+description:
+  - One key reads below a host's root, the other writes into its C(incoming/); what they may do is
+    set on the hosts by M(dlrm_storage_access). The private halves never leave the storage node.
+options:
+  folder:
+    description: Where the keys of all fleets lie.
+    type: path
+    default: /etc/dlrm-fleet/storage
+  fleet:
+    description: Name of the fleet.
+    type: str
+    required: true
+  state:
+    description: V(absent) removes both keys and the known hosts; the hosts are left alone.
+    type: str
+    choices: [present, absent]
+    default: present
+attributes:
+  check_mode: {support: full, description: Says whether keys would be made.}
+  diff_mode: {support: none, description: Keys are not shown}
+  idempotent: {support: full, description: Keys are made once.}
+author:
+  - dlrm-fleet contributors
+"""
+
+EXAMPLES = r"""
+- name: Ensure the fleet's keys
+  dlrm_storage_keys:
+    fleet: lab
+  delegate_to: storage-01
+  register: keys
+"""
+
+RETURN = r"""
+public:
+  description: The public halves, by V(read) and V(write); empty while not made.
+  returned: always
+  type: dict
+addresses:
+  description: From which addresses this machine speaks, as it sees itself.
+  returned: always
+  type: list
+  elements: str
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet import storage_files
+from ansible.module_utils.dlrm_fleet.documents import FleetError
+
+ARGUMENTS: dict[str, Any] = {
+    "folder": {"type": "path", "default": "/etc/dlrm-fleet/storage"},
+    "fleet": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+
+
+def run(params: dict[str, Any], command: storage_files.Runner, check: bool) -> dict[str, Any]:
+    folder = storage_files.fleet_folder(Path(params["folder"]), params["fleet"])
+    public = {"read": "", "write": ""}
+    if params["state"] == "absent":
+        changed = storage_files.remove_keys(folder, check)
+    else:
+        changed, public = storage_files.ensure_keys(folder, command, check)
+    return {"changed": changed, "public": public, "addresses": storage_files.own_addresses()}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        outcome = run(module.params, module.run_command, module.check_mode)
+    except (FleetError, OSError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**outcome)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""What a host tells the storage node of one run: its state and its files. Only reads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from . import result
+from .documents import read_json, utc_now
+from .run import MEASURED_STAGE, Runs, machine_id
+from .run import state as run_state
+from .spool import COLLECT_NAME
+
+
+def answer(root: Path, run_id: str) -> dict[str, Any]:
+    """{state, finished, artifacts, run_files}; state as run.state words it."""
+    runs = Runs(root)
+    lock = runs.read(run_id)
+    asked = read_json(root / "runs" / run_id / COLLECT_NAME)
+    found = result.find(
+        root,
+        asked["catalogue"],
+        asked["request"],
+        run_id,
+        asked["image"]["name"],
+        os.uname().machine,
+    )
+    return {
+        "state": run_state(lock, runs.is_closed(run_id), utc_now(), machine_id()),
+        "deadline": lock["deadline"],
+        "finished": MEASURED_STAGE in found.stages,
+        "artifacts": result.artifacts(found, os.uname().machine),
+        "run_files": result.run_files(found),
+    }

@@ -1,0 +1,163 @@
+"""A round of the storage node where host and storage node are one machine: no SSH, real rsync."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.dlrm_fleet import spool
+from ansible.module_utils.dlrm_fleet.documents import format_time, utc_now
+from ansible.module_utils.dlrm_fleet.rsync import run_command
+from ansible.module_utils.dlrm_fleet.storage_visit import visit_all
+from made_run import CATALOGUE, IMAGE, RUN_ID, make_root, request
+
+HOST = "arm-01"
+
+
+class World:
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "root"
+        self.storage = folder / "storage"
+        self.folder = self.storage / "runs" / RUN_ID / HOST
+
+    def opened(self, until: str = "performance", lease: float = -60, deadline: float = 60) -> None:
+        make_root(self.root, until=until)
+        run = self.root / "runs" / RUN_ID
+        run.mkdir(parents=True)
+        asked = {"catalogue": CATALOGUE, "request": request(), "image": {"name": IMAGE, "id": "i"}}
+        spool.write_entry(run / spool.COLLECT_NAME, {"schema_version": 1, **asked})
+        lock = {
+            "schema_version": 1,
+            "run_id": RUN_ID,
+            "request_sha256": "a" * 64,
+            "controller": {"id": "x@y", "machine_id": "x", "pid": 1, "pid_started": 1},
+            "opened_at": "2026-01-31T12:00:00Z",
+            "deadline": format_time(utc_now() + timedelta(seconds=deadline)),
+            "lease_until": format_time(utc_now() + timedelta(seconds=lease)),
+        }
+        (run / "run.lock").write_text(json.dumps(lock))
+        entry = {
+            "schema_version": 1,
+            "run_id": RUN_ID,
+            "host": HOST,
+            "source": None,
+            "host_root": str(self.root),
+            "request": request(),
+            "request_sha256": "a" * 64,
+            "controller": "x@y",
+            "opened_at": lock["opened_at"],
+            "image": asked["image"],
+            "streams": 2,
+        }
+        spool.write_entry(spool.entry_path(self.storage, RUN_ID, HOST), entry)
+
+    def visit(self) -> list[tuple[str, bool]]:
+        return list(visit_all(self.storage, run_command))
+
+    def record(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / "run.json").read_text())
+        return found
+
+    def waits(self) -> bool:
+        return spool.entry_path(self.storage, RUN_ID, HOST).exists()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_a_finished_run_is_recorded_once(world: World) -> None:
+    world.opened()
+    [(line, good)] = world.visit()
+    assert good, line
+    assert f"{RUN_ID} {HOST}: collected, passed" in line
+    assert world.record()["verdict"]["status"] == "passed"
+    check = ["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"]
+    subprocess.run(check, cwd=world.folder, check=True)
+    assert not world.waits()
+    assert world.visit() == []
+
+
+def test_a_living_controller_is_left_its_run(world: World) -> None:
+    world.opened(lease=80)
+    assert world.visit() == [
+        (f"{RUN_ID} {HOST}: its controller is at work, left to it", True),
+    ]
+    assert world.waits()
+    assert not world.folder.exists()
+
+
+def test_an_unfinished_run_has_until_its_deadline(world: World) -> None:
+    world.opened(until="accuracy")
+    assert world.visit() == [(f"{RUN_ID} {HOST}: not finished yet", True)]
+    assert world.waits()
+
+
+def test_what_passed_its_deadline_is_recorded_as_interrupted(world: World) -> None:
+    world.opened(until="accuracy", deadline=-3600)
+    [(line, good)] = world.visit()
+    assert good, line
+    assert world.record()["verdict"]["status"] == "failed"
+    assert "passed unfinished" in " ".join(world.record()["verdict"]["reasons"])
+    assert not world.waits()
+
+
+def test_a_record_that_lies_there_ends_the_waiting(world: World) -> None:
+    world.opened()
+    entry = spool.entry_path(world.storage, RUN_ID, HOST).read_bytes()
+    world.visit()
+    path = spool.entry_path(world.storage, RUN_ID, HOST)
+    path.parent.mkdir()
+    path.write_bytes(entry)
+    before = (world.folder / "run.json").stat().st_mtime_ns
+    assert world.visit() == [(f"{RUN_ID} {HOST}: recorded already", True)]
+    assert (world.folder / "run.json").stat().st_mtime_ns == before
+    assert not world.waits()
+
+
+def test_the_controller_at_the_same_run_is_not_disturbed(world: World) -> None:
+    world.opened()
+    with spool.locked(world.storage, RUN_ID, HOST):
+        [(line, good)] = world.visit()
+    assert not good
+    assert "another process is collecting it" in line
+    assert world.waits()
+
+
+def test_a_file_that_is_not_what_was_promised_keeps_the_run_waiting(world: World) -> None:
+    world.opened()
+    [path] = world.root.glob("stages/performance/*/mlperf_log_detail.txt")
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + b"x")
+    [(line, good)] = world.visit()
+    assert not good
+    assert "refused" in line
+    assert world.waits()
+    assert not (world.folder / "run.json").exists()
+    path.write_bytes(data)
+    assert world.visit()[0][1]
+    assert world.record()["verdict"]["status"] == "passed"
+
+
+def test_one_torn_entry_does_not_hold_up_the_others(world: World) -> None:
+    world.opened()
+    (world.storage / "spool" / RUN_ID / "a.json").write_text("{")
+    torn, good = world.visit()
+    assert not torn[1]
+    assert "truncated" in torn[0]
+    assert good[1], good
+
+
+def test_a_lock_of_a_killed_visit_holds_nobody_up(world: World) -> None:
+    world.opened()
+    lock = world.storage / "runs" / RUN_ID / f".{HOST}.lock"
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    assert world.visit()[0][1]
