@@ -259,7 +259,7 @@ def busy(run: dict[str, Any]) -> tuple[str, str]:
     return (
         f"run {run['run_id']} is held by {holder(run)} since {run['opened_at']},"
         f" lease until {run['lease_until']}",
-        "Wait for it with -e run_wait=<seconds>, or stop that run",
+        "Wait, or stop that run; with -e run_wait=10m this command waits",
     )
 
 

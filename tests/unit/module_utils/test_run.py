@@ -78,7 +78,8 @@ def test_living_holder_is_refused_with_name_and_since_when(runs: Runs) -> None:
             opened(runs, run_id)
         assert (
             f"run {RUN} is held by you@there (pid 7) since {lock['opened_at']}, lease until"
-            f" {lock['lease_until']}. Wait for it with -e run_wait=<seconds>, or stop that run."
+            f" {lock['lease_until']}. Wait, or stop that run; with -e run_wait=10m this command"
+            " waits."
             in str(caught.value)
         )
 
@@ -223,8 +224,8 @@ def test_living_foreign_run_is_refused_whatever_it_measures() -> None:
             decided([], [run(state="live", request_sha256=sha)], [run(state="live")])
         assert str(caught.value) == (
             f"host node2 is busy (also busy: node3): run {RUN} is held by you@there (pid 7) since"
-            " 2026-01-31T12:00:00Z, lease until 2026-01-31T12:01:30Z. Wait for it with -e"
-            " run_wait=<seconds>, or stop that run."
+            " 2026-01-31T12:00:00Z, lease until 2026-01-31T12:01:30Z. Wait, or stop"
+            " that run; with -e run_wait=10m this command waits."
         )
 
 
