@@ -79,8 +79,7 @@ def test_living_holder_is_refused_with_name_and_since_when(runs: Runs) -> None:
         assert (
             f"run {RUN} is held by you@there (pid 7) since {lock['opened_at']}, lease until"
             f" {lock['lease_until']}. Wait, or stop that run; with -e run_wait=10m this command"
-            " waits."
-            in str(caught.value)
+            " waits." in str(caught.value)
         )
 
 
