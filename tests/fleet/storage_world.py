@@ -1,0 +1,140 @@
+"""Hosts that hold a finished run (real LoadGen logs), a storage node with the fleet's keys."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from .engine import REPOSITORY, docker
+from .hosts import USER, Fleet, Host
+
+sys.path.insert(0, str(REPOSITORY / "tests/unit/library"))
+
+import made_run
+
+ROOT = "/srv/dlrm"
+STORE = "/srv/dlrm-storage"
+KEYS = "/etc/dlrm-fleet/storage/test"
+PROGRAM = "/opt/dlrm-fleet/storage.pyz"
+RUN_ID = made_run.RUN_ID
+SHA256 = "a" * 64
+
+
+@contextmanager
+def storage_fleet(folder: Path, count: int, name: str) -> Iterator[Fleet]:
+    """Hosts without the benchmark's image: nothing is measured here."""
+    fleet = Fleet(folder, count, name, prepared=False)
+    try:
+        fleet.start()
+        yield fleet
+    finally:
+        fleet.close_connections()
+        fleet.remove()
+
+
+def time_text(seconds: float) -> str:
+    """Now and so many seconds, as run.lock has it."""
+    moment = datetime.now(UTC) + timedelta(seconds=seconds)
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def variables(**more: Any) -> dict[str, Any]:
+    """What the plays before would have set, with the fleet's own keys."""
+    return {
+        "precision": "int8",
+        "dlrm_storage_key_file": "",
+        "dlrm_storage_fleet": "test",
+        "dlrm_run_id": RUN_ID,
+        "dlrm_request": made_run.request(),
+        "dlrm_request_sha256": SHA256,
+        "dlrm_controller": {"id": "test@controller"},
+        "dlrm_run_opened_at": "2026-01-31T12:00:00Z",
+        "dlrm_image_name": made_run.IMAGE,
+        "dlrm_image_id": "sha256:1",
+        "dlrm_host_owner": "1000:1000",
+        **more,
+    }
+
+
+def write_lock(folder: Path, lease: float, deadline: float) -> None:
+    run = folder / "runs" / RUN_ID
+    run.mkdir(parents=True, exist_ok=True)
+    lock = {
+        "schema_version": 1,
+        "run_id": RUN_ID,
+        "request_sha256": SHA256,
+        "controller": {"id": "test@controller", "machine_id": "x", "pid": 1, "pid_started": 1},
+        "opened_at": "2026-01-31T12:00:00Z",
+        "deadline": time_text(deadline),
+        "lease_until": time_text(lease),
+    }
+    (run / "run.lock").write_text(json.dumps(lock))
+
+
+def give_run(
+    host: Host,
+    folder: Path,
+    until: str = "performance",
+    lease: float = -60,
+    deadline: float = 3600,
+) -> None:
+    """The host's root anew, with every stage up to `until`."""
+    root = folder / f"root-{host.name}"
+    shutil.rmtree(root, ignore_errors=True)
+    made_run.make_root(root, until=until)
+    write_lock(root, lease, deadline)
+    put(host, root)
+
+
+def put(host: Host, root: Path) -> None:
+    host.run("rm", "-rf", ROOT)
+    docker("cp", str(root), f"{host.container}:{ROOT}")
+    host.run("chown", "-R", f"{USER}:{USER}", ROOT)
+
+
+def play(fleet: Fleet, entry: str, succeeds: bool = True, **more: Any) -> str:
+    asked = fleet.command(
+        playbook="tests/fleet/playbooks/storage.yml", test_entry=entry, **variables(**more)
+    )
+    process = fleet.popen(asked)
+    output, _ = process.communicate(timeout=900)
+    assert (process.returncode == 0) is succeeds, f"exit {process.returncode}\n{output[-6000:]}"
+    return output
+
+
+def visit(fleet: Fleet) -> tuple[int, str]:
+    """The timer fires once: exactly the command of its unit."""
+    ended = subprocess.run(
+        [
+            *("docker", "exec", fleet.storage.container),
+            *("/usr/bin/python3", "-I", PROGRAM, "visit", STORE),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+def ssh(fleet: Fleet, host: Host, key: str, *arguments: str, options: tuple[str, ...] = ()) -> Any:
+    """From the storage node to the host with one of the fleet's keys; the finished process."""
+    words = ["ssh", "-F", "none", "-i", f"{KEYS}/{key}"]
+    for option in ("BatchMode=yes", "IdentitiesOnly=yes", f"UserKnownHostsFile={KEYS}/known_hosts"):
+        words += ["-o", option]
+    return subprocess.run(
+        [
+            *("docker", "exec", fleet.storage.container, *words, *options),
+            *(f"{USER}@{host.address}", *arguments),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
