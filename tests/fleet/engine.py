@@ -10,7 +10,7 @@ from typing import TypeVar
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 # Bounds are for what hangs, not for what is slow: a loaded machine with two cores is the norm.
-PATIENCE_SECONDS = 600.0
+PATIENCE_SECONDS = 1800.0
 
 Found = TypeVar("Found")
 

@@ -21,7 +21,6 @@ SMALL: dict[str, Any] = {"row_cap": 2000, "data_rows": 4000, "min_duration": 2}
 EXACT = ("weights", "dataset", "dump", "calibrate")
 # What no fault may exceed beyond the request's deadline; the machine may be slow on top.
 HANG_SECONDS = 60
-SLOW_SECONDS = 240
 SURVEY = (Path(__file__).parent / "survey.py").read_text()
 HERE = Path(__file__).parent
 
@@ -47,12 +46,24 @@ class Bench:
     folder: Path
     variables: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    # How long a whole run takes on this machine as busy as it is now: bounds are its multiples.
+    undisturbed_seconds: float = 120.0
     process: subprocess.Popen[str] | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
     def storage_root(self) -> str:
         return f"/srv/storage/{self.host.name}"
+
+    @property
+    def patience(self) -> float:
+        """When a controller counts as hanging, seconds."""
+        return max(900.0, 20 * self.undisturbed_seconds)
+
+    @property
+    def short_deadline(self) -> str:
+        """Long enough that a loaded machine reaches the phase, short enough to be waited for."""
+        return f"{max(120, round(3 * self.undisturbed_seconds))}s"
 
     @property
     def gate(self) -> Path:
@@ -116,7 +127,7 @@ class Bench:
 
     def run(self, **variables: Any) -> Ended:
         self.start(**variables)
-        return self.wait(900)
+        return self.wait(self.patience)
 
     def survey(self) -> dict[str, Any]:
         said = self.host.run("python3", "-", ROOT, text=SURVEY)

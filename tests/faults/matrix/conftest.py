@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -50,7 +51,10 @@ class Yard:
         first, *others = self.benches
         for bench in self.benches:
             bench.begin()
-        ended = first.run()
+        started = time.monotonic()
+        first.start()
+        ended = first.wait(3600)
+        seconds = time.monotonic() - started
         assert ended.code == 0, ended.output[-6000:]
         # The last ones are the verdict's, after which a kill changes nothing.
         self.tasks = ended.output.count("TASK [") - 5
@@ -62,6 +66,7 @@ class Yard:
             pack = f"docker exec {first.host.container} tar -C {ROOT} -cf - ."
             command("bash", "-c", f"set -o pipefail; {pack} | {into}")
         for bench in self.benches:
+            bench.undisturbed_seconds = seconds
             self.free.put(bench)
 
     def try_cell(self, cell: Cell) -> Outcome:

@@ -14,9 +14,6 @@ from fleet.engine import PATIENCE_SECONDS, docker, wait_until
 from .bench import ROOT, Bench
 from .phases import Phase
 
-# Long enough that a loaded machine reaches the phase, short enough to be waited for.
-DEADLINE = "240s"
-
 
 @dataclass(frozen=True)
 class Fault:
@@ -52,7 +49,7 @@ class ControllerSignal(Fault):
     def inject(self, bench: Bench, phase: Phase, container: str) -> None:
         assert bench.process is not None
         os.killpg(bench.process.pid, self.number)
-        ended = bench.wait(120)
+        ended = bench.wait(bench.patience)
         assert ended.code != 0
         if self.number == signal.SIGKILL:
             assert ended.code == -signal.SIGKILL
@@ -102,7 +99,7 @@ class NetworkCut(Fault):
 
     def prepare(self, bench: Bench) -> None:
         if not self.seconds:
-            bench.variables["deadline"] = DEADLINE
+            bench.variables["deadline"] = bench.short_deadline
 
     def inject(self, bench: Bench, phase: Phase, container: str) -> None:
         bench.host.shell(
@@ -128,7 +125,7 @@ class HungMaster(Fault):
     """The ControlPersist master of the host is there and answers nothing."""
 
     def prepare(self, bench: Bench) -> None:
-        bench.variables["deadline"] = DEADLINE
+        bench.variables["deadline"] = bench.short_deadline
 
     def masters(self, bench: Bench) -> list[int]:
         return [pid for pid in _processes() if f"ssh: {bench.sockets}/" in _cmdline(pid)]
@@ -259,7 +256,7 @@ class Deadline(Fault):
     """The stage lasts beyond the run's deadline."""
 
     def prepare(self, bench: Bench) -> None:
-        bench.variables["deadline"] = DEADLINE
+        bench.variables["deadline"] = bench.short_deadline
 
     def inject(self, bench: Bench, phase: Phase, container: str) -> None:
         script = f"cat $(ls -d {ROOT}/runs/*/ | sort | tail -1)run.lock"

@@ -89,7 +89,7 @@ def test_killed_at_random(yard: Yard, seed: int) -> None:
         before = bench.survey()
         bench.start()
         killed = disturb(bench, dice, yard.tasks)
-        ended = bench.wait(900)
+        ended = bench.wait(bench.patience)
         if ended.code != 0:
             ended = bench.run()
         assert ended.code == 0, f"seed {seed}, {killed}:\n{ended.output[-4000:]}"
