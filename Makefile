@@ -20,6 +20,10 @@ help: ## What can be made
 benchmark: setup ## Run the benchmark on this machine: PRECISION=int8 or fp32, ARGS="-e profile=..."
 	ansible-playbook run_benchmark.yml -i $(INVENTORY) -e precision=$(PRECISION) $(ARGS)
 
+.PHONY: doctor
+doctor: ## What is missing here and on INVENTORY's hosts for a run, and how to get it
+	@tools/doctor.sh $(INVENTORY) -e precision=$(PRECISION) $(ARGS)
+
 .PHONY: setup
 setup: $(VENV)/.complete base ## The controller's Python and, where no registry answers, a base image
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Prints a Python 3.11-3.13 that can make a virtual environment; installs the distribution's when there is none.
+# --find-only: installs nothing.
 set -euo pipefail
 
 usable() {
@@ -36,6 +37,7 @@ install_distribution_python() {
 }
 
 if find_usable; then exit 0; fi
+if [ "${1:-}" = --find-only ]; then exit 1; fi
 echo "No Python 3.11-3.13 with venv found; installing the distribution's." >&2
 if install_distribution_python >&2 && find_usable; then exit 0; fi
 cat >&2 <<'TXT'

@@ -1,0 +1,78 @@
+#!/usr/bin/python
+# Copyright: dlrm-fleet contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dlrm_support_bundle
+short_description: Write gathered texts as one tar.gz
+description:
+  - Runs on the controller. Every text is redacted once more; only its owner may read the file.
+options:
+  path:
+    description: The file to write, C(.tar.gz); its folder exists.
+    type: path
+    required: true
+  name:
+    description: The folder inside.
+    type: str
+    required: true
+  files:
+    description: Names and texts, as M(dlrm_support_info) returns them.
+    type: dict
+    required: true
+attributes:
+  check_mode: {support: full, description: Nothing is written.}
+  diff_mode: {support: none, description: The content is shown by tar.}
+  idempotent: {support: full, description: Equal texts give equal bytes.}
+author:
+  - dlrm-fleet contributors
+"""
+
+EXAMPLES = r"""
+- name: Write the bundle
+  dlrm_support_bundle:
+    path: /tmp/arm-01.tar.gz
+    name: arm-01
+    files: "{{ gathered.files }}"
+  delegate_to: localhost
+"""
+
+RETURN = r"""
+path:
+  description: The file.
+  returned: always
+  type: str
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet.documents import FleetError, sha256_file
+from ansible.module_utils.dlrm_fleet.support import write_bundle
+
+ARGUMENTS: dict[str, Any] = {
+    "path": {"type": "path", "required": True},
+    "name": {"type": "str", "required": True},
+    "files": {"type": "dict", "required": True},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    path = Path(module.params["path"])
+    texts = {name: str(text) for name, text in module.params["files"].items()}
+    before = sha256_file(path) if path.exists() else ""
+    try:
+        if not module.check_mode:
+            write_bundle(path, module.params["name"], texts)
+    except FleetError as error:
+        module.fail_json(msg=str(error))
+    changed = module.check_mode or sha256_file(path) != before
+    module.exit_json(changed=changed, path=str(path))
+
+
+if __name__ == "__main__":
+    main()

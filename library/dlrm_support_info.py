@@ -1,0 +1,97 @@
+#!/usr/bin/python
+# Copyright: dlrm-fleet contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dlrm_support_info
+short_description: Gather what explains a failure, redacted
+description:
+  - Reads manifests, locks, verdicts, the ends of logs and the versions of the programs.
+  - Secrets are taken out on this machine, before anything leaves it. Data and weights stay.
+options:
+  root:
+    description: The benchmark host's folder.
+    type: path
+  storage_root:
+    description: The storage node's folder.
+    type: path
+  verdict_dir:
+    description: The controller's folder of verdicts.
+    type: path
+attributes:
+  check_mode: {support: full, description: Only reads.}
+  diff_mode: {support: none, description: Changes nothing.}
+  idempotent: {support: full, description: Changes nothing.}
+author:
+  - dlrm-fleet contributors
+"""
+
+EXAMPLES = r"""
+- name: Gather what explains a failure
+  dlrm_support_info:
+    root: /srv/dlrm
+  become: true
+  register: gathered
+"""
+
+RETURN = r"""
+files:
+  description: Names in the bundle and redacted texts.
+  returned: always
+  type: dict
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet import support
+from ansible.module_utils.dlrm_fleet.redact import redact
+
+ARGUMENTS: dict[str, Any] = {
+    "root": {"type": "path"},
+    "storage_root": {"type": "path"},
+    "verdict_dir": {"type": "path"},
+}
+COMMANDS = {
+    "uname.txt": ["uname", "-a"],
+    "docker_version.txt": ["docker", "version"],
+    "docker_info.txt": ["docker", "info"],
+    "docker_containers.txt": ["docker", "ps", "--all", "--filter", "label=dlrm-fleet"],
+    "docker_images.txt": ["docker", "image", "ls"],
+    "disk.txt": ["df", "-h"],
+    "memory.txt": ["free", "-m"],
+    "ansible_version.txt": ["ansible", "--version"],
+}
+
+
+def said(module: AnsibleModule, words: list[str]) -> str:
+    # Ansible of the virtual environment that runs this.
+    beside = Path(sys.executable).parent / words[0]
+    program = str(beside) if beside.exists() else module.get_bin_path(words[0])
+    if not program:
+        return f"[{words[0]} is not installed]\n"
+    code, out, err = module.run_command([program, *words[1:]])
+    return str(support.end_of(redact(f"{out}{err}[exit code {code}]\n")))
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    files = {f"machine/{name}": said(module, words) for name, words in COMMANDS.items()}
+    files["machine/python.txt"] = f"{sys.version}\n"
+    files["machine/os-release.txt"] = support.read_end(Path("/etc/os-release"))
+    for option, patterns in (
+        ("root", support.HOST_PATTERNS),
+        ("storage_root", support.STORAGE_PATTERNS),
+        ("verdict_dir", support.VERDICT_PATTERNS),
+    ):
+        if module.params[option]:
+            files.update(support.gather(Path(module.params[option]), patterns, option))
+    module.exit_json(changed=False, files=files)
+
+
+if __name__ == "__main__":
+    main()
