@@ -95,9 +95,15 @@ def outcomes(yard: Yard, request: pytest.FixtureRequest) -> Iterator[dict[str, F
             wanted += [value for value in item.callspec.params.values() if isinstance(value, Cell)]
     with ThreadPoolExecutor(max_workers=len(yard.benches)) as pool:
         futures = {cell.name: pool.submit(yard.try_cell, cell) for cell in wanted}
-        yield futures
-        for future in futures.values():
-            future.cancel()
+        try:
+            yield futures
+        finally:
+            # Of a session that was interrupted: what still runs must not be waited for.
+            for future in futures.values():
+                future.cancel()
+            if not all(future.done() for future in futures.values()):
+                for bench in yard.benches:
+                    bench.end()
     if os.environ.get(EVERY):
         done = [future.result() for future in futures.values() if not future.cancelled()]
         write_report([outcome for outcome in done if outcome is not None])
