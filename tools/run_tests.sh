@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole suite, or the parts named: lint unit container end_to_end faults molecule. Prints how long each took.
+# The whole suite, or the parts named: lint unit container end_to_end fleet faults clouds molecule. Prints how long each took.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -33,11 +33,21 @@ run_faults() {
     pytest_here tests/faults
 }
 
+# The clouds' state machine against servers that speak AWS's and Google's protocols; more sequences: tests/long/clouds.sh.
+run_clouds() {
+    pytest_here tests/clouds
+}
+
+# SSH hosts and a storage node made of containers: keys, transfers, visits.
+run_fleet() {
+    pytest_here tests/fleet
+}
+
 tools/test_requirements.sh
 export PYTHONPATH="$PWD/tests/plugins${PYTHONPATH:+:$PYTHONPATH}"
 
 parts=("$@")
-if [ "${#parts[@]}" -eq 0 ]; then parts=(lint unit container end_to_end molecule); fi
+if [ "${#parts[@]}" -eq 0 ]; then parts=(lint unit container end_to_end fleet clouds molecule); fi
 
 report=()
 for part in "${parts[@]}"; do

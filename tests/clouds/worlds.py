@@ -11,7 +11,7 @@ import boto3  # type: ignore[import-untyped]
 from ansible.module_utils.dlrm_fleet.cloud import desired
 from ansible.module_utils.dlrm_fleet.cloud.aws import Aws
 from ansible.module_utils.dlrm_fleet.cloud.gcp import Gcp
-from ansible.module_utils.dlrm_fleet.cloud.model import Machine
+from ansible.module_utils.dlrm_fleet.cloud.model import Found, Machine
 from ansible.module_utils.dlrm_fleet.cloud.provider import Provider
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -53,6 +53,10 @@ class World:
     def new_provider(self) -> Provider:
         """Signed in anew."""
         return self.provider()
+
+    def listed(self) -> list[Found]:
+        """As the cloud shows the fleet now."""
+        return [item for item in self.provider().list_machines(FLEET) if item.live]
 
     def age_requests(self, seconds: float) -> None:
         """Let what was asked lie so long ago."""
@@ -221,9 +225,7 @@ class GcpWorld(World):
 
     def show_host_key(self, name: str, key: str) -> None:
         kind, value = key.split()
-        for (_, shown), machine in self.server.machines.items():
-            if shown == name:
-                machine["hostKeys"] = {kind: value}
+        self.server.host_keys[name] = {kind: value}
 
 
 WORLDS = {"aws": AwsWorld, "gcp": GcpWorld}

@@ -84,7 +84,13 @@ REVERSED = [("gcp", "local"), ("azure", "onprem"), ("gcp", "aws")]
 
 def project_names(variables: dict[str, Any]) -> set[str]:
     """Names the project gives a meaning to; the rest are Ansible's and what a cloud tells."""
-    return {name for name in variables if name.startswith("dlrm_") or name == "profile"}
+    return {
+        name
+        for name in variables
+        # The machines a cloud's inventory describes are that cloud's own.
+        if (name.startswith("dlrm_") and not name.startswith("dlrm_instances_fleet_"))
+        or name == "profile"
+    }
 
 
 @pytest.fixture(scope="module")

@@ -104,6 +104,7 @@ class InBetween:
                 if known[0] != parameters:
                     return "mismatch", [], b""
                 return known[2] if _alive(known[1]) else ("terminated", [], b"")
+            _forget_the_ended("us-east-1")
             made = self._pass_on(environ, body)
             machine_id = re.findall(rb"<instanceId>(i-\w+)<", made[2])
             if machine_id:
@@ -184,6 +185,18 @@ def _backend(service: str, region: str) -> Any:
 
 def instances(region: str) -> list[Any]:
     return [i for r in _backend("ec2", region).reservations.values() for i in r.instances]
+
+
+def _forget_the_ended(region: str) -> None:
+    """EC2 shows ended machines for an hour; here the newest few."""
+    reservations = _backend("ec2", region).reservations
+    ended = [
+        key
+        for key, reservation in reservations.items()
+        if all(instance.state == "terminated" for instance in reservation.instances)
+    ]
+    for key in ended[:-4]:
+        del reservations[key]
 
 
 def _alive(machine_id: str) -> bool:

@@ -67,6 +67,8 @@ class GcpServer:
             self.addresses: dict[tuple[str, str], dict[str, Any]] = {}
             self.operations: dict[str, dict[str, Any]] = {}
             self.requests: dict[str, str] = {}
+            # Machine's name: what its guest agent publishes.
+            self.host_keys: dict[str, dict[str, str]] = {}
             self.hidden: dict[str, int] = {}
             self.number = 1000
         self.faults.clear()
@@ -188,7 +190,7 @@ class GcpServer:
                 del table[key]
             return self.operation(place, parts[3])
         if len(parts) == 5 and parts[4] == "getGuestAttributes":
-            keys = self.machines[key].get("hostKeys", {})
+            keys = self.host_keys.get(parts[3], {})
             items = [{"namespace": "hostkeys", "key": k, "value": v} for k, v in keys.items()]
             if not items:
                 raise Refused(404, "notFound", "The resource 'hostkeys/' was not found")

@@ -1,0 +1,188 @@
+#!/usr/bin/python
+# Copyright: dlrm-fleet contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dlrm_instance
+short_description: Acquire or release the machines of a fleet in a cloud
+description:
+  - Compares the described machines with those that carry the fleet's labels, and creates, adopts or
+    removes what differs. A machine without all labels is never touched.
+  - A request that is repeated never makes a second machine. When one machine cannot be had, those
+    this call made are removed again.
+  - Every machine has a time to live that the cloud enforces with the controller dead.
+options:
+  fleet:
+    description: The fleet's name; part of each machine's name.
+    type: str
+    required: true
+  state:
+    description: V(absent) removes the machines and their disks, addresses and schedules.
+    type: str
+    choices: [present, absent]
+    default: present
+  groups:
+    description: Described groups of machines, as in C(dlrm_instances_fleet_aws).
+    type: dict
+    default: {}
+  chosen:
+    description: The groups to have.
+    type: list
+    elements: str
+    default: []
+  ssh_public_key:
+    description: Login key of groups that name none.
+    type: str
+    default: ""
+  names:
+    description: With V(absent), only these machines. Empty means the whole fleet.
+    type: list
+    elements: str
+    default: []
+  ttl_seconds:
+    description: How long each machine lives at most. Refused below deadline + transfer + 30 min.
+    type: int
+    default: 0
+  deadline_seconds:
+    description: The run's deadline.
+    type: int
+    default: 0
+  transfer_seconds:
+    description: What bringing the results home may take.
+    type: int
+    default: 0
+  budget_usd:
+    description: What the fleet may cost until its TTL. Required with V(present).
+    type: float
+  memory_gib:
+    description: Memory the run needs.
+    type: float
+    default: 0
+  disk_gib:
+    description: Disk the run needs.
+    type: float
+    default: 0
+  cloud:
+    description: Which cloud.
+    type: str
+    required: true
+    choices: [aws, gcp]
+  regions:
+    description: Regions to look at. Needed on AWS; on Google empty means all of the project.
+    type: list
+    elements: str
+    default: []
+  project:
+    description: The Google project's id.
+    type: str
+    default: ""
+  scheduler_role:
+    description: ARN of the role EventBridge Scheduler assumes to terminate machines on AWS.
+    type: str
+    default: ""
+  endpoint_url:
+    description: Another address of the cloud's API, for private endpoints.
+    type: str
+    default: ""
+  prices:
+    description: The dated price table, as in C(dlrm_instances_prices).
+    type: dict
+    default: {}
+attributes:
+  check_mode: {support: full, description: Reads the cloud and returns the plan.}
+  diff_mode: {support: full, description: The machines' names.}
+  idempotent: {support: full, description: By labels.}
+author:
+  - dlrm-fleet contributors
+"""
+
+EXAMPLES = r"""
+- name: Have the fleet
+  dlrm_instance:
+    cloud: gcp
+    project: my-project
+    fleet: dlrm
+    groups: "{{ dlrm_instances_fleet_gcp }}"
+    chosen: [int8-rerun]
+    ttl_seconds: 100800
+    deadline_seconds: 86400
+    transfer_seconds: 3600
+    budget_usd: 80
+    prices: "{{ dlrm_instances_prices }}"
+  delegate_to: localhost
+
+- name: Let it go
+  dlrm_instance:
+    cloud: gcp
+    project: my-project
+    fleet: dlrm
+    state: absent
+  delegate_to: localhost
+"""
+
+RETURN = r"""
+plan:
+  description: What was done, or would be, a line each.
+  returned: success
+  type: list
+  elements: str
+  sample: ["aws: 1 to create, 0 there already, 0 to remove"]
+cost_usd:
+  description: What the wanted machines cost until their TTL, by the price table.
+  returned: with O(state=present)
+  type: float
+  sample: 31.4
+machines:
+  description: The fleet's machines; name, type, zone, addresses, expires_at, cost_usd and so on.
+  returned: success
+  type: list
+  elements: dict
+kind:
+  description: Of a refusal; credentials, permission, quota, capacity, bad parameter and so on.
+  returned: failure
+  type: str
+  sample: quota
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet.cloud.service import absent, present
+from ansible.module_utils.dlrm_fleet.documents import FleetError
+
+ARGUMENTS: dict[str, Any] = {
+    "fleet": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "groups": {"type": "dict", "default": {}},
+    "chosen": {"type": "list", "elements": "str", "default": []},
+    "ssh_public_key": {"type": "str", "default": "", "no_log": False},
+    "names": {"type": "list", "elements": "str", "default": []},
+    "ttl_seconds": {"type": "int", "default": 0},
+    "deadline_seconds": {"type": "int", "default": 0},
+    "transfer_seconds": {"type": "int", "default": 0},
+    "budget_usd": {"type": "float"},
+    "memory_gib": {"type": "float", "default": 0},
+    "disk_gib": {"type": "float", "default": 0},
+    "cloud": {"type": "str", "required": True, "choices": ["aws", "gcp"]},
+    "regions": {"type": "list", "elements": "str", "default": []},
+    "project": {"type": "str", "default": ""},
+    "scheduler_role": {"type": "str", "default": ""},
+    "endpoint_url": {"type": "str", "default": ""},
+    "prices": {"type": "dict", "default": {}},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    do = present if module.params["state"] == "present" else absent
+    try:
+        result = do(module.params, module.check_mode)
+    except FleetError as error:
+        module.fail_json(msg=str(error), kind=getattr(error, "kind", ""))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

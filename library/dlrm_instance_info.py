@@ -1,0 +1,116 @@
+#!/usr/bin/python
+# Copyright: dlrm-fleet contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dlrm_instance_info
+short_description: Tell which machines of ours a cloud holds, how old they are and what they cost
+description:
+  - Lists machines, disks, addresses and schedules with our labels in all configured regions.
+  - With O(known_hosts), also brings the machines' host keys from the cloud's own channel (console
+    output on AWS, guest attributes on Google) into that file on the controller.
+options:
+  fleet:
+    description: Only this fleet. Empty means all.
+    type: str
+    default: ""
+  known_hosts:
+    description: File the host keys are merged into; other addresses' lines stay.
+    type: path
+  cloud:
+    description: Which cloud.
+    type: str
+    required: true
+    choices: [aws, gcp]
+  regions:
+    description: Regions to look at. Needed on AWS; on Google empty means all of the project.
+    type: list
+    elements: str
+    default: []
+  project:
+    description: The Google project's id.
+    type: str
+    default: ""
+  scheduler_role:
+    description: ARN of the role EventBridge Scheduler assumes to terminate machines on AWS.
+    type: str
+    default: ""
+  endpoint_url:
+    description: Another address of the cloud's API, for private endpoints.
+    type: str
+    default: ""
+  prices:
+    description: The dated price table, as in C(dlrm_instances_prices).
+    type: dict
+    default: {}
+attributes:
+  check_mode: {support: full, description: Leaves the file known_hosts names as it is.}
+  diff_mode: {support: none, description: Changes nothing.}
+  idempotent: {support: full, description: Changes nothing.}
+author:
+  - dlrm-fleet contributors
+"""
+
+EXAMPLES = r"""
+- name: Look for forgotten machines
+  dlrm_instance_info:
+    cloud: aws
+    regions: [us-east-1, us-west-2]
+  delegate_to: localhost
+  register: found
+"""
+
+RETURN = r"""
+lines:
+  description: What is there, in words.
+  returned: success
+  type: list
+  elements: str
+machines:
+  description: Each with name, fleet, type, zone, state, age, cost_usd, expires_at, protected.
+  returned: success
+  type: list
+  elements: dict
+leftovers:
+  description: Disks, addresses and schedules; each with kind, id, place.
+  returned: success
+  type: list
+  elements: dict
+host_keys_missing:
+  description: Machines whose host key the cloud does not show yet.
+  returned: with known_hosts
+  type: list
+  elements: str
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet.cloud.service import information
+from ansible.module_utils.dlrm_fleet.documents import FleetError
+
+ARGUMENTS: dict[str, Any] = {
+    "fleet": {"type": "str", "default": ""},
+    "known_hosts": {"type": "path"},
+    "cloud": {"type": "str", "required": True, "choices": ["aws", "gcp"]},
+    "regions": {"type": "list", "elements": "str", "default": []},
+    "project": {"type": "str", "default": ""},
+    "scheduler_role": {"type": "str", "default": ""},
+    "endpoint_url": {"type": "str", "default": ""},
+    "prices": {"type": "dict", "default": {}},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        result = information(module.params, module.check_mode)
+    except FleetError as error:
+        module.fail_json(msg=str(error), kind=getattr(error, "kind", ""))
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

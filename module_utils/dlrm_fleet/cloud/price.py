@@ -1,0 +1,88 @@
+"""What machines cost by the dated price table; budget and fit. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..documents import FleetError
+from .model import Disk, Machine
+from .sizes import memory_gib
+from .wording import span, usd
+
+HOURS_A_MONTH = 730
+
+
+def machine_rate(prices: dict[str, Any], cloud: str, type_name: str) -> float:
+    """USD an hour, on demand; a spot machine is counted as one (its price moves)."""
+    table = prices.get(cloud, {}).get("machines", {})
+    if type_name not in table:
+        raise FleetError(
+            f"no price is known for {type_name} on {cloud}",
+            f"the table of {prices.get('as_of', 'unknown date')} lists"
+            f" {', '.join(sorted(table)) or 'nothing'}",
+            "Add it to dlrm_instances_prices, so that the budget can be kept",
+        )
+    return float(table[type_name])
+
+
+def disk_rate(prices: dict[str, Any], cloud: str, disk: Disk) -> float:
+    """USD an hour: size, and IOPS and throughput beyond what comes with it."""
+    table = prices.get(cloud, {}).get("disk", {})
+    month = disk.size_gib * float(table.get("gib_month", 0))
+    month += max(0, (disk.iops or 0) - int(table.get("free_iops", 0))) * float(
+        table.get("iops_month", 0)
+    )
+    month += max(0, (disk.throughput or 0) - int(table.get("free_throughput", 0))) * float(
+        table.get("throughput_month", 0)
+    )
+    return month / HOURS_A_MONTH
+
+
+def hourly(prices: dict[str, Any], cloud: str, machine: Machine) -> float:
+    """The dearest of its types: where it lands is not known before."""
+    types = {placement.type for placement in machine.placements}
+    rate = max(machine_rate(prices, cloud, name) for name in types)
+    address = float(prices.get(cloud, {}).get("address_hour", 0))
+    public = bool(machine.network.get("public_address", True))
+    return rate + disk_rate(prices, cloud, machine.disk) + (address if public else 0)
+
+
+def check_budget(cost: float, budget: float | None, ttl_seconds: int) -> None:
+    """`cost`: of the whole TTL. Raises FleetError without a budget or beyond it."""
+    if budget is None or budget <= 0:
+        raise FleetError(
+            "dlrm_budget_usd is missing",
+            f"the fleet may cost {usd(cost)} until its TTL of {span(ttl_seconds)}",
+            "Say how much it may cost at most: -e dlrm_budget_usd=...",
+        )
+    if cost > budget:
+        raise FleetError(
+            "the fleet is over budget",
+            f"it may cost {usd(cost)} until its TTL of {span(ttl_seconds)}, dlrm_budget_usd allows"
+            f" {usd(budget)}",
+            "Take fewer or smaller machines, a shorter TTL, or raise dlrm_budget_usd",
+        )
+
+
+def check_fit(cloud: str, machines: Sequence[Machine], memory: float, disk: float) -> None:
+    """`memory`, `disk`: GiB the run needs on a benchmark host. Unknown sizes are let pass."""
+    small: list[str] = []
+    for machine in machines:
+        if "benchmark" not in machine.role.split("-"):
+            continue
+        for name in dict.fromkeys(placement.type for placement in machine.placements):
+            has = memory_gib(cloud, name)
+            if has and has < memory:
+                small.append(f"{name} has {has:g} GiB of memory, the run needs {memory:g}")
+        if machine.disk.size_gib < disk:
+            small.append(
+                f"group {machine.group} has {machine.disk.size_gib} GiB of disk, the run needs"
+                f" {disk:g}"
+            )
+    if small:
+        raise FleetError(
+            "the machines do not fit the run",
+            "; ".join(dict.fromkeys(small)),
+            "Choose a larger type or disk in dlrm_instances_fleet_*",
+        )

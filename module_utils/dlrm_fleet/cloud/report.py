@@ -1,0 +1,94 @@
+"""The plan and the machines in lines and in data. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from ..documents import format_time
+from .model import Found, Leftover, Machine
+from .plan import Plan
+from .price import hourly
+from .sizes import memory_gib
+from .ttl import LAYERS, STILL_BILLS
+from .wording import span, usd
+
+
+def plan_lines(
+    cloud: str, plan: Plan, machines: list[Machine], prices: dict[str, Any], budget: float
+) -> list[str]:
+    """What a person reads before he says yes."""
+    first = machines[0] if machines else None
+    lines = [
+        f"{cloud}: {len(plan.create)} to create, {len(plan.keep)} there already,"
+        f" {len(plan.remove)} to remove"
+    ]
+    lines += [f"  = {item.name}  {item.type}  {item.zone}{_until(item)}" for item in plan.keep]
+    lines += [_creation(cloud, machine, prices) for machine in plan.create]
+    lines += [f"  - {item.name}  {plan.reasons[item.id]}" for item in plan.remove]
+    if first is not None:
+        rate = sum(hourly(prices, cloud, machine) for machine in machines)
+        cost = rate * first.ttl_seconds / 3600
+        lines += [
+            f"price: {usd(rate)} an hour, {usd(cost)} until the TTL of {span(first.ttl_seconds)};"
+            f" dlrm_budget_usd {usd(budget)}",
+            f"       (list prices as of {prices.get('as_of')}, {prices.get('note', 'check them')})",
+            f"ends: by the cloud: {LAYERS[cloud][0]}; by the host: {LAYERS[cloud][1]}",
+            f"bills after that: {STILL_BILLS[cloud]}",
+        ]
+    return lines
+
+
+def _until(item: Found) -> str:
+    return f"  until {format_time(item.expires_at)}" if item.expires_at else ""
+
+
+def _creation(cloud: str, machine: Machine, prices: dict[str, Any]) -> str:
+    types = list(dict.fromkeys(placement.type for placement in machine.placements))
+    zones = list(dict.fromkeys(placement.zone for placement in machine.placements))
+    memory = memory_gib(cloud, types[0])
+    return (
+        f"  + {machine.name}  {' or '.join(types)}  {', then '.join(zones)}"
+        f"  {'spot' if machine.spot else 'on demand'}"
+        f"  {f'{memory:g}' if memory else '?'} GiB memory, {machine.disk.size_gib} GiB disk"
+        f"  {usd(hourly(prices, cloud, machine))}/h"
+    )
+
+
+def machine_data(cloud: str, item: Found, prices: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """For modules' results. `cost_usd`: so far, without the disk; None = no price is known."""
+    age = max(0.0, (now - item.created_at).total_seconds()) if item.created_at else 0.0
+    rate = prices.get(cloud, {}).get("machines", {}).get(item.type)
+    return {
+        "cloud": cloud,
+        "id": item.id,
+        "name": item.name,
+        "fleet": item.labels.get("fleet", ""),
+        "type": item.type,
+        "zone": item.zone,
+        "state": item.state,
+        "public_address": item.public_address,
+        "private_address": item.private_address,
+        "spot": item.spot,
+        "created_at": format_time(item.created_at) if item.created_at else "",
+        "expires_at": format_time(item.expires_at) if item.expires_at else "",
+        "protected": item.protected_until is not None,
+        "age": span(age),
+        "cost_usd": None if rate is None else round(float(rate) * age / 3600, 2),
+    }
+
+
+def orphan_lines(
+    cloud: str, machines: list[dict[str, Any]], leftovers: list[Leftover]
+) -> list[str]:
+    """What is there, how old, what it cost, who will end it."""
+    lines = []
+    for item in machines:
+        cost = "unknown cost" if item["cost_usd"] is None else f"{usd(item['cost_usd'])} so far"
+        end = f"ends {item['expires_at']}" if item["protected"] else "NOTHING ENDS IT"
+        lines.append(
+            f"{cloud} {item['fleet']} {item['name']} {item['type']} {item['zone']}"
+            f" {item['state']}, age {item['age']}, {cost}, {end}"
+        )
+    lines += [f"{cloud} {item.kind} {item.id} {item.place}" for item in leftovers]
+    return lines or [f"{cloud}: nothing of ours is there"]
