@@ -14,7 +14,7 @@ from .documents import FleetError, format_time, parse_time, utc_now
 from .rsync import remote_name, ssh_words, worded_failure
 from .storage_answer import answer
 
-# How long after a run's deadline an unfinished one is recorded as interrupted.
+# How long after a run's deadline what an unfinished one left is brought home, unrecorded.
 GRACE_SECONDS = 300
 
 
@@ -41,30 +41,25 @@ def _visit(storage_root: Path, path: Path, entry: dict[str, Any], run: Runner) -
     found = ask(entry, run)
     if found["state"] == "live":
         return "its controller is at work, left to it"
-    failure = None
+    late = (utc_now() - parse_time(found["deadline"])).total_seconds()
+    if not found["finished"] and late < GRACE_SECONDS:
+        return "not finished yet"
+    transferred = _pull(storage_root, entry, found, run)
     if not found["finished"]:
-        late = (utc_now() - parse_time(found["deadline"])).total_seconds()
-        if late < GRACE_SECONDS:
-            return "not finished yet"
-        failure = {
-            "phase": "interrupted",
-            "message": f"Nobody watched, and the deadline {found['deadline']} passed unfinished.",
-        }
-    return collect(storage_root, entry, found, failure, run)
+        # No record: it would be immutable, and the same command may still finish the run.
+        return f"unfinished at its deadline {found['deadline']}; {transferred}"
+    return f"collected, {_record(folder, storage_root, entry)}; {transferred}"
 
 
-def collect(
-    storage_root: Path,
-    entry: dict[str, Any],
-    found: dict[str, Any],
-    failure: dict[str, Any] | None,
-    run: Runner,
-) -> str:
-    """Pull, record, mark: the same functions as the controller's own way home."""
+def _pull(storage_root: Path, entry: dict[str, Any], found: dict[str, Any], run: Runner) -> str:
     storage = Storage(storage_root, entry["source"], run)
     items = storage.items(entry["host"], found["artifacts"], entry["run_id"], found["run_files"])
     transferred = storage.apply_all(storage.plan(items), int(entry["streams"]))
-    folder = record.run_folder(storage_root, entry["run_id"], entry["host"])
+    return f"{transferred / 1024**2:.1f} MiB transferred"
+
+
+def _record(folder: Path, storage_root: Path, entry: dict[str, Any]) -> str:
+    """Same functions as the controller's own way home; returns the verdict's status."""
     document = record.build(
         folder,
         host=entry["host"],
@@ -75,12 +70,10 @@ def collect(
         controller=entry["controller"],
         opened_at=entry["opened_at"],
         recorded_at=format_time(utc_now()),
-        failure=failure,
     )
     record.write(folder, document)
     spool.mark_collected(storage_root, entry["run_id"], entry["host"])
-    status = document["verdict"]["status"]
-    return f"collected, {status}; {transferred / 1024**2:.1f} MiB transferred"
+    return str(document["verdict"]["status"])
 
 
 def ask(entry: dict[str, Any], run: Runner) -> dict[str, Any]:
