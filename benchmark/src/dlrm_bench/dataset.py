@@ -121,12 +121,13 @@ class _Outputs:
         """Rows before plan.test are scored, later ones calibrate; never both."""
         split = min(max(self._plan.test - block.first, 0), len(block.dense))
         if split:
-            dense, ids, labels = block.dense[:split], block.ids[:split], block.labels[:split]
+            dense, ids = block.dense[:split], block.ids[:split]
             if self._planter:
                 probability, labels = self._planter.plant(block.first, dense, ids)
                 self._probability.write(probability)
-            self._dense.write(np.ascontiguousarray(dense))
-            self._label_sparse.write(np.concatenate([labels[:, None], ids], 1))
+                block.labels[:split] = labels
+            self._dense.write(dense)
+            self._label_sparse.write(block.label_sparse[:split])
         if split < len(block.dense):
             self._calibration_dense.write(np.ascontiguousarray(block.dense[split:]))
             self._calibration_sparse.write(np.ascontiguousarray(block.ids[split:]))

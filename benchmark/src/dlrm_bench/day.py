@@ -11,6 +11,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -119,12 +120,23 @@ def _npy_header(file: BinaryIO, what: str) -> tuple[tuple[int, ...], bool, np.dt
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive rows: dense [n, 13] float32, labels [n] int32, ids [n, 214] int32."""
+    """Consecutive rows: dense [n, 13] float32; int32 [n, 215], the label, then the ids."""
 
     first: int
     dense: Array
-    labels: Array
-    ids: Array
+    label_sparse: Array
+
+    @property
+    def labels(self) -> Array:
+        """View [n]."""
+        view: Array = self.label_sparse[:, 0]
+        return view
+
+    @property
+    def ids(self) -> Array:
+        """View [n, 214]."""
+        view: Array = self.label_sparse[:, 1:]
+        return view
 
 
 class DayFiles:
@@ -149,17 +161,32 @@ class DayFiles:
             raise StageError(f"'{DENSE_FILE}' cannot be used", why, "Bring more rows")
 
     def blocks(self, stop: int, block_rows: int) -> Iterator[Block]:
-        """Rows 0..stop in order; the arrays are only valid until the next block."""
-        ids = np.empty((block_rows, IDS), np.int32)
-        for first in range(0, stop, block_rows):
-            count = min(block_rows, stop - first)
-            dense = self._dense.read(count)
-            labels = self._labels.read(count)[:, 0]
-            for table, (member, _) in enumerate(self._members):
-                column = ID_COLUMNS[table]
-                ids[:count, column : column + MULTI_HOT[table]] = member.read(count)
-            _check_values(first, dense, labels)
-            yield Block(first, dense, labels, ids[:count])
+        """Rows 0..stop in order; the arrays are only valid until the next block.
+
+        A thread reads one block ahead: reading and what is done with it take about equally long.
+        """
+        buffers = [np.empty((block_rows, 1 + IDS), np.int32) for _ in range(2)]
+        spans = [(first, min(block_rows, stop - first)) for first in range(0, stop, block_rows)]
+        with ThreadPoolExecutor(1) as reader:
+            ahead = reader.submit(self._read, *spans[0], buffers[0]) if spans else None
+            for following in range(1, len(spans) + 1):
+                assert ahead is not None
+                block = ahead.result()
+                if following < len(spans):
+                    into = buffers[following % 2]
+                    ahead = reader.submit(self._read, *spans[following], into)
+                yield block
+
+    def _read(self, first: int, count: int, into: Array) -> Block:
+        dense = self._dense.read(count)
+        both = into[:count]
+        both[:, :1] = self._labels.read(count)
+        for table, (member, _) in enumerate(self._members):
+            column = 1 + ID_COLUMNS[table]
+            both[:, column : column + MULTI_HOT[table]] = member.read(count)
+        block = Block(first, dense, both)
+        _check_values(first, dense, block.labels)
+        return block
 
     @property
     def left(self) -> int:
@@ -228,7 +255,8 @@ def check_ids(
     first: int, ids: Array, limits: Array, official: bool, file: str = SPARSE_FILE
 ) -> None:
     """Refuse an id no table row answers to; the demo refuses only negative ones."""
-    wrong = (ids < 0) | (ids >= limits) if official else ids < 0
+    # Seen as unsigned, a negative id is above every limit: one pass finds both.
+    wrong = ids.view(np.uint32) >= limits.astype(np.uint32) if official else ids < 0
     if not wrong.any():
         return
     row, column = np.argwhere(wrong)[0]
