@@ -93,7 +93,9 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
         host = {**source, "keys": params["host_keys"]}
         changed = storage_files.know_host(folder, host)
     path = ""
-    if params["run_id"]:
+    if params["run_id"] and not spool.is_recorded(
+        Path(params["storage_root"]), params["run_id"], params["host"]
+    ):
         document = {
             "schema_version": 1,
             **params["entry"],

@@ -48,6 +48,11 @@ def entries(storage_root: Path) -> Iterator[tuple[Path, dict[str, Any] | FleetEr
             yield path, error
 
 
+def is_recorded(storage_root: Path, run_id: str, host: str) -> bool:
+    """The sums complete a record: nothing is left to wait for."""
+    return (storage_root / "runs" / run_id / host / "SHA256SUMS").exists()
+
+
 def mark_collected(storage_root: Path, run_id: str, host: str) -> bool:
     """Called by whoever stored the record: controller or visit. False: nothing waited."""
     path = entry_path(storage_root, run_id, host)

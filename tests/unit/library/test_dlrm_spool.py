@@ -1,0 +1,53 @@
+"""Module dlrm_spool: an entry until the record is stored, and the host's keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_run import RUN_ID
+from module_runner import run_module
+
+import dlrm_spool
+
+
+def call(tmp_path: Path, capsys: pytest.CaptureFixture[str], **more: Any) -> dict[str, Any]:
+    given = {
+        "storage_root": str(tmp_path / "storage"),
+        "folder": str(tmp_path / "keys"),
+        "fleet": "lab",
+        "host": "arm-01",
+        "run_id": RUN_ID,
+        "entry": {"source": {"address": "192.0.2.10", "port": 22}},
+        "host_keys": ["ssh-ed25519 AAAA"],
+        **more,
+    }
+    return run_module(dlrm_spool, capsys, **given)
+
+
+def test_entry_and_host_key_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(tmp_path, capsys, _ansible_check_mode=True)["changed"]
+    assert list(tmp_path.iterdir()) == []
+    first = call(tmp_path, capsys)
+    assert first["changed"]
+    assert Path(first["path"]).is_file()
+    known = tmp_path / "keys/lab/known_hosts"
+    assert known.read_text() == "192.0.2.10 ssh-ed25519 AAAA\n"
+    assert not call(tmp_path, capsys)["changed"]
+    assert call(tmp_path, capsys, host_keys=["ssh-ed25519 BBBB"])["changed"]
+
+
+def test_a_recorded_run_waits_no_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "storage/runs" / RUN_ID / "arm-01"
+    folder.mkdir(parents=True)
+    (folder / "SHA256SUMS").write_text("")
+    found = call(tmp_path, capsys, host_keys=[])
+    assert not found["changed"]
+    assert found["path"] == ""
+
+
+def test_a_host_that_is_no_file_name_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "must be one file's name" in call(tmp_path, capsys, host="../x")["msg"]
