@@ -99,9 +99,21 @@ def put(host: Host, root: Path) -> None:
     host.run("chown", "-R", f"{USER}:{USER}", ROOT)
 
 
+def _package(folder: Path) -> Path:
+    copy = folder / "package"
+    if not copy.exists():
+        shutil.copytree(REPOSITORY / "module_utils/dlrm_fleet", copy)
+    return copy
+
+
 def play(fleet: Fleet, entry: str, succeeds: bool = True, **more: Any) -> str:
     asked = fleet.command(
-        playbook="tests/fleet/playbooks/storage.yml", test_entry=entry, **variables(**more)
+        playbook="tests/fleet/playbooks/storage.yml",
+        test_entry=entry,
+        # As it was at the first play: an edit meanwhile is not what "changed" is to find.
+        dlrm_storage_package=str(_package(fleet.folder)),
+        dlrm_storage_packed=str(fleet.folder / "storage.pyz"),
+        **variables(**more),
     )
     process = fleet.popen(asked)
     output, _ = process.communicate(timeout=900)
