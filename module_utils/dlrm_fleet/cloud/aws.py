@@ -64,6 +64,7 @@ class Aws:
         self._clients: dict[tuple[str, str], Any] = {}
         self._images: dict[tuple[str, str], str] = {}
         self._lock = threading.Lock()
+        self._image_lock = threading.Lock()
 
     def _client(self, service: str, region: str) -> Any:
         with self._lock:
@@ -235,6 +236,11 @@ class Aws:
         if image.get("id"):
             return image["id"]
         key = (region, json.dumps(image, sort_keys=True))
+        # Asked once, however many machines start together.
+        with self._image_lock:
+            return self._newest_image(image, region, key)
+
+    def _newest_image(self, image: dict[str, str], region: str, key: tuple[str, str]) -> str:
         if key not in self._images:
             architecture = image.get("architecture", "")
             images = self._pages(
