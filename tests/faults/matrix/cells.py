@@ -129,7 +129,7 @@ def _patience(bench: Bench) -> float:
 def _assert_worded(fault: Fault, ended: Ended) -> str:
     """What went wrong, why and what to do are in what the user read; its line."""
     for group in fault.words:
-        assert any(word in ended.flat for word in group), (
+        assert any(word.lower() in ended.flat.lower() for word in group), (
             f"none of {group} in:\n{ended.output[-4000:]}"
         )
     if not fault.words:
