@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import loadgen_log
+from .comparability import comparability
 from .documents import FleetError
+from .stage_facts import as_dict, as_number, facts_of
 
 # Beyond these a run is noisy: it counts, but makes no baseline. Percent of CPU time.
 NOISY_STEAL_PERCENT = 1.0
 NOISY_OTHER_LOAD_PERCENT = 5.0
-
-DEMO_MARK = "demo: not comparable"
-UNVERIFIED_MARK = "unverified: not verified by MLCommons Association"
 
 # MLPerf inference v5.1, dlrm-v2, Offline.
 OFFICIAL_MIN_DURATION_MS = 600_000
@@ -31,17 +30,7 @@ OFFICIAL_SEEDS = {
     "effective_schedule_rng_seed": 18209322760996052031,
 }
 
-# Beside MLCommons' reference implementation of dlrm-v2.
-OFFICIAL_IDENTICAL = ("model", "data", "aggregation trace", "seeds", "rules")
-DEMO_IDENTICAL = ("model's layers", "aggregation", "seeds")
-QUANTIZATION = {
-    "fp32": "none",
-    "bf16": "bfloat16 products; fp32 sums, embeddings and last layer",
-    "int8": "int8 weights per output channel, activations per pair, embeddings per row",
-}
-
 MODEL_STAGES = ("dump", "calibrate")
-AUDIT_NAMES = ("test", "passed", "compared_samples", "compared_pairs", "differing")
 EVIDENCE_NAMES = ("steal_percent", "other_load_percent", "major_faults", "mean_frequency_mhz")
 
 Document = dict[str, Any]
@@ -64,7 +53,7 @@ class Evidence:
 
     @property
     def parameters(self) -> Document:
-        return _dict(self.request.get("parameters"))
+        return as_dict(self.request.get("parameters"))
 
 
 @dataclass(frozen=True)
@@ -99,45 +88,11 @@ def judge(evidence: Evidence) -> Judgement:
     )
 
 
-def marks(request: Document) -> list[str]:
-    """Demo results always say that they are not comparable, whatever the request's list holds."""
-    given = [str(mark) for mark in request.get("marks") or []]
-    profile = _dict(request.get("parameters")).get("profile")
-    own = UNVERIFIED_MARK if profile == "official" else DEMO_MARK
-    return given if own in given else [*given, own]
-
-
-def comparability(
-    request: Document, performance: Document | None, audit: Document | None = None
-) -> Document:
-    """Marks, and what is the same as in MLCommons' reference and what is not (docs/native.md)."""
-    result: Document = {"marks": marks(request)}
-    if performance is None:
-        return result
-    facts, parameters = _facts(performance), _dict(request.get("parameters"))
-    official = parameters.get("profile") == "official"
-    torch = _dict(facts.get("versions")).get("torch", "of an unknown version")
-    differs = {
-        "kernels": f"{facts.get('engine')}, PyTorch {torch}",
-        "batching": f"{facts.get('best_batch')} pairs a call, {facts.get('workers')} workers",
-        "quantization": QUANTIZATION.get(str(parameters.get("precision")), "not stated"),
-    }
-    if not official:
-        differs["weights and data"] = f"scaled down, tables of {parameters.get('row_cap')} rows"
-        differs["rules"] = f"min_duration {parameters.get('min_duration_seconds')} s, fewer samples"
-    identical = OFFICIAL_IDENTICAL if official else DEMO_IDENTICAL
-    reference = _dict(facts.get("reference")) or None
-    result.update(identical=list(identical), differs=differs, reference=reference)
-    if audit is not None:
-        result["audit"] = {name: _facts(audit).get(name) for name in AUDIT_NAMES}
-    return result
-
-
 def grade_of(performance: Document | None) -> tuple[str, Document]:
     """quiet, noisy or unknown, with what was seen while the stage measured."""
-    seen = _dict(_facts(performance).get("evidence"))
+    seen = as_dict(facts_of(performance).get("evidence"))
     facts: Document = {**dict.fromkeys(EVIDENCE_NAMES), **seen}
-    steal, other = _number(facts["steal_percent"]), _number(facts["other_load_percent"])
+    steal, other = as_number(facts["steal_percent"]), as_number(facts["other_load_percent"])
     noise = []
     if steal is not None and steal > NOISY_STEAL_PERCENT:
         noise.append(
@@ -145,7 +100,7 @@ def grade_of(performance: Document | None) -> tuple[str, Document]:
         )
     if other is not None and other > NOISY_OTHER_LOAD_PERCENT:
         noise.append(f"other load {other:.1f} %, at most {NOISY_OTHER_LOAD_PERCENT:.1f} % is quiet")
-    faults = _number(facts["major_faults"])
+    faults = as_number(facts["major_faults"])
     if faults:
         noise.append(f"{faults:.0f} major page faults in the timed part, 0 is quiet")
     facts["noise"] = noise
@@ -176,7 +131,7 @@ def _read_performance(
     except FleetError as error:
         reasons.append(str(error))
         return None, None
-    pairs = _number(_facts(evidence.performance).get("pairs_computed"))
+    pairs = as_number(facts_of(evidence.performance).get("pairs_computed"))
     seconds = performance["duration_ms"] / 1000
     performance["pairs_per_second"] = pairs / seconds if pairs is not None and seconds > 0 else None
     performance.update(_per_part(performance["samples_per_second"], evidence.host))
@@ -185,11 +140,11 @@ def _read_performance(
 
 def _per_part(rate: float, host: Document) -> Document:
     """The figure per physical core, hardware thread and socket the process may use."""
-    cpu = _dict(host.get("cpu"))
+    cpu = as_dict(host.get("cpu"))
     parts = {"core": "allowed_cores", "vcpu": "allowed_threads", "socket": "allowed_sockets"}
     result: Document = {}
     for part, name in parts.items():
-        count = _number(cpu.get(name))
+        count = as_number(cpu.get(name))
         result[f"samples_per_second_per_{part}"] = rate / count if count else None
     return result
 
@@ -197,8 +152,8 @@ def _per_part(rate: float, host: Document) -> Document:
 def _read_accuracy(evidence: Evidence, reasons: list[str]) -> Document | None:
     if evidence.accuracy is None:
         return None
-    facts = _facts(evidence.accuracy)
-    wrong = [name for name in ("auc", "target") if _number(facts.get(name)) is None]
+    facts = facts_of(evidence.accuracy)
+    wrong = [name for name in ("auc", "target") if as_number(facts.get(name)) is None]
     wrong += ["metric"] if facts.get("metric") not in ("auc", "soft_auc") else []
     wrong += ["passed"] if not isinstance(facts.get("passed"), bool) else []
     if wrong:
@@ -262,7 +217,7 @@ def _loadgen_reasons(
 
 def _duration_reasons(evidence: Evidence, performance: Document) -> list[str]:
     reasons = []
-    asked = _number(evidence.parameters.get("min_duration_seconds"))
+    asked = as_number(evidence.parameters.get("min_duration_seconds"))
     wanted = OFFICIAL_MIN_DURATION_MS if asked is None else asked * 1000
     effective, measured = performance["min_duration_ms"], performance["duration_ms"]
     if effective < wanted:
@@ -280,7 +235,7 @@ def _duration_reasons(evidence: Evidence, performance: Document) -> list[str]:
 def _official_reasons(performance: Document, detail: loadgen_log.Detail) -> list[str]:
     reasons = []
     samples = performance["samples_per_query"]
-    count = _number(detail.values.get("effective_performance_sample_count")) or 0
+    count = as_number(detail.values.get("effective_performance_sample_count")) or 0
     for name, wanted, found in (
         ("min_duration (ms)", OFFICIAL_MIN_DURATION_MS, performance["min_duration_ms"]),
         ("samples_per_query", OFFICIAL_SAMPLES_PER_QUERY, samples),
@@ -297,8 +252,8 @@ def _official_reasons(performance: Document, detail: loadgen_log.Detail) -> list
 def _inference_reasons(evidence: Evidence) -> list[str]:
     """Every pair LoadGen asked for must have been computed, each time it was asked."""
     reasons = []
-    facts = _facts(evidence.performance)
-    issued, computed = (_number(facts.get(name)) for name in ("pairs_issued", "pairs_computed"))
+    facts = facts_of(evidence.performance)
+    issued, computed = (as_number(facts.get(name)) for name in ("pairs_issued", "pairs_computed"))
     if issued is None or computed is None:
         reasons.append(
             "stage.json of the performance run must say pairs_issued and pairs_computed, "
@@ -318,7 +273,7 @@ def _inference_reasons(evidence: Evidence) -> list[str]:
             f"{reference.get('tolerance')}, found a difference of "
             f"{reference.get('max_abs_difference')}."
         )
-    faults = _number(_dict(facts.get("evidence")).get("major_faults"))
+    faults = as_number(as_dict(facts.get("evidence")).get("major_faults"))
     if faults is None:
         reasons.append("The major page faults of the timed part were not recorded.")
     return reasons
@@ -330,7 +285,7 @@ def _audit_reasons(evidence: Evidence) -> list[str]:
         return []
     if evidence.audit is None:
         return ["The audit run did not end: its stage.json is missing."]
-    facts = _facts(evidence.audit)
+    facts = facts_of(evidence.audit)
     if facts.get("passed") is True:
         return []
     return [f"The audit must find equal answers: {facts.get('said', 'it says nothing')}."]
@@ -344,7 +299,7 @@ def _accuracy_reasons(evidence: Evidence, accuracy: Document | None) -> list[str
     if evidence.performance is None:
         return reasons
     for name, read in SAME_IN_BOTH.items():
-        gated, measured = read(_dict(evidence.accuracy)), read(evidence.performance)
+        gated, measured = read(as_dict(evidence.accuracy)), read(evidence.performance)
         if gated is None or measured is None or gated != measured:
             reasons.append(
                 f"Accuracy must be of the same {name} as performance: "
@@ -370,7 +325,7 @@ def _accuracy_log_reasons(text: str | None) -> list[str]:
 def _score_reasons(evidence: Evidence, accuracy: Document) -> list[str]:
     reasons = []
     metric, target = accuracy["metric"], accuracy["target"]
-    score = _number(accuracy.get(metric))
+    score = as_number(accuracy.get(metric))
     if score is None or not accuracy["passed"] or score < target:
         found = "nothing" if score is None else f"{score:.5f}"
         reasons.append(f"Accuracy must reach {metric} {target:.5f}, found {found}.")
@@ -392,11 +347,11 @@ def _model_sha256(document: Document) -> str | None:
 
 
 def _provenance(name: str) -> Callable[[Document], Any]:
-    return lambda document: _dict(document.get("provenance")).get(name)
+    return lambda document: as_dict(document.get("provenance")).get(name)
 
 
 def _fact(name: str) -> Callable[[Document], Any]:
-    return lambda document: _facts(document).get(name)
+    return lambda document: facts_of(document).get(name)
 
 
 SAME_IN_BOTH: dict[str, Callable[[Document], Any]] = {
@@ -406,15 +361,3 @@ SAME_IN_BOTH: dict[str, Callable[[Document], Any]] = {
     "batch": _fact("best_batch"),
     "number of workers": _fact("workers"),
 }
-
-
-def _facts(document: Document | None) -> Document:
-    return _dict(_dict(document).get("facts"))
-
-
-def _dict(value: Any) -> Document:
-    return value if isinstance(value, dict) else {}
-
-
-def _number(value: Any) -> float | None:
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.dlrm_fleet.verdict import DEMO_MARK, Evidence, Judgement, judge
+from ansible.module_utils.dlrm_fleet.comparability import DEMO_MARK
+from ansible.module_utils.dlrm_fleet.verdict import Evidence, Judgement, judge
 
 LOGS = Path(__file__).resolve().parent.parent / "fixtures" / "loadgen"
 MODEL = {"stage": "calibrate", "name": "dlrm_int8.pt", "bytes": 7, "sha256": "a" * 64}
