@@ -62,7 +62,8 @@ def add_run(folder: Path, host: str, failure: dict[str, str] | None = None) -> N
         "artifacts": [],
         "run_files": found["run_files"],
     }
-    dlrm_artifact.run(Storage(folder / "storage", None, run_command), given, False)
+    pulled = {**given, "streams": 1}
+    dlrm_artifact.run(Storage(folder / "storage", None, run_command), pulled, False)
     record = {
         **given,
         "request": request(),
