@@ -8,8 +8,10 @@ DOCUMENTATION = r"""
 module: dlrm_host_info
 short_description: Describe a benchmark host and say what it lacks
 description:
-  - Reads C(/proc), C(/sys) and C(/etc) only; asks no network, installs nothing.
-  - Returns the document of C(host.json) and a sentence for each need the host does not meet.
+  - Reads C(/proc), C(/sys), C(/etc), folders of programs and the engine's socket only; asks no
+    network, installs nothing.
+  - Returns the document of C(host.json), a sentence for each need the host does not meet, and what
+    software is there.
 options:
   root:
     description: The folder whose filesystem is measured; it need not exist yet.
@@ -39,6 +41,29 @@ options:
         type: list
         elements: str
         default: []
+  software:
+    description: What software to look for.
+    type: dict
+    suboptions:
+      programs:
+        description: Names of programs.
+        type: list
+        elements: str
+        default: []
+      environment:
+        description: Folder of the Python environment that drives the engine.
+        type: path
+      requirements:
+        description: Text of the locked list of packages that RV(software) is compared with.
+        type: str
+        default: ""
+      user:
+        description: Name of the containers' user.
+        type: str
+  engine_socket:
+    description: Where the container engine listens.
+    type: path
+    default: /var/run/docker.sock
 attributes:
   check_mode: {support: full, description: Only reads.}
   diff_mode: {support: none, description: Changes nothing.}
@@ -73,6 +98,16 @@ problems:
   returned: always
   type: list
   elements: str
+engine:
+  description: answers (bool), version and live_restore of the engine at O(engine_socket).
+  returned: always
+  type: dict
+software:
+  description:
+    - programs (those found), systemd (bool, it runs), missing_packages (of the locked list, names),
+      user (C(uid:gid), none when there is no such user).
+  returned: always
+  type: dict
 """
 
 import contextlib
@@ -82,6 +117,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet import host_programs
 from ansible.module_utils.dlrm_fleet.host import HostReader, find_problems, read_host
 
 ARGUMENTS: dict[str, Any] = {
@@ -96,16 +132,30 @@ ARGUMENTS: dict[str, Any] = {
             "instruction_sets": {"type": "list", "elements": "str", "default": []},
         },
     },
+    "software": {
+        "type": "dict",
+        "options": {
+            "programs": {"type": "list", "elements": "str", "default": []},
+            "environment": {"type": "path"},
+            "requirements": {"type": "str", "default": ""},
+            "user": {"type": "str"},
+        },
+    },
+    "engine_socket": {"type": "path", "default": "/var/run/docker.sock"},
 }
 
 
-def docker_version(module: AnsibleModule) -> str | None:
-    """Of the engine; None while there is none or it may not be asked."""
-    docker = module.get_bin_path("docker")
-    if not docker:
-        return None
-    rc, out, _err = module.run_command([docker, "version", "--format", "{{.Server.Version}}"])
-    return out.strip() if rc == 0 and out.strip() else None
+def find_software(wanted: dict[str, Any]) -> dict[str, Any]:
+    environment, user = wanted.get("environment"), wanted.get("user")
+    locked = wanted.get("requirements") or ""
+    return {
+        "programs": host_programs.programs(Path("/"), wanted.get("programs") or []),
+        "systemd": Path("/run/systemd/system").is_dir(),
+        "missing_packages": host_programs.missing_packages(Path(environment), locked)
+        if environment
+        else [],
+        "user": host_programs.user_ids(user) if user else None,
+    }
 
 
 def stages_gib(folder: Path) -> float:
@@ -122,7 +172,8 @@ def main() -> None:
     params = module.params
     reader = HostReader(Path("/"), os.uname().machine)
     host = read_host(reader, params["name"], socket.gethostname(), params["root"])
-    host["engine_version"] = docker_version(module)
+    engine = host_programs.engine(params["engine_socket"])
+    host["engine_version"] = engine["version"]
     # What the stages hold already need not be free again.
     free = host["disk"]["free_gib"]
     if free is not None:
@@ -130,7 +181,8 @@ def main() -> None:
     problems = find_problems(host, params["needs"] or {})
     # Of the moment: the document says what the machine is, and is equal in each run.
     del host["memory"]["available_gib"], host["disk"]["free_gib"]
-    module.exit_json(changed=False, host=host, problems=problems)
+    software = find_software(params["software"] or {})
+    module.exit_json(changed=False, host=host, problems=problems, engine=engine, software=software)
 
 
 if __name__ == "__main__":

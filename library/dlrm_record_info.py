@@ -8,12 +8,19 @@ DOCUMENTATION = r"""
 module: dlrm_record_info
 short_description: Read the recorded runs of the storage node
 description:
-  - Reads every C(runs/<run_id>/<host>/run.json) of the storage node.
+  - Reads every C(runs/<run_id>/<host>/run.json) of the storage node; or one, with O(run_id) and
+    O(host).
 options:
   storage_root:
     description: The storage node's folder.
     type: path
     required: true
+  run_id:
+    description: The run wanted; a run without a record is an error.
+    type: str
+  host:
+    description: The host wanted.
+    type: str
 attributes:
   check_mode: {support: full, description: Only reads.}
   diff_mode: {support: none, description: Changes nothing.}
@@ -31,19 +38,31 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+run:
+  description: The record of O(run_id) and O(host).
+  returned: when these are given
+  type: dict
+path:
+  description: Where that record lies.
+  returned: when these are given
+  type: str
+summary:
+  description: LoadGen's own summary of that run; empty when nothing was measured.
+  returned: when these are given
+  type: str
 newest:
   description: The newest C(run.json) of each host, by host name.
-  returned: always
+  returned: when no run is named
   type: list
   elements: dict
 all_runs:
   description: A summary of each run, newest first.
-  returned: always
+  returned: when no run is named
   type: list
   elements: dict
 unreadable:
   description: A sentence for each record that cannot be read.
-  returned: always
+  returned: when no run is named
   type: list
   elements: str
 """
@@ -53,15 +72,26 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet import record
+from ansible.module_utils.dlrm_fleet.documents import FleetError
 
-ARGUMENTS: dict[str, Any] = {"storage_root": {"type": "path", "required": True}}
+ARGUMENTS: dict[str, Any] = {
+    "storage_root": {"type": "path", "required": True},
+    "run_id": {"type": "str"},
+    "host": {"type": "str"},
+}
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec=ARGUMENTS, required_together=[("run_id", "host")], supports_check_mode=True
+    )
+    params = module.params
+    root = Path(params["storage_root"])
     try:
-        newest, all_runs, unreadable = record.newest(Path(module.params["storage_root"]))
-    except OSError as error:
+        if params["run_id"]:
+            module.exit_json(changed=False, **record.one(root, params["run_id"], params["host"]))
+        newest, all_runs, unreadable = record.newest(root)
+    except (FleetError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, newest=newest, all_runs=all_runs, unreadable=unreadable)
 

@@ -9,7 +9,9 @@ module: dlrm_run_summary
 short_description: Account for every host of a run
 description:
   - Makes the table that ends a run and decides, by O(exit_policy), whether it passed.
-  - Pure; reads and writes nothing. A host without record is listed with its failure, or as missing.
+  - A host without record is listed with its failure, or as missing.
+  - With O(folder) it writes the verdict there, as data and as a file for C(--limit). What cannot be
+    written is said, and does not fail.
 options:
   hosts:
     description: Names of all hosts that were asked to run; one without an entry is missing.
@@ -39,10 +41,18 @@ options:
   run_id:
     description: The run; left out when none was found or made.
     type: str
+  folder:
+    description:
+      - Write C(verdict-NAME.json) and, when a host did not pass, C(failed-NAME.limit) into this
+        folder.
+    type: path
+  name:
+    description: The NAME of these files.
+    type: str
 attributes:
   check_mode: {support: full, description: Only computes.}
-  diff_mode: {support: none, description: Changes nothing.}
-  idempotent: {support: full, description: Changes nothing.}
+  diff_mode: {support: none, description: The table says it.}
+  idempotent: {support: full, description: Equal files stay as they are.}
 author:
   - dlrm-fleet contributors
 """
@@ -56,6 +66,8 @@ EXAMPLES = r"""
       - host: arm-02
         failure: {phase: unreachable, message: Connection timed out}
     exit_policy: 50
+    folder: ~/.local/state/dlrm-fleet
+    name: 20261110T121314Z-0a1b2c
   register: run_summary
 """
 
@@ -84,12 +96,22 @@ limit:
   returned: always
   type: list
   elements: str
+files:
+  description: Paths, by what they hold, V(verdict) and V(limit); what was not written is missing.
+  returned: always
+  type: dict
+unwritten:
+  description: Why a file could not be written; empty otherwise.
+  returned: always
+  type: str
 """
 
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.summary import parse_policy, summarise
+from ansible.module_utils.dlrm_fleet.documents import FleetError
+from ansible.module_utils.dlrm_fleet.summary import VerdictFiles, parse_policy, summarise
 
 ARGUMENTS: dict[str, Any] = {
     "hosts": {"type": "list", "elements": "str", "default": []},
@@ -105,18 +127,32 @@ ARGUMENTS: dict[str, Any] = {
     },
     "exit_policy": {"type": "str", "default": "all"},
     "run_id": {"type": "str"},
+    "folder": {"type": "path"},
+    "name": {"type": "str"},
 }
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec=ARGUMENTS, required_by={"folder": ["name"]}, supports_check_mode=True
+    )
     try:
         policy = parse_policy(module.params["exit_policy"])
     except ValueError as error:
         module.fail_json(msg=str(error))
     params = module.params
     outcome = summarise(params["results"], policy, params["hosts"], params["run_id"])
-    module.exit_json(changed=False, **outcome)
+    written, changed, unwritten = {}, False, ""
+    if params["folder"] and not module.check_mode:
+        files = VerdictFiles(Path(params["folder"]), params["name"])
+        try:
+            changed = files.write(outcome["document"], outcome["limit"])
+        except (FleetError, OSError) as error:
+            unwritten = (
+                f"The verdict was not written to {params['folder']!r} on this machine: {error}"
+            )
+        written = files.written
+    module.exit_json(changed=changed, files=written, unwritten=unwritten, **outcome)
 
 
 if __name__ == "__main__":

@@ -180,6 +180,20 @@ def _write_sums(folder: Path) -> bool:
     return True
 
 
+def one(storage_root: Path, run_id: str, host: str) -> dict[str, Any]:
+    """{run, path, summary} of a recorded run; FleetError when the storage node has none."""
+    folder = run_folder(storage_root, run_id, host)
+    run = recorded(folder)
+    if run is None:
+        raise FleetError(
+            f"no record of run {run_id} for host {host}",
+            f"the storage node has no {str(folder / RUN_NAME)!r}",
+            "Leave this host out with --limit, or leave run_id out to measure it anew",
+        )
+    summary = read_text(folder / "performance" / SUMMARY_NAME) if run["performance"] else None
+    return {"run": run, "path": str(folder / RUN_NAME), "summary": summary or ""}
+
+
 def newest(storage_root: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str]]:
     """(newest run.json of each host, a summary of each run, what could not be read)."""
     unreadable: list[str] = []

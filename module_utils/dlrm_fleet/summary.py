@@ -1,9 +1,13 @@
-"""The fleet's outcome: one table, every host accounted for, passed or not. Pure."""
+"""The fleet's outcome: one table, every host accounted for, passed or not; and its files."""
 
 from __future__ import annotations
 
+import json
 import textwrap
+from pathlib import Path
 from typing import Any
+
+from .documents import write_json_atomic
 
 WIDTH = 100
 COLUMNS = (
@@ -183,3 +187,40 @@ def _outcome(count: int, total: int, policy: str, passed: bool) -> str:
         return "No host was asked to run: check the inventory and --limit."
     wanted = {"all": "all must", "any": "one must"}.get(policy, f"{policy} % must")
     return f"{count} of {total} hosts passed, {wanted}: {'passed' if passed else 'FAILED'}."
+
+
+class VerdictFiles:
+    """verdict-NAME.json and failed-NAME.limit in a folder.
+
+    Attributes:
+        written: the paths that are there, by 'verdict' and 'limit'.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.verdict = folder / f"verdict-{name}.json"
+        self.limit = folder / f"failed-{name}.limit"
+        self.written: dict[str, str] = {}
+
+    def write(self, document: dict[str, Any], limit: list[str]) -> bool:
+        """Whether anything changed. No limit: that file of an earlier verdict on this run goes."""
+        self.verdict.parent.mkdir(parents=True, exist_ok=True)
+        changed = not _holds(self.verdict, document)
+        if changed:
+            write_json_atomic(self.verdict, document)
+        self.written["verdict"] = str(self.verdict)
+        if not limit:
+            self.limit.unlink(missing_ok=True)
+            return changed
+        text = "\n".join(limit) + "\n"
+        if not self.limit.is_file() or self.limit.read_text(encoding="utf-8") != text:
+            self.limit.write_text(text, encoding="utf-8")
+            changed = True
+        self.written["limit"] = str(self.limit)
+        return changed
+
+
+def _holds(path: Path, document: dict[str, Any]) -> bool:
+    try:
+        return bool(json.loads(path.read_text(encoding="utf-8")) == document)
+    except (OSError, ValueError):
+        return False

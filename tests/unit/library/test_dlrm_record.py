@@ -264,3 +264,23 @@ def test_a_broken_record_is_said_and_hides_no_other(fleet: Fleet) -> None:
 
 def test_no_records_at_all(fleet: Fleet) -> None:
     assert fleet.records()["newest"] == []
+
+
+def test_one_record_is_read_by_name(fleet: Fleet) -> None:
+    fleet.fetch()
+    recorded = fleet.record()
+    wanted = {"storage_root": str(fleet.storage), "run_id": RUN_ID, "host": "arm-01"}
+    found = run_module(dlrm_record_info, fleet.capsys, **wanted)
+    assert found["run"] == recorded["run"]
+    assert found["path"] == str(fleet.run_dir / "run.json")
+    assert found["summary"] == (fleet.run_dir / "performance/mlperf_log_summary.txt").read_text()
+
+
+def test_a_host_that_was_no_part_of_the_run_has_no_record(fleet: Fleet) -> None:
+    fleet.fetch()
+    fleet.record()
+    wanted = {"storage_root": str(fleet.storage), "run_id": RUN_ID, "host": "arm-02"}
+    refused = run_module(dlrm_record_info, fleet.capsys, **wanted)
+    assert refused["failed"] is True
+    assert f"no record of run {RUN_ID} for host arm-02" in refused["msg"]
+    assert "--limit" in refused["msg"]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 from module_runner import run_module
 
@@ -41,3 +45,51 @@ def test_another_policy_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     result = run_module(dlrm_run_summary, capsys, results=[], exit_policy="most")
     assert result["failed"] is True
     assert result["msg"].startswith("exit_policy 'most':")
+
+
+def passed_run(host: str) -> dict[str, Any]:
+    run = {
+        "run_id": "r",
+        "request": {"parameters": {"precision": "int8"}},
+        "verdict": {"status": "passed", "grade": "quiet", "reasons": []},
+        "comparability": {"marks": []},
+    }
+    return {"host": host, "run": run}
+
+
+def test_the_verdict_is_written_and_again_changes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = {"results": [FAILED], "folder": str(tmp_path / "new/verdicts"), "name": "r-1"}
+    checked = run_module(dlrm_run_summary, capsys, _ansible_check_mode=True, **arguments)
+    assert (checked["changed"], checked["files"]) == (False, {})
+    assert not (tmp_path / "new").exists()
+    written = run_module(dlrm_run_summary, capsys, **arguments)
+    verdict, limit = (Path(written["files"][name]) for name in ("verdict", "limit"))
+    assert written["changed"] is True
+    assert json.loads(verdict.read_text()) == written["document"]
+    assert (verdict.name, limit.name) == ("verdict-r-1.json", "failed-r-1.limit")
+    assert limit.read_text() == "arm-01\nlocalhost\n"
+    assert run_module(dlrm_run_summary, capsys, **arguments)["changed"] is False
+
+
+def test_a_limit_file_goes_when_all_passed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = {"folder": str(tmp_path), "name": "r-1"}
+    run_module(dlrm_run_summary, capsys, results=[FAILED], **arguments)
+    result = run_module(dlrm_run_summary, capsys, results=[passed_run("arm-01")], **arguments)
+    assert list(result["files"]) == ["verdict"]
+    assert [path.name for path in tmp_path.iterdir()] == ["verdict-r-1.json"]
+
+
+def test_a_folder_that_cannot_be_is_said_beside_the_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    result = run_module(
+        dlrm_run_summary, capsys, results=[FAILED], folder=str(tmp_path / "file"), name="r-1"
+    )
+    assert "failed" not in result
+    assert "disk full" in result["table"]
+    assert f"not written to '{tmp_path / 'file'}'" in result["unwritten"]

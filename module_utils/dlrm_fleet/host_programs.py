@@ -1,0 +1,111 @@
+"""What software a host has: programs, a container engine that answers, a Python environment.
+
+Looks only, at files and at the engine's socket: one look instead of a task each.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import pwd
+import re
+import socket
+from pathlib import Path
+from typing import Any
+
+PROGRAM_FOLDERS = ("usr/bin", "usr/sbin", "usr/local/bin", "usr/local/sbin")
+ENGINE_SECONDS = 10
+# One line of a locked list: name==version, perhaps a marker; hashes stand on lines of their own.
+LOCKED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)\s*(?:;\s*([^\\]+))?")
+
+
+class EngineConnection(http.client.HTTPConnection):
+    """HTTP over the engine's Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=ENGINE_SECONDS)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+def engine(path: str) -> dict[str, Any]:
+    """Whether the engine at socket `path` answers, and what it says of itself (the API's /info).
+
+    Returns answers (bool), version (str or None) and live_restore (bool); never raises.
+    """
+    found: dict[str, Any] = {"answers": False, "version": None, "live_restore": False}
+    try:
+        info = _ask(path, "/info")
+        found.update(answers=True, live_restore=bool(info.get("LiveRestoreEnabled")))
+        found["version"] = info.get("ServerVersion") or None
+    except (OSError, http.client.HTTPException, ValueError):
+        pass
+    return found
+
+
+def _ask(path: str, what: str) -> dict[str, Any]:
+    connection = EngineConnection(path)
+    try:
+        connection.request("GET", what)
+        answer = connection.getresponse()
+        if answer.status != http.client.OK:
+            raise ValueError(answer.status)
+        document = json.loads(answer.read())
+    finally:
+        connection.close()
+    if not isinstance(document, dict):
+        raise ValueError(what)
+    return document
+
+
+def programs(root: Path, names: list[str]) -> list[str]:
+    """Those of `names` that lie in a folder of programs below `root`, sorted."""
+    return sorted(
+        name
+        for name in set(names)
+        if any((root / folder / name).exists() for folder in PROGRAM_FOLDERS)
+    )
+
+
+def user_ids(name: str) -> str | None:
+    """'uid:gid' of the user `name`; None when there is none."""
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        return None
+    return f"{entry.pw_uid}:{entry.pw_gid}"
+
+
+def missing_packages(environment: Path, locked: str) -> list[str]:
+    """The packages of the locked list `locked` (its text) that `environment` lacks.
+
+    A name with several lines (one a Python version) is there in any of their versions; which one
+    fits is pip's to say, at the installation. Lines for another operating system ask for nothing.
+    """
+    wanted: dict[str, set[str]] = {}
+    for line in locked.splitlines():
+        match = LOCKED.match(line)
+        if match and "win32" not in (match[3] or ""):
+            wanted.setdefault(_normal(match[1]), set()).add(match[2])
+    installed = {
+        (_normal(name), version)
+        for folder in environment.glob("lib/python3*/site-packages/*.dist-info")
+        if (folder / "RECORD").is_file()
+        for name, _, version in [folder.name[: -len(".dist-info")].rpartition("-")]
+    }
+    if not (environment / "bin/python").exists():
+        installed = set()
+    return sorted(
+        name
+        for name, versions in wanted.items()
+        if not any((name, version) in installed for version in versions)
+    )
+
+
+def _normal(name: str) -> str:
+    """PEP 503."""
+    return re.sub(r"[-_.]+", "-", name).lower()
