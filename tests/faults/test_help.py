@@ -34,7 +34,7 @@ def test_the_doctor_names_what_prevents_a_run(machines: Machines) -> None:
     assert "needs 1e+06 GiB of memory" in ended.stdout
     assert "off-01: NOT ready" in ended.stdout
     assert "missing unreachable" in ended.stdout
-    assert "Not ready: far-01, off-01." in " ".join(ended.stdout.split())
+    assert "Not ready: far-01, off-01." in " ".join(ended.stdout.split()), ended.stdout
 
 
 def test_the_doctor_passes_a_host_that_is_ready(machines: Machines) -> None:
