@@ -75,6 +75,29 @@ options:
         description: Promised sha256.
         type: str
         required: true
+  stages:
+    description:
+      - What other hosts may restore, as M(dlrm_result_info) returns it. Kept below C(stages/) and
+        found by key; C(files) says whether the outputs travel or the manifest alone is kept.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      document:
+        description: The stage's C(stage.json).
+        type: dict
+        required: true
+      folder:
+        description: Where its outputs lie on the host.
+        type: path
+        required: true
+      files:
+        description: Whether its outputs are fetched.
+        type: bool
+        required: true
+      source:
+        description: The user's folder it was made from; folder, files.
+        type: dict
   streams:
     description: How many large files travel at once; small ones travel together.
     type: int
@@ -168,6 +191,17 @@ ARGUMENTS: dict[str, Any] = {
     "run_id": {"type": "str", "required": True},
     "artifacts": {"type": "list", "elements": "dict", "default": [], "options": ARTIFACT},
     "run_files": {"type": "list", "elements": "dict", "default": [], "options": FILE},
+    "stages": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "document": {"type": "dict", "required": True},
+            "folder": {"type": "path", "required": True},
+            "files": {"type": "bool", "required": True},
+            "source": {"type": "dict"},
+        },
+    },
     "source": {
         "type": "dict",
         "options": {
@@ -195,6 +229,8 @@ def run(storage: Storage, params: dict[str, Any], check_mode: bool) -> dict[str,
     items = storage.items(
         params["host"], params["artifacts"], params["run_id"], params["run_files"]
     )
+    stages = params["stages"]
+    items += storage.stage_items(stages, items)
     transferred = 0
     if check_mode:
         steps = storage.plan(items)
@@ -204,8 +240,9 @@ def run(storage: Storage, params: dict[str, Any], check_mode: bool) -> dict[str,
         with of_run if params["run_files"] else nullcontext():
             steps = storage.plan(items)
             transferred = storage.apply_all(steps, params["streams"])
+    kept = storage.keep_stages(stages, check_mode)
     return {
-        "changed": any(step.changes for step in steps),
+        "changed": kept or any(step.changes for step in steps),
         "transferred_bytes": transferred,
         "reused": sum(step.action == "reuse" for step in steps),
         "lines": [step.line() for step in steps],

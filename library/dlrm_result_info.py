@@ -84,6 +84,11 @@ artifacts:
   returned: when O(what=run)
   type: list
   elements: dict
+stages:
+  description: What other hosts may restore; document (stage.json), folder, files, source.
+  returned: when O(what=run)
+  type: list
+  elements: dict
 run_files:
   description: The files of the run's folder; path on the host, name in the folder, bytes, sha256.
   returned: when O(what=run)
@@ -130,6 +135,7 @@ def read(params: dict[str, Any], architecture: str) -> dict[str, Any]:
         "comparability": judgement.comparability,
         "summary": found.text("performance", SUMMARY_NAME) or "",
         "artifacts": result.artifacts(found, architecture),
+        "stages": result.shared_stages(found, params["request"]),
         "run_files": result.run_files(found),
     }
 

@@ -23,6 +23,7 @@ from typing import Any
 
 from .documents import FleetError, sha256_file, sync_directory
 from .rsync import copy_command, copy_many_command, worded_failure
+from .stage_store import StageStore
 
 SAFE_PART = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")
 # Room that must stay on the storage node's filesystem.
@@ -100,6 +101,33 @@ class Storage:
             target = self.root / "runs" / run_id / host / _relative(file["name"])
             result.append(_item(file, target, None))
         return result
+
+    def stage_items(self, stages: list[dict[str, Any]], others: list[Item]) -> list[Item]:
+        """The outputs of stages whose files travel, but for those among `others`."""
+        there = {item.target for item in others}
+        result = []
+        for stage in stages:
+            document = stage["document"]
+            _safe("stage", document["stage"])
+            folder = StageStore(self.root).folder(document["stage"], document["key"])
+            for output in document["outputs"] if stage["files"] else []:
+                _sha256({"path": output["name"], **output})
+                target = self.stored(output["sha256"])
+                path = f"{stage['folder']}/{_relative(output['name'])}"
+                if target not in there:
+                    there.add(target)
+                    result.append(_item({**output, "path": path}, target, folder / output["name"]))
+        return result
+
+    def keep_stages(self, stages: list[dict[str, Any]], check: bool = False) -> bool:
+        """After their files: have them found by their keys. True: one was not kept yet."""
+        store, changed = StageStore(self.root), False
+        for stage in stages:
+            changed = store.keep(stage["document"], check) or changed
+            source = stage.get("source")
+            if source:
+                changed = store.keep_source(source["folder"], source["files"], check) or changed
+        return changed
 
     def plan(self, items: list[Item]) -> list[Step]:
         return [self._step(item) for item in items]

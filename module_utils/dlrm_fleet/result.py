@@ -12,6 +12,7 @@ from .documents import FleetError, read_json, sha256_file
 from .loadgen_log import DETAIL_NAME, SUMMARY_NAME
 from .stage_folder import StageFolder
 from .stage_plan import PlannedStage, plan
+from .stage_store import is_shared, keeps_files
 from .verdict import Evidence, Judgement, judge
 
 ACCURACY_LOG = "mlperf_log_accuracy.json"
@@ -22,12 +23,13 @@ JUDGED = ("accuracy", "performance", "audit")
 
 @dataclass
 class Found:
-    """The stages of a request on this host; `stages`: those that are done."""
+    """The stages of a request: `stages` are done here, of `elsewhere` only the manifest is here."""
 
     root: Path
     entries: list[dict[str, Any]]
     parameters: dict[str, Any]
     stages: dict[str, PlannedStage] = field(default_factory=dict)
+    elsewhere: dict[str, PlannedStage] = field(default_factory=dict)
     unreadable: list[str] = field(default_factory=list)
 
     def document(self, stage: str) -> dict[str, Any] | None:
@@ -61,10 +63,11 @@ def find(
     found = Found(root, catalogue_rules.stages(catalogue), request["parameters"])
 
     def read_stage(stage: str, key: str) -> dict[str, Any] | None:
-        document, why = StageFolder(root, stage, key).examine()
+        folder = StageFolder(root, stage, key)
+        document, why = folder.examine()
         if why:
             found.unreadable.append(f"Stage {stage!r} is damaged on the host: {why}.")
-        return document
+        return document or folder.elsewhere()
 
     extra: dict[str, str | None] = {"image": image, "run_id": run_id, "architecture": architecture}
     try:
@@ -73,13 +76,26 @@ def find(
             request,
             extra,
             read_stage,
-            lambda folder: source_files.known(root, folder).files,
+            lambda folder: _read_source(root, folder),
         )
     except FleetError as error:
         found.unreadable.append(str(error))
         planned = []
-    found.stages = {stage.name: stage for stage in planned if stage.document is not None}
+    known = {stage.name: stage for stage in planned if stage.document is not None}
+    for name, stage in known.items():
+        here = StageFolder(root, name, stage.key or "").manifest.exists()
+        (found.stages if here else found.elsewhere)[name] = stage
     return found
+
+
+def _read_source(root: Path, folder: str) -> list[dict[str, Any]] | None:
+    try:
+        return source_files.known(root, folder).files
+    except FleetError:
+        recalled = source_files.recalled(root, folder)
+        if recalled is None:
+            raise
+        return recalled
 
 
 def read_host(root: Path) -> dict[str, Any]:
@@ -127,6 +143,27 @@ def artifacts(found: Found, architecture: str) -> list[dict[str, Any]]:
     return result
 
 
+def shared_stages(found: Found, request: dict[str, Any]) -> list[dict[str, Any]]:
+    """What other hosts may restore: {document, folder, files, source}; files: outputs travel."""
+    result = []
+    for entry in found.entries:
+        planned = found.stages.get(entry["name"])
+        if planned is None or not is_shared(entry):
+            continue
+        source = catalogue_rules.source(entry, request)
+        result.append(
+            {
+                "document": planned.document,
+                "folder": str(found.folder(entry["name"])),
+                "files": keeps_files(entry),
+                "source": None
+                if planned.source_files is None or source is None
+                else {"folder": source["path"], "files": planned.source_files},
+            }
+        )
+    return result
+
+
 def run_files(found: Found) -> list[dict[str, Any]]:
     """The files of the run's folder on the storage node."""
     files = []
@@ -135,6 +172,9 @@ def run_files(found: Found) -> list[dict[str, Any]]:
         files.append(_hashed(host_path, "host.json"))
     for name in found.stages:
         files.append(_hashed(found.folder(name) / "stage.json", f"stages/{name}.json"))
+    for name, planned in found.elsewhere.items():
+        path = StageFolder(found.root, name, planned.key or "").elsewhere_path
+        files.append(_hashed(path, f"stages/{name}.json"))
     for stage in JUDGED:
         document = found.document(stage) or {"outputs": []}
         for output in document["outputs"]:

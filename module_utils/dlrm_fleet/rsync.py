@@ -134,22 +134,31 @@ def copy_many_command(source: dict[str, Any] | None, paths: list[str], folder: s
 def push_command(source: dict[str, Any] | None, paths: list[str], root: str) -> list[str]:
     """Files of this machine into <root>/incoming of the host, under their own last names."""
     target = f"{_absolute(root)}/incoming/"
+    # The store's files are read-only; a cut transfer could not be appended to.
+    options = [*OPTIONS, "--chmod=F0644"]
     if source is None:
-        return ["rsync", *OPTIONS, "--", *paths, target]
-    return ["rsync", *OPTIONS, "-e", ssh_command(source), "--", *paths, _remote(source, target)]
+        return ["rsync", *options, "--", *paths, target]
+    return ["rsync", *options, "-e", ssh_command(source), "--", *paths, _remote(source, target)]
 
 
 def worded_failure(
-    source: dict[str, Any] | None, path: str, root: str, rc: int, stderr: str
+    source: dict[str, Any] | None,
+    path: str,
+    root: str,
+    rc: int,
+    stderr: str,
+    sending: bool = False,
 ) -> FleetError:
+    """`root`: the folder that is written to; `sending`: it is the host's, else the node's."""
     where = "this machine" if source is None else f"{source['user']}@{source['address']}"
-    what = f"cannot fetch {path!r} from {where}"
+    what = f"cannot {'send' if sending else 'fetch'} {path!r} {'to' if sending else 'from'} {where}"
+    full, setting = ("host", "dlrm_host_root") if sending else ("storage node", "dlrm_storage_root")
     if "dlrm-fleet: refused" in stderr:
         said = next(line for line in stderr.splitlines() if "dlrm-fleet: refused" in line)
         return FleetError(what, f"the host's gate says {said!r}", "Look at dlrm_host_root there")
     if "No space left on device" in stderr:
-        todo = "Free some, or set dlrm_storage_root to a larger disk; the transfer then goes on"
-        return FleetError(what, f"the disk of {root!r} on the storage node is full", todo)
+        todo = f"Free some, or set {setting} to a larger disk; the transfer then goes on"
+        return FleetError(what, f"the disk of {root!r} on the {full} is full", todo)
     if "Host key verification failed" in stderr:
         todo = "Add its key from a trusted place to the storage node's known_hosts"
         return FleetError(what, "the storage node does not know its host key", todo)

@@ -14,6 +14,7 @@ from .stage_folder import inherit_owner
 from .wording import number
 
 CACHE_NAME = "source_hashes.json"
+RECALLED_NAME = "source_elsewhere.json"
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,30 @@ def hash_folder(
         write_json_atomic(root / CACHE_NAME, {"schema_version": 1, "files": cache})
         inherit_owner(root / CACHE_NAME)
     return _answer(folder, listed, cache)
+
+
+def recalled(root: Path, folder: str) -> list[dict[str, Any]] | None:
+    """The files of a folder that this host does not have, as the storage node told (restore)."""
+    try:
+        files = read_json(root / RECALLED_NAME)["folders"].get(folder)
+    except (FleetError, KeyError, AttributeError):
+        return None
+    return files if isinstance(files, list) else None
+
+
+def recall(root: Path, folders: dict[str, list[dict[str, Any]]], check: bool) -> bool:
+    """Keep what the storage node knows of folders; True: it was not known here."""
+    try:
+        before = read_json(root / RECALLED_NAME)["folders"]
+    except (FleetError, KeyError):
+        before = {}
+    after = {**before, **folders}
+    if after == before:
+        return False
+    if not check:
+        write_json_atomic(root / RECALLED_NAME, {"schema_version": 1, "folders": after})
+        inherit_owner(root / RECALLED_NAME)
+    return True
 
 
 def _answer(

@@ -21,7 +21,7 @@ COLLECTED = "collected"
 
 
 def entry_path(storage_root: Path, run_id: str, host: str) -> Path:
-    return storage_root / "spool" / run_id / f"{_plain(host)}.json"
+    return storage_root / "spool" / run_id / f"{plain(host)}.json"
 
 
 def write_entry(path: Path, document: dict[str, Any], check: bool = False) -> bool:
@@ -72,7 +72,7 @@ def locked(storage_root: Path, run_id: str, host: str, wait: bool = True) -> Ite
     """Controller and visit bring a run home one after the other. Refuses at once unless `wait`."""
     folder = storage_root / "runs" / run_id
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f".{_plain(host)}.lock").open("w") as handle:
+    with (folder / f".{plain(host)}.lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
@@ -82,7 +82,7 @@ def locked(storage_root: Path, run_id: str, host: str, wait: bool = True) -> Ite
         yield
 
 
-def _plain(host: str) -> str:
+def plain(host: str) -> str:
     if "/" in host or host.startswith(".") or not host:
         raise FleetError(f"host {host!r} is not allowed", "it must be one file's name")
     return host

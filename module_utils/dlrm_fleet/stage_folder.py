@@ -66,6 +66,7 @@ class StageFolder:
         self.key = key
         self.path = root / "stages" / stage / folder_name(key)
         self.manifest = self.path / "stage.json"
+        self.elsewhere_path = self.path / "elsewhere.json"
 
     @contextmanager
     def locked(self, owner: Owner | None = None) -> Iterator[None]:
@@ -107,6 +108,18 @@ class StageFolder:
         except FleetError as error:
             return None, f"{error.what}: {error.why}"
         return document, ""
+
+    def elsewhere(self) -> dict[str, Any] | None:
+        """The manifest of a result whose files stay on the storage node (module restore)."""
+        try:
+            document = read_json(self.elsewhere_path)
+        except FleetError:
+            return None
+        return document if document.get("key") == self.key and document.get("outputs") else None
+
+    def known(self) -> dict[str, Any] | None:
+        """What the keys of later stages need: of a result that lies here, or elsewhere."""
+        return self.examine()[0] or self.elsewhere()
 
     def _damage(
         self, output: dict[str, Any], verify: bool, alive: Callable[[], None] | None

@@ -65,6 +65,10 @@ def start_stage(asked: Asked, start: Start, engine: Engine) -> Result:
                 "Run role dlrm_host first",
             )
         asked.keep_lease()
+    document = None if start.force else asked.spared(start.stage)
+    if document is not None:
+        return _spared(start, document)
+    if not start.check:
         pending = _hash_source(asked, entry)
         if pending:
             _seconds_left(asked, start)
@@ -87,6 +91,15 @@ def start_stage(asked: Asked, start: Start, engine: Engine) -> Result:
 
 def _when(entry: dict[str, Any], asked: Asked) -> str:
     return ", ".join(f"{name}={asked.request['parameters'].get(name)}" for name in entry["when"])
+
+
+def _spared(start: Start, document: dict[str, Any]) -> Result:
+    reason = (
+        f"skipped because {short(document['key'])} lies on the storage node,"
+        f" made by run {document['run_id']}, and nothing here reads it"
+    )
+    key, line = document["key"], f"{start.stage} {reason}"
+    return Result("skipped", False, reason, line, key, document=document)
 
 
 def _hash_source(asked: Asked, entry: dict[str, Any]) -> str:
@@ -266,6 +279,13 @@ class _Work:
         mounts: list[tuple[Path, str, bool]] = [(self.folder.path, "/dlrm/output", False)]
         inputs: dict[str, list[dict[str, Any]]] = {}
         for stage, (key, outputs) in self.planned.inputs.items():
+            if not asked.folder(stage, key).manifest.exists():
+                raise FleetError(
+                    f"cannot start stage {self.start.stage!r}",
+                    f"the files of its input {stage!r} lie on the storage node alone",
+                    f"Make them here with -e force_stages={stage}, or remove "
+                    f"{str(self.folder.path)!r} and have this stage restored",
+                )
             below = f"/dlrm/inputs/{stage}"
             mounts.append((asked.folder(stage, key).path, below, True))
             inputs[stage] = [{**output, "path": f"{below}/{output['name']}"} for output in outputs]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import catalogue as catalogue_rules
 from . import source_files
 from .documents import FleetError
 from .run import Runs
@@ -40,6 +41,30 @@ class Asked:
         extra = {"image": self.image, "run_id": self.run_id, "architecture": self.architecture}
         return plan(self.catalogue, self.request, extra, self._read_stage, self._read_source)
 
+    def spared(self, stage: str) -> dict[str, Any] | None:
+        """The manifest of a stage that need not be made here: its files lie on the storage node,
+        and whatever reads them is done here or spared, too. None: it is made."""
+        planned = {one.name: one for one in self.plan()}
+        return planned[stage].document if self._is_spared(planned, stage) else None
+
+    def _is_spared(self, planned: dict[str, PlannedStage], stage: str) -> bool:
+        one = planned[stage]
+        if one.key is None or one.document is None or self.folder(stage, one.key).manifest.exists():
+            return False
+        readers = [
+            name
+            for name, reader in planned.items()
+            if stage in dict(catalogue_rules.inputs(reader.entry, self.request["parameters"]))
+        ]
+        if set(readers) & set(self.request["force_stages"]):
+            return False
+        return all(
+            self._is_here(planned[name]) or self._is_spared(planned, name) for name in readers
+        )
+
+    def _is_here(self, one: PlannedStage) -> bool:
+        return one.key is not None and self.folder(one.name, one.key).examine()[0] is not None
+
     def keep_lease(self) -> None:
         """Called by every poll, and while long hashing goes on."""
         if self.run_id is None:
@@ -54,11 +79,12 @@ class Asked:
         runs.renew(self.run_id, self.controller)
 
     def _read_stage(self, stage: str, key: str) -> dict[str, Any] | None:
-        return self.folder(stage, key).examine()[0]
+        return self.folder(stage, key).known()
 
     def _read_source(self, folder: str) -> list[dict[str, Any]] | None:
         try:
             return source_files.known(self.root, folder).files
         except FleetError:
-            # A missing folder is the stage's error when it starts, not the plan's.
-            return None
+            # A missing folder is the stage's error when it starts, not the plan's. What was made
+            # of it may have been restored.
+            return source_files.recalled(self.root, folder)

@@ -115,10 +115,10 @@ def _look_at(asked: Asked, engine: Engine, planned: PlannedStage, check: bool) -
     except EngineError as error:
         # A restarting engine is waited for; the deadline bounds it.
         reason = f"the state of its container is not known: {error}"
-        if planned.document is None:
+        if not folder.manifest.exists():
             return Seen(planned.name, "unknown", planned.key, reason=reason)
     except NotSaved as error:
-        if planned.document is None:
+        if not folder.manifest.exists():
             return _failed(folder, max(folder.attempts()), error.ended, f" {error}")
     return _at_rest(folder)
 

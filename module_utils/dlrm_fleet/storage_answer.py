@@ -14,7 +14,7 @@ from .spool import COLLECT_NAME
 
 
 def answer(root: Path, run_id: str) -> dict[str, Any]:
-    """{state, finished, artifacts, run_files}; state as run.state words it."""
+    """{state, finished, artifacts, stages, run_files}; state as run.state words it."""
     runs = Runs(root)
     lock = runs.read(run_id)
     asked = read_json(root / "runs" / run_id / COLLECT_NAME)
@@ -31,5 +31,6 @@ def answer(root: Path, run_id: str) -> dict[str, Any]:
         "deadline": lock["deadline"],
         "finished": MEASURED_STAGE in found.stages,
         "artifacts": result.artifacts(found, os.uname().machine),
+        "stages": result.shared_stages(found, asked["request"]),
         "run_files": result.run_files(found),
     }

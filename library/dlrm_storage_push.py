@@ -1,0 +1,144 @@
+#!/usr/bin/python
+# Copyright: dlrm-fleet contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dlrm_storage_push
+short_description: Send stored files into a host's incoming folder
+description:
+  - Runs on the storage node and sends with rsync and the key that can only write there. A transfer
+    that was cut goes on where it ended; M(dlrm_storage_restore) verifies what arrived.
+requirements:
+  - rsync on both machines
+options:
+  storage_root:
+    description: The storage node's folder.
+    type: path
+    required: true
+  host:
+    description: The host's name in the inventory.
+    type: str
+    required: true
+  host_root:
+    description: The host's root folder.
+    type: path
+    required: true
+  files:
+    description: What to send, as M(dlrm_storage_restore) named it; sha256 to bytes.
+    type: dict
+    required: true
+  refused:
+    description: sha256 of those the host refused; the store's own copies are read first.
+    type: list
+    elements: str
+    default: []
+  streams:
+    description: How many large files travel at once; small ones travel together.
+    type: int
+    default: 4
+  target:
+    description: How the storage node reaches the host; left out when they are one machine.
+    type: dict
+    suboptions:
+      address:
+        description: Name or address.
+        type: str
+        required: true
+      user:
+        description: Login user.
+        type: str
+        required: true
+      port:
+        description: Port of the SSH server.
+        type: int
+        default: 22
+      key_file:
+        description: The private key on the storage node.
+        type: path
+        required: true
+      known_hosts_file:
+        description: The known_hosts file, when it is not the user's own. Unknown hosts are refused.
+        type: path
+      jump:
+        description: A bastion between the two, user@host or user@host:port.
+        type: str
+attributes:
+  check_mode: {support: full, description: Says whether something would be sent.}
+  diff_mode: {support: none, description: Nothing is changed but what arrives.}
+  idempotent: {support: none, description: Sends what it is told.}
+author:
+  - dlrm-fleet contributors
+"""
+
+EXAMPLES = r"""
+- name: Send what is missing
+  dlrm_storage_push:
+    storage_root: /srv/dlrm-storage
+    host: "{{ inventory_hostname }}"
+    host_root: /srv/dlrm
+    files: "{{ restored.missing }}"
+    target:
+      address: 192.0.2.10
+      user: ubuntu
+      key_file: /etc/dlrm-fleet/storage/lab/write
+  delegate_to: storage-01
+"""
+
+RETURN = r"""
+sent_bytes:
+  description: Size of the files that were sent.
+  returned: always
+  type: int
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet.documents import FleetError
+from ansible.module_utils.dlrm_fleet.push import Push
+from ansible.module_utils.dlrm_fleet.rsync import run_command
+
+ARGUMENTS: dict[str, Any] = {
+    "storage_root": {"type": "path", "required": True},
+    "host": {"type": "str", "required": True},
+    "host_root": {"type": "path", "required": True},
+    "files": {"type": "dict", "required": True},
+    "refused": {"type": "list", "elements": "str", "default": []},
+    "streams": {"type": "int", "default": 4},
+    "target": {
+        "type": "dict",
+        "options": {
+            "address": {"type": "str", "required": True},
+            "user": {"type": "str", "required": True},
+            "port": {"type": "int", "default": 22},
+            "key_file": {"type": "path", "required": True, "no_log": False},
+            "known_hosts_file": {"type": "path"},
+            "jump": {"type": "str"},
+        },
+    },
+}
+
+
+def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    files = {sha256: int(size) for sha256, size in params["files"].items()}
+    root, source = Path(params["storage_root"]), params["target"]
+    push = Push(root, params["host"], params["host_root"], source, run_command)
+    push.verify({sha256: files[sha256] for sha256 in params["refused"] if sha256 in files})
+    sent = sum(files.values()) if check else push.send(files, params["streams"])
+    return {"changed": bool(files), "sent_bytes": sent}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        outcome = run(module.params, module.check_mode)
+    except (FleetError, OSError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**outcome)
+
+
+if __name__ == "__main__":
+    main()

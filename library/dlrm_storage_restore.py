@@ -1,0 +1,115 @@
+#!/usr/bin/python
+# Copyright: dlrm-fleet contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dlrm_storage_restore
+short_description: Put what the storage node sent into a host's stages
+description:
+  - Runs on the benchmark host, before and after M(dlrm_storage_push). Each file in C(incoming/) is
+    verified against its promised sha256 and only then renamed; C(stage.json) comes last and says
+    whence it was restored.
+  - Says which files are still to come. A stage that is done, and a file that lies there already
+    with the right content, costs no transfer.
+options:
+  root:
+    description: The host's root folder.
+    type: path
+    required: true
+  owner:
+    description: uid:gid of everything below O(root), never 0.
+    type: str
+    required: true
+  stages:
+    description: As M(dlrm_storage_stages_info) returned them.
+    type: list
+    elements: dict
+    required: true
+  sources:
+    description: As M(dlrm_storage_stages_info) returned them.
+    type: dict
+    default: {}
+  node:
+    description: The storage node's name.
+    type: str
+    required: true
+attributes:
+  check_mode: {support: full, description: Says what would be restored; judges by sizes alone.}
+  diff_mode: {support: none, description: The lines say it.}
+  idempotent: {support: full, description: What is there is left.}
+author:
+  - dlrm-fleet contributors
+"""
+
+EXAMPLES = r"""
+- name: Install what has arrived
+  dlrm_storage_restore:
+    root: /srv/dlrm
+    owner: "1000:1000"
+    stages: "{{ found.stages }}"
+    node: storage-01
+  become: true
+"""
+
+RETURN = r"""
+missing:
+  description: Files still to come; sha256 to bytes.
+  returned: always
+  type: dict
+refused:
+  description: sha256 of files that arrived with another content; they were removed.
+  returned: always
+  type: list
+  elements: str
+lines:
+  description: One line a stage.
+  returned: always
+  type: list
+  elements: str
+  sample: ["calibrate 1f2e3d4c5b6a: restored from storage-01, made by run 20260131T120000Z-0a1b2c"]
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet import source_files
+from ansible.module_utils.dlrm_fleet.documents import FleetError
+from ansible.module_utils.dlrm_fleet.restore import Restore
+from ansible.module_utils.dlrm_fleet.stage_folder import Owner
+
+ARGUMENTS: dict[str, Any] = {
+    "root": {"type": "path", "required": True},
+    "owner": {"type": "str", "required": True},
+    "stages": {"type": "list", "elements": "dict", "required": True},
+    "sources": {"type": "dict", "default": {}},
+    "node": {"type": "str", "required": True},
+}
+
+
+def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    root = Path(params["root"])
+    done = Restore(root, Owner(params["owner"]), params["node"], check).run(params["stages"])
+    absent = {name: files for name, files in params["sources"].items() if not Path(name).is_dir()}
+    recalled = bool(absent) and source_files.recall(root, absent, check)
+    return {
+        "changed": done.changed or recalled,
+        "missing": done.missing,
+        "refused": done.refused,
+        "lines": done.lines,
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        outcome = run(module.params, module.check_mode)
+    except (FleetError, OSError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(**outcome)
+
+
+if __name__ == "__main__":
+    main()

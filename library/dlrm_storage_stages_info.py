@@ -1,0 +1,101 @@
+#!/usr/bin/python
+# Copyright: dlrm-fleet contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dlrm_storage_stages_info
+short_description: Say which stages of a request the storage node has for a host
+description:
+  - Runs on the storage node. Finds by their keys the stages whose results serve every host, and of
+    those the ones whose files a measurement reads; of all others the manifest suffices.
+options:
+  storage_root:
+    description: The storage node's folder.
+    type: path
+    required: true
+  catalogue:
+    description: What the stages are, the parsed C(benchmark/stages.json).
+    type: dict
+    required: true
+  request:
+    description: As M(dlrm_request) returned it.
+    type: dict
+    required: true
+  architecture:
+    description: Of the host.
+    type: str
+    default: ""
+attributes:
+  check_mode: {support: full, description: Only reads.}
+  diff_mode: {support: none, description: Changes nothing.}
+  idempotent: {support: full, description: Changes nothing.}
+author:
+  - dlrm-fleet contributors
+"""
+
+EXAMPLES = r"""
+- name: See what can be restored
+  dlrm_storage_stages_info:
+    storage_root: /srv/dlrm-storage
+    catalogue: "{{ dlrm_storage_catalogue }}"
+    request: "{{ dlrm_storage_request }}"
+  delegate_to: storage-01
+"""
+
+RETURN = r"""
+stages:
+  description: What a host gets; document (stage.json), files (its outputs, or the manifest alone).
+  returned: always
+  type: list
+  elements: dict
+missing:
+  description: Each stage a measurement reads that is not here whole, and why.
+  returned: always
+  type: list
+  elements: str
+sources:
+  description: The files of the request's own folders, as they were last seen; by folder.
+  returned: always
+  type: dict
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet.documents import FleetError
+from ansible.module_utils.dlrm_fleet.stage_store import StageStore
+
+ARGUMENTS: dict[str, Any] = {
+    "storage_root": {"type": "path", "required": True},
+    "catalogue": {"type": "dict", "required": True},
+    "request": {"type": "dict", "required": True},
+    "architecture": {"type": "str", "default": ""},
+}
+
+
+def read(params: dict[str, Any]) -> dict[str, Any]:
+    store = StageStore(Path(params["storage_root"]))
+    chosen, missing = store.choose(params["catalogue"], params["request"], params["architecture"])
+    sources = {}
+    for source in params["request"]["sources"].values():
+        if source is not None and source["kind"] == "folder":
+            files = store.source(source["path"])
+            if files is not None:
+                sources[source["path"]] = files
+    return {"stages": [one.as_dict() for one in chosen], "missing": missing, "sources": sources}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    try:
+        found = read(module.params)
+    except (FleetError, OSError) as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, **found)
+
+
+if __name__ == "__main__":
+    main()
