@@ -54,9 +54,9 @@ def _visit(storage_root: Path, path: Path, entry: dict[str, Any], run: Runner) -
 def _pull(storage_root: Path, entry: dict[str, Any], found: dict[str, Any], run: Runner) -> str:
     storage = Storage(storage_root, entry["source"], run)
     items = storage.items(entry["host"], found["artifacts"], entry["run_id"], found["run_files"])
-    items += storage.stage_items(found["stages"], items)
+    items += storage.stage_items(found.get("stages", []), items)
     transferred = storage.apply_all(storage.plan(items), int(entry["streams"]))
-    storage.keep_stages(found["stages"])
+    storage.keep_stages(found.get("stages", []))
     return f"{transferred / 1024**2:.1f} MiB transferred"
 
 

@@ -179,7 +179,9 @@ class Fleet:
             # Before init.sh writes it the file would be overwritten: the host is up by now.
             host.shell(f"grep -qxF '{public}' {authorized} || echo '{public}' >>{authorized}")
 
-    def write_inventory(self, folder: Path, hosts: list[Host]) -> Path:
+    def write_inventory(
+        self, folder: Path, hosts: list[Host], preparation: tuple[Host, ...] = ()
+    ) -> Path:
         """These benchmark hosts and the storage node, linked to what all inventories share."""
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("groups.yml", "group_vars"):
@@ -193,14 +195,18 @@ class Fleet:
             "ansible_ssh_private_key_file": str(self.keys / "login"),
             "ansible_ssh_common_args": checked,
             "dlrm_storage_key_file": STORAGE_KEY,
+            # Prepared hosts have one image, from one volume.
+            "dlrm_image_travels": False,
         }
         machines = {
-            host.name: {"ansible_host": host.address, **common} for host in [*hosts, self.storage]
+            host.name: {"ansible_host": host.address, **common}
+            for host in [*hosts, *preparation, self.storage]
         }
         every = dict.fromkeys(machines)
         groups = {
             "benchmark_hosts": {"hosts": dict.fromkeys(host.name for host in hosts)},
             "storage": {"hosts": {STORAGE: None}},
+            "preparation_hosts": {"hosts": dict.fromkeys(host.name for host in preparation)},
             f"arch_{platform.machine()}": {"hosts": every},
             "cloud_none": {"hosts": every},
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from .engine import REPOSITORY, docker
 from .hosts import USER, Fleet, Host
@@ -25,6 +27,9 @@ KEYS = "/etc/dlrm-fleet/storage/test"
 PROGRAM = "/opt/dlrm-fleet/storage.pyz"
 RUN_ID = made_run.RUN_ID
 SHA256 = "a" * 64
+# An int8 model large enough to be cut: it travels in a stream of its own.
+INT8 = bytes(range(256)) * (48 * 4096)
+INT8_SHA256 = hashlib.sha256(INT8).hexdigest()
 
 
 @contextmanager
@@ -84,11 +89,15 @@ def give_run(
     until: str = "performance",
     lease: float = -60,
     deadline: float = 3600,
+    large: bool = False,
 ) -> None:
-    """The host's root anew, with every stage up to `until`."""
+    """The host's root anew, with every stage up to `until`; large: INT8 is its model."""
     root = folder / f"root-{host.name}"
     shutil.rmtree(root, ignore_errors=True)
-    made_run.make_root(root, until=until)
+    outputs = made_run.outputs
+    larger = {"calibrate": {"dlrm_int8.pt": INT8}} if large else {}
+    with mock.patch.object(made_run, "outputs", lambda name: larger.get(name) or outputs(name)):
+        made_run.make_root(root, until=until)
     write_lock(root, lease, deadline)
     put(host, root)
 
@@ -99,6 +108,18 @@ def put(host: Host, root: Path) -> None:
     host.run("chown", "-R", f"{USER}:{USER}", ROOT)
 
 
+def rate(host: Host, limit: str | None) -> None:
+    """How fast a machine sends; None: as fast as it can."""
+    device = host.shell("ip -o route show default").split(" dev ")[1].split()[0]
+    host.shell(f"tc qdisc del dev {device} root 2>/dev/null || true")
+    if limit is not None:
+        host.shell(f"tc qdisc add dev {device} root tbf rate {limit} burst 64kb latency 400ms")
+
+
+def size(host: Host, path: str) -> int:
+    return int(host.shell(f"stat -c %s {path} 2>/dev/null || true").strip() or 0)
+
+
 def _package(folder: Path) -> Path:
     copy = folder / "package"
     if not copy.exists():
@@ -106,7 +127,7 @@ def _package(folder: Path) -> Path:
     return copy
 
 
-def play(fleet: Fleet, entry: str, succeeds: bool = True, **more: Any) -> str:
+def start_play(fleet: Fleet, entry: str, **more: Any) -> subprocess.Popen[str]:
     asked = fleet.command(
         playbook="tests/fleet/playbooks/storage.yml",
         test_entry=entry,
@@ -115,7 +136,11 @@ def play(fleet: Fleet, entry: str, succeeds: bool = True, **more: Any) -> str:
         dlrm_storage_packed=str(fleet.folder / "storage.pyz"),
         **variables(**more),
     )
-    process = fleet.popen(asked)
+    return fleet.popen(asked)
+
+
+def play(fleet: Fleet, entry: str, succeeds: bool = True, **more: Any) -> str:
+    process = start_play(fleet, entry, **more)
     output, _ = process.communicate(timeout=900)
     assert (process.returncode == 0) is succeeds, f"exit {process.returncode}\n{output[-6000:]}"
     return output

@@ -48,7 +48,7 @@ def test_four_artifacts_once(tmp_path: Path) -> None:
     assert (top / int8).read_bytes() == made_run.outputs("calibrate")["dlrm_int8.pt"]
     assert not (tmp_path / "store/runs").exists()
     again = fetch(tmp_path)
-    assert again.stdout.count("reused, the storage node has it") == 4, again.stdout[-4000:]
+    assert again.stdout.count("reused, the storage node has it") == 6, again.stdout[-4000:]
     assert "changed=0" in again.stdout.rsplit("PLAY RECAP", 1)[1]
 
 
