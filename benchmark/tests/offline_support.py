@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from conftest import StageRoot
-from dlrm_bench.loadgen import OfflineSettings
+from dlrm_bench.loadgen import Settings
 from dlrm_bench.query_set import Array
 
 LENGTHS = (100, 300, 200, 700, 100, 400)
@@ -186,7 +186,7 @@ def main() -> int:
     """Run the asked stage with the engine named on the command line."""
     import offline_support
 
-    from dlrm_bench import offline_run, probe
+    from dlrm_bench import loadgen, offline_run, probe, server_performance, server_run
     from dlrm_bench.stage_runner import run_stage
     from dlrm_bench.stages import accuracy
 
@@ -197,15 +197,29 @@ def main() -> int:
     if "PROBE_FACTOR" in os.environ:
         factor, rate = float(os.environ["PROBE_FACTOR"]), probe.expected_rate
         probe.expected_rate = lambda *rates: factor * rate(*rates)
+    server_performance.TRIAL_SECONDS["demo"] = 0.5
+    if "SERVER_RATE" in os.environ:
+        server_run.search_rate = lambda *_: float(os.environ["SERVER_RATE"])
+        server_run.DEMO_MIN_QUERIES = 60
+    if "SERVER_LATENCY_MS" in os.environ:
+        widen_latency(int(os.environ["SERVER_LATENCY_MS"]), loadgen)
     if "SET_SAMPLES" in os.environ:
         small = int(os.environ["SET_SAMPLES"])
-        accuracy.OfflineSettings = functools.partial(in_small_sets, small)
+        accuracy.Settings = functools.partial(in_small_sets, small)
     return run_stage()
 
 
-def in_small_sets(samples: int, **values: Any) -> OfflineSettings:
+def in_small_sets(samples: int, **values: Any) -> Settings:
     """The stage's settings, except for the size of the sets LoadGen loads one after the other."""
-    return OfflineSettings(**{**values, "performance_sample_count": samples})
+    return Settings(**{**values, "performance_sample_count": samples})
+
+
+def widen_latency(milliseconds: int, module: Any) -> None:
+    """LoadGen's Server bound, in user.conf and for the trials; no default of it is touched."""
+    conf = module.Settings.user_conf
+    line = f"{module.MODEL}.Server.target_latency = {milliseconds}\n"
+    module.Settings.user_conf = lambda settings: conf(settings) + line
+    module.SERVER_LATENCY_SECONDS = milliseconds / 1000
 
 
 if __name__ == "__main__":

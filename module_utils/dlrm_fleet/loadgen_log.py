@@ -186,10 +186,11 @@ def _entry(detail: Detail, entry: Any) -> None:
 
 def performance(summary: Summary, detail: Detail) -> dict[str, Any]:
     """What run.json says of a performance run (docs/contracts/run.schema.json)."""
-    return {
+    scenario = summary.fields.get("Scenario", "")
+    found = {
         "samples_per_second": summary.samples_per_second,
         "valid": summary.valid,
-        "scenario": summary.fields.get("Scenario", ""),
+        "scenario": scenario,
         "sut_name": summary.fields.get("SUT name", ""),
         "samples_per_query": int(detail.number("effective_samples_per_query")),
         "min_duration_ms": int(detail.number("effective_min_duration_ms")),
@@ -200,4 +201,20 @@ def performance(summary: Summary, detail: Detail) -> dict[str, Any]:
         "loadgen_version": str(detail.values.get("loadgen_version", "")),
         "errors": detail.errors,
         "warnings": detail.warnings,
+    }
+    if scenario == "Server":
+        found.update(_server(detail))
+    return found
+
+
+def _server(detail: Detail) -> dict[str, Any]:
+    """Of many queries: their rate, their latency, and how long they took together."""
+    queries = detail.number("result_query_count")
+    completed = detail.number("result_completed_samples_per_sec")
+    return {
+        "duration_ms": 1000 * queries / completed if completed else 0.0,
+        "queries": int(queries),
+        "scheduled_samples_per_second": detail.number("result_scheduled_samples_per_sec"),
+        "latency_p99_ms": detail.number("result_99.00_percentile_latency_ns") / 1e6,
+        "latency_bound_ms": detail.number("effective_target_latency_ns") / 1e6,
     }

@@ -43,6 +43,8 @@ MARKS = {
     "official": ["open", "unverified: not verified by MLCommons Association"],
 }
 DEADLINE_SECONDS = {"demo": 3600, "official": 86400}
+# MLPerf's own spelling is as good as ours.
+LOADGEN_SCENARIOS = ("Offline", "Server")
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -70,6 +72,8 @@ def normalise(
     problems = Problems()
     _refuse_unknown(extra_names, known_names, problems)
     given = {name: _plain(value) for name, value in variables.items() if _is_given(value)}
+    if str(given.get("scenario")) in LOADGEN_SCENARIOS:
+        given["scenario"] = given["scenario"].lower()
     reader = _Reader(given, problems)
     profile = reader.choice("profile", ("demo", "official"), "demo")
     sources = {
@@ -78,7 +82,7 @@ def normalise(
     }
     parameters = {
         "precision": reader.choice("precision", ("int8", "bf16", "fp32"), None),
-        "scenario": reader.choice("scenario", ("offline",), "offline"),
+        "scenario": reader.choice("scenario", ("offline", "server"), "offline"),
         "implementation": reader.choice("implementation", ("native",), "native"),
         "profile": profile,
         "row_cap": reader.integer("row_cap", 100_000, 100, 40_000_000),

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import loadgen_log
+from . import loadgen_log, mlperf_rules
 from .comparability import comparability
 from .documents import FleetError
 from .stage_facts import as_dict, as_number, facts_of
@@ -19,16 +19,7 @@ from .stage_facts import as_dict, as_number, facts_of
 NOISY_STEAL_PERCENT = 1.0
 NOISY_OTHER_LOAD_PERCENT = 5.0
 
-# MLPerf inference v5.1, dlrm-v2, Offline.
-OFFICIAL_MIN_DURATION_MS = 600_000
-OFFICIAL_SAMPLES_PER_QUERY = 24_576
-OFFICIAL_PERFORMANCE_SAMPLES = 204_800
 OFFICIAL_ACCURACY_SAMPLES = 330_067
-OFFICIAL_SEEDS = {
-    "effective_qsl_rng_seed": 1780908523862526354,
-    "effective_sample_index_rng_seed": 14771362308971278857,
-    "effective_schedule_rng_seed": 18209322760996052031,
-}
 
 MODEL_STAGES = ("dump", "calibrate")
 EVIDENCE_NAMES = ("steal_percent", "other_load_percent", "major_faults", "mean_frequency_mhz")
@@ -203,6 +194,7 @@ def _loadgen_reasons(
             f"LoadGen's detail log must hold no error, found {count}; the first: {first}"
         )
     reasons += _duration_reasons(evidence, performance)
+    reasons += mlperf_rules.latency_reasons(performance)
     mode = detail.values.get("effective_test_mode")
     if mode != "PerformanceOnly":
         reasons.append(f"LoadGen's mode must be 'PerformanceOnly', found {mode!r}.")
@@ -211,14 +203,14 @@ def _loadgen_reasons(
     if found.lower() != wanted.lower():
         reasons.append(f"LoadGen's scenario must be {wanted!r}, found {found!r}.")
     if evidence.parameters.get("profile") == "official":
-        reasons += _official_reasons(performance, detail)
+        reasons += mlperf_rules.official_reasons(performance, detail)
     return reasons
 
 
 def _duration_reasons(evidence: Evidence, performance: Document) -> list[str]:
     reasons = []
     asked = as_number(evidence.parameters.get("min_duration_seconds"))
-    wanted = OFFICIAL_MIN_DURATION_MS if asked is None else asked * 1000
+    wanted = mlperf_rules.MIN_DURATION_MS if asked is None else asked * 1000
     effective, measured = performance["min_duration_ms"], performance["duration_ms"]
     if effective < wanted:
         reasons.append(
@@ -229,23 +221,6 @@ def _duration_reasons(evidence: Evidence, performance: Document) -> list[str]:
         reasons.append(
             f"The run must last at least {wanted / 1000:g} s, it lasted {measured / 1000:.3f} s."
         )
-    return reasons
-
-
-def _official_reasons(performance: Document, detail: loadgen_log.Detail) -> list[str]:
-    reasons = []
-    samples = performance["samples_per_query"]
-    count = as_number(detail.values.get("effective_performance_sample_count")) or 0
-    for name, wanted, found in (
-        ("min_duration (ms)", OFFICIAL_MIN_DURATION_MS, performance["min_duration_ms"]),
-        ("samples_per_query", OFFICIAL_SAMPLES_PER_QUERY, samples),
-        ("performance_sample_count", OFFICIAL_PERFORMANCE_SAMPLES, count),
-    ):
-        if found < wanted:
-            reasons.append(f"MLPerf v5.1 wants {name} of at least {wanted}, found {found:g}.")
-    for name, seed in OFFICIAL_SEEDS.items():
-        if detail.values.get(name) != seed:
-            reasons.append(f"MLPerf v5.1 wants {name} {seed}, found {detail.values.get(name)!r}.")
     return reasons
 
 

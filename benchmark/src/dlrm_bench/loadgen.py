@@ -30,12 +30,17 @@ SEEDS = {
     "sample_index_rng_seed": 14771362308971278857,
     "schedule_rng_seed": 18209322760996052031,
 }
-MODEL, SCENARIO = "dlrm-v2", "Offline"
+MODEL = "dlrm-v2"
+#: The request's scenario and LoadGen's name of it.
+SCENARIOS = {"offline": "Offline", "server": "Server"}
 #: Written by the image's build: {"name", "version", "sdist_sha256"}; only tests move it.
 BUILD_RECORD = Path(os.environ.get("DLRM_LOADGEN_RECORD", "/opt/dlrm/loadgen.json"))
 #: Of mlperf.conf for dlrm-v2 Offline.
 OFFICIAL_PERFORMANCE_SAMPLES = 204_800
 OFFICIAL_MIN_SAMPLES = 24_576
+#: Of mlperf.conf for dlrm-v2 Server: bound of the 99th percentile, and the fewest queries.
+SERVER_LATENCY_SECONDS = 0.060
+OFFICIAL_MIN_QUERIES = 270_336
 #: LoadGen issues int(SLACK * target_qps * min_duration) samples in its one Offline query.
 SLACK = 1.1
 #: A short-lived process answers within this or something is badly wrong.
@@ -52,23 +57,24 @@ REBUILD = "Build the image again from this repository's benchmark/ folder"
 
 
 @dataclass(frozen=True)
-class OfflineSettings:
+class Settings:
     """What user.conf says; None leaves the value of LoadGen's own mlperf.conf."""
 
     target_qps: float
+    scenario: str = "Offline"
     min_duration_ms: int | None = None
     min_query_count: int | None = None
     performance_sample_count: int | None = None
 
     def user_conf(self) -> str:
         """Text of user.conf."""
-        lines = [f"{MODEL}.{SCENARIO}.target_qps = {self.target_qps!r}"]
+        lines = [f"{MODEL}.{self.scenario}.target_qps = {self.target_qps!r}"]
         for key, value in (
             ("min_duration", self.min_duration_ms),
             ("min_query_count", self.min_query_count),
         ):
             if value is not None:
-                lines.append(f"{MODEL}.{SCENARIO}.{key} = {value}")
+                lines.append(f"{MODEL}.{self.scenario}.{key} = {value}")
         if self.performance_sample_count is not None:
             count = self.performance_sample_count
             lines.append(f"{MODEL}.*.performance_sample_count_override = {count}")
@@ -82,7 +88,7 @@ class SystemUnderTest:
     samples: int
     load: Callable[[list[int]], None]
     unload: Callable[[list[int]], None]
-    #: Response ids and sample indices of the one query; answers by complete().
+    #: Response ids and sample indices of a query (Offline has one); answers by complete().
     issue: Callable[[list[int], list[int]], None]
 
 
@@ -91,12 +97,12 @@ class LoadGen:
 
     def __init__(self) -> None:
         self._settings: Any = None
-        self._configured: OfflineSettings | None = None
+        self._configured: Settings | None = None
 
     def run(
         self,
         sut: SystemUnderTest,
-        settings: OfflineSettings,
+        settings: Settings,
         user_conf: Path,
         accuracy: bool,
         log_dir: Path,
@@ -129,20 +135,23 @@ class LoadGen:
         lg.DestroyQSL(qsl)
         lg.DestroyFastSUT(fast_sut)
 
-    def _configure(self, settings: OfflineSettings, user_conf: Path) -> None:
+    def _configure(self, settings: Settings, user_conf: Path) -> None:
         import mlperf_loadgen as lg
 
         if self._configured is None:
             self._settings = lg.TestSettings()
-            code = self._settings.FromConfig(str(user_conf), MODEL, SCENARIO)
+            code = self._settings.FromConfig(str(user_conf), MODEL, settings.scenario)
             if code != 0:
                 what = f"LoadGen cannot read its settings '{user_conf}'"
                 raise StageError(what, f"FromConfig returned {code}", "Report this as a bug")
-            self._settings.scenario = lg.TestScenario.Offline
+            self._settings.scenario = getattr(lg.TestScenario, settings.scenario)
             self._configured = settings
         elif replace(self._configured, target_qps=settings.target_qps) != settings:
             raise ValueError(f"{settings} differs from {self._configured} in more than target_qps")
-        self._settings.offline_expected_qps = settings.target_qps
+        if settings.scenario == "Server":
+            self._settings.server_target_qps = settings.target_qps
+        else:
+            self._settings.offline_expected_qps = settings.target_qps
 
 
 def ended_too_soon(summary: str) -> bool:
@@ -150,17 +159,27 @@ def ended_too_soon(summary: str) -> bool:
 
     `summary`: text of mlperf_log_summary.txt (results.cc of LoadGen writes it).
     """
+    return _missed(summary) == {"Min duration"}
+
+
+def too_slow(summary: str) -> bool:
+    """Whether a Server run missed its latency bound, and nothing else is wrong with it."""
+    missed = _missed(summary)
+    return bool(missed) and missed <= {"Performance constraints", "Early stopping"}
+
+
+def _missed(summary: str) -> set[str]:
+    """What an INVALID run without errors did not satisfy; empty where that is not all."""
     fields: dict[str, str] = {}
     for line in summary.splitlines():
         name, _, value = line.partition(":")
         fields[name.strip()] = value.strip()
-    satisfied = {name: value for name, value in fields.items() if name.endswith(" satisfied")}
-    return (
-        fields.get("Result is") == "INVALID"
-        and "No errors encountered during test." in summary
-        and satisfied.pop("Min duration satisfied", None) == "NO"
-        and all(value == "Yes" for value in satisfied.values())
-    )
+    if fields.get("Result is") != "INVALID":
+        return set()
+    if "No errors encountered during test." not in summary:
+        return set()
+    end = " satisfied"
+    return {n.removesuffix(end) for n, v in fields.items() if n.endswith(end) and v != "Yes"}
 
 
 def complete(response_ids: list[int], addresses: list[int], sizes: list[int]) -> None:
@@ -175,7 +194,7 @@ def complete(response_ids: list[int], addresses: list[int], sizes: list[int]) ->
     )
 
 
-def performance_order(samples: int, settings: OfflineSettings, scratch: Path) -> list[int]:
+def performance_order(samples: int, settings: Settings, scratch: Path) -> list[int]:
     """The performance set in the order LoadGen will issue it, asked of LoadGen itself."""
     order: list[int] = _ask(_send_order, samples, settings, scratch)
     return order
@@ -189,7 +208,7 @@ def effective_seeds(scratch: Path) -> dict[str, int]:
     return seeds
 
 
-def _send_order(pipe: Connection, samples: int, settings: OfflineSettings, scratch: Path) -> None:
+def _send_order(pipe: Connection, samples: int, settings: Settings, scratch: Path) -> None:
     def load(order: list[int]) -> None:
         pipe.send(list(order))
         # Asked enough: without this LoadGen would issue the query.
@@ -205,7 +224,7 @@ def _send_seeds(pipe: Connection, conf: Path) -> None:
     import mlperf_loadgen as lg
 
     settings = lg.TestSettings()
-    settings.FromConfig(str(conf), MODEL, SCENARIO)
+    settings.FromConfig(str(conf), MODEL, SCENARIOS["offline"])
     pipe.send({name: getattr(settings, name) for name in SEEDS})
 
 

@@ -92,7 +92,9 @@ class Progress:
         self._ctx.status.update(self._phase, percent, rate, f"{self._unit}/s", eta)
 
 
-def open_pool(ctx: StageContext, files: SampleFiles) -> WorkerPool:
+def open_pool(
+    ctx: StageContext, files: SampleFiles, kind: type[WorkerPool] = WorkerPool
+) -> WorkerPool:
     """Read the weights into the page cache; the pool is then to be entered and awaited."""
     weights = weights_path(ctx)
     progress, size = Progress(ctx, "loading model", "bytes"), weights.stat().st_size
@@ -103,7 +105,7 @@ def open_pool(ctx: StageContext, files: SampleFiles) -> WorkerPool:
             progress(done, size)
     ctx.status.update("starting workers")
     longest = int(files.lengths.max())
-    return WorkerPool(engine_maker(ctx), longest, weights, tick=deadline_check(ctx))
+    return kind(engine_maker(ctx), longest, weights, tick=deadline_check(ctx))
 
 
 def deadline_check(ctx: StageContext) -> Callable[[], None]:
@@ -143,7 +145,7 @@ class OfflineRun:
     def run(
         self,
         loadgen_here: loadgen.LoadGen,
-        settings: loadgen.OfflineSettings,
+        settings: loadgen.Settings,
         accuracy: bool,
         audit: bool = False,
     ) -> None:
@@ -151,9 +153,9 @@ class OfflineRun:
         self.log_dir = Path(tempfile.mkdtemp(prefix="loadgen-", dir=self.ctx.scratch_dir))
         sut = loadgen.SystemUnderTest(
             self.files.samples,
-            self._guarded(self.load),
-            self._guarded(self.unload),
-            self._guarded(self.issue),
+            self.guarded(self.load),
+            self.guarded(self.unload),
+            self.guarded(self.issue),
         )
         audit_config = self.log_dir / AUDIT_CONFIG if audit else None
         loadgen_here.run(
@@ -231,7 +233,9 @@ class OfflineRun:
                 "Report this as a bug",
             )
 
-    def _guarded(self, callback: Callable[..., T]) -> Callable[..., T]:
+    def guarded(self, callback: Callable[..., T]) -> Callable[..., T]:
+        """What may be called where nothing can be raised: a failure ends the process, told why."""
+
         @functools.wraps(callback)
         def guarded(*args: Any) -> T:
             try:

@@ -265,11 +265,15 @@ class WorkerPool:
         while waiting:
             waiting -= len(self._messages(doing))
 
-    def _messages(self, doing: str) -> list[tuple[_Handle, tuple[Any, ...]]]:
-        """What workers have said; raises for one that failed or ended."""
+    def _messages(
+        self, doing: str, patience: float | None = None
+    ) -> list[tuple[_Handle, tuple[Any, ...]]]:
+        """What workers have said within `patience` seconds; raises for one that failed or ended."""
         got: list[tuple[_Handle, tuple[Any, ...]]] = []
         self._tick()
-        for key, _ in self._selector.select(POLL_SECONDS):
+        for key, _ in self._selector.select(POLL_SECONDS if patience is None else patience):
+            if key.data is None:
+                continue  # Somebody else's call to look again.
             handle: _Handle = key.data
             if key.fileobj is not handle.pipe:
                 if not handle.pipe.poll():

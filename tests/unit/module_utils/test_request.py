@@ -86,6 +86,12 @@ def test_extra_vars_are_strings_and_become_typed() -> None:
     assert request["run_wait_seconds"] == 600
 
 
+@pytest.mark.parametrize("given", ["server", "Server"])
+def test_a_scenario_may_be_spelled_as_loadgen_does(given: str) -> None:
+    request = normalise({"precision": "int8", "scenario": given})
+    assert request["parameters"]["scenario"] == "server"
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("600", 600), (600, 600), ("600s", 600), ("90m", 5400), ("2h", 7200), ("1d", 86400)],
@@ -156,7 +162,7 @@ def test_bad_sources_are_refused(value: object) -> None:
         ({"precision": "int7"}, "precision: 'int7' is not allowed; allowed: int8, bf16, fp32."),
         ({"precision": 8}, "precision: 8 is not allowed; allowed: int8, bf16, fp32."),
         ({}, "precision: missing, it must be given; allowed: int8, bf16, fp32"),
-        ({"scenario": "server"}, "scenario: 'server' is not allowed; allowed: offline."),
+        ({"scenario": "serve"}, "scenario: 'serve' is not allowed; allowed: offline, server."),
         ({"implementation": "x"}, "implementation: 'x' is not allowed; allowed: native."),
         ({"profile": "Demo"}, "profile: 'Demo' is not allowed; allowed: demo, official."),
         ({"deadline": "-5"}, "deadline: '-5' is not allowed; allowed: seconds above 0"),

@@ -7,16 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from dlrm_bench import offline_run, scorer
+from dlrm_bench import loadgen, offline_run, scorer
 from dlrm_bench.contract import StageContext
-from dlrm_bench.loadgen import LoadGen, OfflineSettings
+from dlrm_bench.loadgen import LoadGen, Settings
 from dlrm_bench.query_set import Array
+from dlrm_bench.server_run import ServerRun
+from dlrm_bench.serving import LEAST_PART, ServingPool
+from dlrm_bench.workers import WorkerPool
 
 #: 99.9 % of the published 80.31 %.
 OFFICIAL_TARGET = 0.8022969
 DEMO_TARGET = 0.80
 DEMO_RETENTION = 0.999
 LOG = "mlperf_log_accuracy.json"
+#: Latency counts for nothing in an accuracy run: all queries of a set come at once.
+SERVER_QPS = 1e6
 
 
 def run(ctx: StageContext) -> None:
@@ -26,15 +31,21 @@ def run(ctx: StageContext) -> None:
     if dataset_json is not None:
         dataset = json.loads(dataset_json.read_text(encoding="utf-8"))
         files.check_promise(dataset, dataset_json)
-    demo = ctx.request.parameters.demo
-    settings = OfflineSettings(
-        target_qps=1.0,
+    demo, server = ctx.request.parameters.demo, ctx.request.parameters.scenario == "server"
+    settings = Settings(
+        target_qps=SERVER_QPS if server else 1.0,
+        scenario=loadgen.SCENARIOS[ctx.request.parameters.scenario],
         min_query_count=1 if demo else None,
         performance_sample_count=files.samples if demo else None,
     )
-    with offline_run.open_pool(ctx, files) as pool:
+    kind = ServingPool if server else WorkerPool
+    with offline_run.open_pool(ctx, files, kind) as pool:
         pool.wait_ready(offline_run.Progress(ctx, "starting workers", "workers"))
-        offline = offline_run.OfflineRun(ctx, files, pool)
+        if isinstance(pool, ServingPool):
+            most = max(pool.best_batch, LEAST_PART)
+            offline: offline_run.OfflineRun = ServerRun(ctx, files, pool, files.samples, most)
+        else:
+            offline = offline_run.OfflineRun(ctx, files, pool)
         offline.run(LoadGen(), settings, accuracy=True)
         offline.adopt()
     predictions = scorer.read_predictions(

@@ -1,4 +1,4 @@
-"""Stage performance: a probe of the speed, then LoadGen's Offline PerformanceOnly run."""
+"""Stage performance: a probe of the speed, then LoadGen's PerformanceOnly run."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from dlrm_bench import loadgen, offline_run, probe
+from dlrm_bench import loadgen, offline_run, probe, server_performance, server_run
 from dlrm_bench.contract import StageContext
 from dlrm_bench.query_set import QuerySet, SampleFiles
 from dlrm_bench.reference import plain_forward
 from dlrm_bench.request import StageError, parse_time
+from dlrm_bench.serving import ServingPool
 from dlrm_bench.workers import WorkerPool, group
 
 PROBE_SECONDS = {"demo": 2.0, "official": 20.0}
@@ -42,22 +43,30 @@ def measure(ctx: StageContext, audit: bool = False) -> None:
             f"the data set has {files.samples} samples, LoadGen's performance set {wanted}",
             "Use the full data set, or -e profile=demo",
         )
-    settings = loadgen.OfflineSettings(
+    server = parameters.scenario == "server"
+    demo_queries = server_run.DEMO_MIN_QUERIES if server else 1
+    settings = loadgen.Settings(
         target_qps=1.0,
+        scenario=loadgen.SCENARIOS[parameters.scenario],
         min_duration_ms=1000 * parameters.min_duration_seconds if demo else None,
-        min_query_count=1 if demo else None,
+        min_query_count=demo_queries if demo else None,
         performance_sample_count=files.samples if demo else None,
     )
-    with offline_run.open_pool(ctx, files) as pool:
+    kind = ServingPool if server else WorkerPool
+    with offline_run.open_pool(ctx, files, kind) as pool:
         pool.wait_ready(offline_run.Progress(ctx, "starting workers", "workers"))
         order = loadgen.performance_order(files.samples, settings, ctx.scratch_dir)
         pairs_per_second = _probe(ctx, files, pool, order)
-        offline = _measure(ctx, files, pool, settings, order, pairs_per_second, audit)
+        asked = (settings, order, pairs_per_second, audit)
+        if isinstance(pool, ServingPool):
+            offline: offline_run.OfflineRun = server_performance.measure(ctx, files, pool, *asked)
+        else:
+            offline = _measure(ctx, files, pool, *asked)
     ctx.status.update("checking answers")
     totals = offline.totals[0]
     samples_per_pair = offline.samples_issued / offline.pairs_issued
     ctx.facts.update(
-        samples_per_query=offline.samples_issued,
+        samples_per_query=1 if server else offline.samples_issued,
         pairs_issued=offline.pairs_issued,
         pairs_computed=totals.pairs,
         batches=totals.batches,
@@ -79,7 +88,7 @@ def _measure(
     ctx: StageContext,
     files: SampleFiles,
     pool: WorkerPool,
-    settings: loadgen.OfflineSettings,
+    settings: loadgen.Settings,
     order: list[int],
     pairs_per_second: float,
     audit: bool,

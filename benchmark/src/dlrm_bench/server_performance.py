@@ -1,0 +1,133 @@
+"""Stage performance, Server: the highest rate whose latency holds, then LoadGen's run at it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from dlrm_bench import loadgen, probe, server_run
+from dlrm_bench.contract import StageContext
+from dlrm_bench.offline_run import AUDIT_CONFIG, USER_CONF, Progress
+from dlrm_bench.query_set import QuerySet, SampleFiles
+from dlrm_bench.request import StageError, parse_time
+from dlrm_bench.server_run import ServerRun
+from dlrm_bench.serving import ServingPool, part_pairs
+
+#: Of one trial of the search.
+TRIAL_SECONDS = {"demo": 3.0, "official": 20.0}
+#: Enough samples that a trial's caches are as cold as the run's; 1 GB of them.
+TRIAL_PAIRS = 1_100_000
+SUPERSEDED_FILES = (loadgen.SUMMARY, loadgen.DETAIL, USER_CONF)
+
+
+def measure(
+    ctx: StageContext,
+    files: SampleFiles,
+    pool: ServingPool,
+    settings: loadgen.Settings,
+    order: list[int],
+    pairs_per_second: float,
+    audit: bool,
+) -> ServerRun:
+    """Search and run LoadGen, at a lower rate again where it missed its latency bound.
+
+    Nothing else is a reason to run again: the first run that holds the bound is the result.
+    `pairs_per_second`: of all workers together, never waiting.
+    """
+    most = part_pairs(pairs_per_second / len(pool.cores), pool.best_batch)
+    found = _search(ctx, files, pool, order, pairs_per_second, most)
+    loadgen_here, phase = loadgen.LoadGen(), "measuring"
+    superseded: list[dict[str, Any]] = []
+    ctx.facts["superseded_runs"] = superseded
+    for number, share in enumerate(server_run.SHARES, 1):
+        rate = share * found
+        queries = _queries(ctx, rate)
+        _check_time_left(ctx, rate, queries)
+        run = ServerRun(ctx, files, pool, queries, most, phase)
+        run.run(loadgen_here, replace(settings, target_qps=rate), accuracy=False, audit=audit)
+        summary = (run.log_dir / loadgen.SUMMARY).read_text(encoding="utf-8")
+        said = server_run.facts(summary)
+        if number == len(server_run.SHARES) or not loadgen.too_slow(summary):
+            break
+        prefix = f"superseded_{number}_"
+        run.adopt(SUPERSEDED_FILES, prefix)
+        why = (
+            f"its 99th percentile was {said['latency_p99_ms']:.1f} ms, "
+            f"the bound is {said['latency_bound_ms']:.0f} ms"
+        )
+        superseded.append(
+            {
+                "target_qps": rate,
+                "samples": run.samples_issued,
+                "seconds": round(run.totals[0].seconds, 3),
+                "samples_per_second": said["completed_samples_per_second"],
+                "why": why,
+                "files": [prefix + name for name in SUPERSEDED_FILES],
+            }
+        )
+        phase = f"{why.removeprefix('its ')}: running again at a lower rate"
+        ctx.status.update(phase)
+    run.adopt()
+    if audit:
+        run.adopt([AUDIT_CONFIG])
+    ctx.facts.update(target_qps=rate, pairs_of_a_part=most, **said)
+    return run
+
+
+def _search(
+    ctx: StageContext,
+    files: SampleFiles,
+    pool: ServingPool,
+    order: list[int],
+    pairs_per_second: float,
+    most: int,
+) -> float:
+    """Queries/s that held TRIAL_SHARE of the bound in short trials of our own."""
+    chosen = probe.probe_samples(order, TRIAL_PAIRS, files.lengths)
+    query_set = QuerySet(files, chosen, Progress(ctx, "loading trial set", "pairs"))
+    pool.attach(query_set)
+    seconds = TRIAL_SECONDS[ctx.request.parameters.profile]
+    trials: list[dict[str, float]] = []
+    guard = ServerRun(ctx, files, pool, 1, most).guarded
+
+    def p99(rate: float) -> float:
+        ctx.status.update(f"trying {rate:.1f} queries/s", 100 * len(trials) / server_run.TRIALS)
+        reached = server_run.trial_p99(pool, query_set, chosen, rate, seconds, most, guard)
+        trials.append({"queries_per_second": round(rate, 3), "p99_ms": round(1000 * reached, 3)})
+        return reached
+
+    capacity = pairs_per_second / float(files.lengths[np.asarray(order)].mean())
+    bound = server_run.TRIAL_SHARE * loadgen.SERVER_LATENCY_SECONDS
+    found = server_run.search_rate(capacity, p99, bound)
+    pool.detach()
+    query_set.close()
+    ctx.facts["trials"] = trials
+    if not found:
+        least = trials[-1]
+        raise StageError(
+            "the Server run cannot start",
+            f"no rate holds {1000 * bound:.0f} ms for 99 of 100 queries; at "
+            f"{least['queries_per_second']:.2f} a second it was {least['p99_ms']:.0f} ms",
+            "Take a machine with more or faster cores, or -e scenario=offline",
+        )
+    return found
+
+
+def _queries(ctx: StageContext, rate: float) -> int:
+    parameters = ctx.request.parameters
+    least = server_run.DEMO_MIN_QUERIES if parameters.demo else loadgen.OFFICIAL_MIN_QUERIES
+    return max(least, int(rate * parameters.min_duration_seconds))
+
+
+def _check_time_left(ctx: StageContext, rate: float, queries: int) -> None:
+    seconds = queries / rate
+    if time.time() + seconds > parse_time(ctx.request.deadline).timestamp():
+        raise StageError(
+            "the Server run cannot end in time",
+            f"{queries} queries need {seconds:.0f} s at the {rate:.1f} queries/s whose latency "
+            f"holds, the deadline is {ctx.request.deadline}",
+            "Give -e deadline a longer time, or take a faster machine",
+        )

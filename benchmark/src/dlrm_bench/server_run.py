@@ -1,0 +1,161 @@
+"""One Server run under LoadGen, and the search for the rate it is run at.
+
+LoadGen issues one sample a query, at the times of a Poisson process of rate target_qps; 99 of 100
+must be answered within the bound. The serving thread answers; LoadGen's only hands in.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.random import default_rng
+
+from dlrm_bench import loadgen
+from dlrm_bench.contract import StageContext
+from dlrm_bench.evidence import Evidence
+from dlrm_bench.offline_run import KEPT_PAIRS, KEPT_SAMPLES, OfflineRun, Progress
+from dlrm_bench.query_set import QuerySet, SampleFiles
+from dlrm_bench.serving import Query, ServingPool
+
+#: Of the bound, what a trial's 99th percentile may reach: the run is longer and may be noisier.
+TRIAL_SHARE = 0.8
+#: Trials of the search, each halving the interval the rate is in.
+TRIALS = 6
+#: A trial is over once a query has waited this many bounds: its queue only grows.
+HOPELESS = 5
+#: A demo's fewest queries: early stopping forgives two late ones of them.
+DEMO_MIN_QUERIES = 1000
+#: Of the rate found, what the run and each further one, should its latency be missed, is run at.
+SHARES = (0.95, 0.85, 0.7, 0.5)
+PROGRESS_SECONDS = 0.5
+
+
+class ServerRun(OfflineRun):
+    """LoadGen's callbacks of a Server run; accuracy runs too, whose latency counts for nothing."""
+
+    pool: ServingPool
+
+    def __init__(
+        self,
+        ctx: StageContext,
+        files: SampleFiles,
+        pool: ServingPool,
+        expected: int,
+        most_pairs: int,
+        phase: str = "measuring",
+    ) -> None:
+        """`expected`: queries the run will have, at least; `most_pairs`: of a part."""
+        super().__init__(ctx, files, pool, phase)
+        self._expected, self._most = expected, most_pairs
+        self._keep: set[int] = set(
+            default_rng().choice(expected, min(KEPT_SAMPLES, expected), replace=False).tolist()
+        )
+        self._kept_ids: set[int] = set()
+        self._answered = 0
+
+    def load(self, samples: list[int]) -> None:
+        """Make LoadGen's set resident and begin to serve."""
+        super().load(samples)
+        self._evidence = Evidence(self.pool.cores, self.pool.pids)
+        self._progress = Progress(self.ctx, self.phase, "samples")
+        self._told = time.monotonic()
+        self.pool.serve(self._most, self._answer, self.guarded)
+
+    def unload(self, samples: list[int]) -> None:
+        """Stop serving; all is answered by then."""
+        self.totals.append(self.pool.stop())
+        faults = sum(totals.major_faults for totals in self.totals)
+        self.evidence = self._evidence.facts(faults)
+        super().unload(samples)
+
+    def issue(self, response_ids: list[int], samples: list[int]) -> None:
+        """Hand in the query; its answer follows."""
+        for response_id, sample in zip(response_ids, samples, strict=True):
+            query = make_query(self.query_set, response_id, sample)
+            if self.samples_issued in self._keep:
+                self._kept_ids.add(response_id)
+            self.samples_issued += 1
+            self.pairs_issued += len(query.results)
+            self.pool.submit(query)
+
+    def _answer(self, query: Query) -> None:
+        loadgen.complete([query.response_id], [query.results.ctypes.data], [query.results.nbytes])
+        self._answered += 1
+        if query.response_id in self._kept_ids:
+            self.kept[query.sample] = query.results[:KEPT_PAIRS, 0].copy()
+        if time.monotonic() - self._told >= PROGRESS_SECONDS:
+            self._told = time.monotonic()
+            self._evidence.sample()
+            self._progress(self._answered, max(self._expected, self._answered))
+
+
+def make_query(query_set: QuerySet | None, response_id: int, sample: int) -> Query:
+    """A query with room for its answer."""
+    assert query_set is not None
+    offset, length = query_set.spans(np.asarray([sample]))[0]
+    return Query(response_id, sample, int(offset), np.empty((length, 2), dtype=np.float32))
+
+
+def trial_p99(
+    pool: ServingPool,
+    query_set: QuerySet,
+    samples: list[int],
+    rate: float,
+    seconds: float,
+    most_pairs: int,
+    guarded: Callable[[Callable[[], None]], Callable[[], None]],
+) -> float:
+    """99th percentile of the latency, in seconds, at `rate` queries/s of these samples in turn.
+
+    Arrivals are Poisson, as LoadGen's, of a schedule of their own.
+    """
+    latencies: list[float] = []
+
+    def answered(query: Query) -> None:
+        latencies.append(time.perf_counter() - query.arrived)
+
+    rng = default_rng()
+    pool.serve(most_pairs, answered, guarded)
+    due = began = time.perf_counter()
+    issued = 0
+    while due - began < seconds or not issued:
+        time.sleep(max(0.0, due - time.perf_counter()))
+        query = make_query(query_set, issued, samples[issued % len(samples)])
+        # A late hand-in is part of the latency, as in LoadGen's.
+        query.arrived = due
+        pool.submit(query)
+        issued += 1
+        due += float(rng.exponential(1 / rate))
+        if latencies and latencies[-1] > HOPELESS * loadgen.SERVER_LATENCY_SECONDS:
+            break
+    pool.stop()
+    return float(np.quantile(latencies, 0.99))
+
+
+def search_rate(capacity: float, p99: Callable[[float], float], bound: float) -> float:
+    """The highest rate tried whose p99 is below the bound, by bisection of 0..capacity; or 0."""
+    low, high = 0.0, capacity
+    for _ in range(TRIALS):
+        middle = (low + high) / 2
+        if p99(middle) <= bound:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def facts(summary: str) -> dict[str, Any]:
+    """What LoadGen's summary says of a Server run."""
+    fields = {
+        name.strip(): value.strip()
+        for name, _, value in (line.partition(":") for line in summary.splitlines())
+    }
+    return {
+        "scheduled_samples_per_second": float(fields["Scheduled samples per second"]),
+        "completed_samples_per_second": float(fields["Completed samples per second"]),
+        "latency_p99_ms": float(fields["99.00 percentile latency (ns)"]) / 1e6,
+        "latency_bound_ms": float(fields["target_latency (ns)"]) / 1e6,
+    }

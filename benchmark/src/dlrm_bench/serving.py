@@ -1,0 +1,165 @@
+"""The worker pool as a server: queries come one by one, their pairs go to whoever is free.
+
+Waiting queries are one stream of pairs, oldest first, cut into parts of bounded size: the longest
+sample is then worked on by several workers at once, and none waits behind it. A part that is not
+full waits for at most MAX_WAIT_SECONDS. Every query is computed, whatever was computed before.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dlrm_bench.query_set import Array
+from dlrm_bench.worker_process import BATCHES_IN_FLIGHT
+from dlrm_bench.workers import Batch, RunTotals, WorkerPool
+
+#: A part may take a worker this long, a sixth of the latency bound: what a query waits behind.
+PART_SECONDS = 0.010
+#: Fewest pairs of a part, as the int8 engine pads to 64.
+LEAST_PART = 64
+#: The longest an idle worker is kept waiting for a part to fill.
+MAX_WAIT_SECONDS = 0.002
+
+
+@dataclass(eq=False)
+class Query:
+    """One sample asked for, and its answer as it comes together."""
+
+    response_id: int
+    sample: int
+    offset: int  # first pair in the query set
+    results: Array  # float32 [pairs, 2]: prediction, label
+    arrived: float = field(default_factory=time.perf_counter)
+    taken: int = 0  # pairs handed out
+    done: int = 0  # pairs answered
+
+
+@dataclass(eq=False)
+class _Part:
+    """Which pairs of which queries a batch holds: query, first pair in it, pairs."""
+
+    cuts: list[tuple[Query, int, int]]
+
+
+def part_pairs(pairs_per_second: float, best_batch: int) -> int:
+    """Most pairs of a part for a worker of this speed: a multiple of LEAST_PART."""
+    steps = int(pairs_per_second * PART_SECONDS) // LEAST_PART
+    return max(min(steps * LEAST_PART, best_batch), LEAST_PART)
+
+
+def cut(waiting: deque[Query], most: int) -> _Part:
+    """Take up to `most` pairs from the head of the stream."""
+    cuts: list[tuple[Query, int, int]] = []
+    while waiting and most:
+        query = waiting[0]
+        pairs = min(len(query.results) - query.taken, most)
+        cuts.append((query, query.taken, pairs))
+        query.taken += pairs
+        most -= pairs
+        if query.taken == len(query.results):
+            waiting.popleft()
+    return _Part(cuts)
+
+
+class ServingPool(WorkerPool):
+    """A pool that serves on a thread of its own between serve() and stop()."""
+
+    def serve(
+        self,
+        most_pairs: int,
+        answered: Callable[[Query], None],
+        guarded: Callable[[Callable[[], None]], Callable[[], None]],
+    ) -> None:
+        """Begin; `answered` is called on the serving thread, `guarded` gets what it must not raise.
+
+        `most_pairs`: of a part (part_pairs()).
+        """
+        self._most, self._answered = most_pairs, answered
+        self._waiting: deque[Query] = deque()
+        self._lock = threading.Lock()
+        self._arrivals: deque[Query] = deque()
+        self._parts: dict[int, _Part] = {}
+        self._stopping, self._number = False, 0
+        self._serving_totals = RunTotals([[] for _ in self._handles])
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._selector.register(self._wake, selectors.EVENT_READ, None)
+        self._thread = threading.Thread(target=guarded(self._serve), name="serving")
+        self._thread.start()
+
+    def submit(self, query: Query) -> None:
+        """Hand in a query; from any thread, returns at once."""
+        self._arrivals.append(query)
+        os.eventfd_write(self._wake, 1)
+
+    def stop(self) -> RunTotals:
+        """End serving once all that was handed in is answered."""
+        self._stopping = True
+        os.eventfd_write(self._wake, 1)
+        self._thread.join()
+        self._selector.unregister(self._wake)
+        os.close(self._wake)
+        return self._serving_totals
+
+    def _serve(self) -> None:
+        began = time.perf_counter()
+        while True:
+            # Read before the queues: what comes in later wakes the next wait.
+            stopping = self._stopping
+            self._hand_out()
+            if stopping and not (self._arrivals or self._waiting or self._parts):
+                break
+            for handle, message in self._messages("serving", self._patience()):
+                _, number, figures = message
+                _, slot = handle.held.pop(number)
+                results = self._results[handle.index * BATCHES_IN_FLIGHT + slot]
+                handle.slots.append(slot)
+                self._serving_totals.done[handle.index].append(figures)
+                # The worker first: answering is the slower part.
+                self._hand_out()
+                self._take(self._parts.pop(number), results)
+        self._serving_totals.seconds = time.perf_counter() - began
+
+    def _hand_out(self) -> None:
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._wake)
+        while self._arrivals:
+            self._waiting.append(self._arrivals.popleft())
+        while self._waiting:
+            handle = min(self._handles, key=lambda h: len(h.held))
+            if not handle.slots or self._patience() is not None:
+                return
+            part = cut(self._waiting, self._most)
+            spans = np.array([(q.offset + at, n) for q, at, n in part.cuts], dtype=np.int64)
+            self._parts[self._number] = part
+            self._give(handle, iter([Batch(self._number, self._number, spans)]))
+            self._number += 1
+
+    def _patience(self) -> float | None:
+        """Seconds until a part that is not full goes out all the same; None: no reason to wait."""
+        pairs = 0
+        for query in self._waiting:
+            pairs += len(query.results) - query.taken
+            if pairs >= self._most:
+                return None
+        if not self._waiting or all(not handle.slots for handle in self._handles):
+            return None
+        left = self._waiting[0].arrived + MAX_WAIT_SECONDS - time.perf_counter()
+        return left if left > 0 else None
+
+    def _take(self, part: _Part, results: Array) -> None:
+        at = 0
+        for query, first, pairs in part.cuts:
+            query.results[first : first + pairs] = results[at : at + pairs]
+            at += pairs
+            query.done += pairs
+            if query.done == len(query.results):
+                self._answered(query)
