@@ -1,4 +1,7 @@
-"""What goes wrong while the storage node pulls: the fault is seen, then what is said of it."""
+"""What goes wrong while the storage node pulls or sends: the fault, then what is said of it.
+
+Not collected by name: tests/long/fleet.sh runs it.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,7 @@ from .storage_world import (
 
 PARTIAL = f"{STORE}/incoming/{INT8_SHA256}.partial"
 STORED = f"{STORE}/store/sha256/{INT8_SHA256[:2]}/{INT8_SHA256}"
+INCOMING = f"{ROOT}/incoming/{INT8_SHA256}"
 AT = len(INT8) - 9
 MODEL = f"{ROOT}/stages/calibrate/*/dlrm_int8.pt"
 
@@ -113,6 +117,25 @@ def test_a_file_that_changes_during_the_pull_is_kept_out(fleet: Fleet, host: Hos
     change(host, INT8[AT])
     play(fleet, "fetch")
     assert is_stored(fleet)
+
+
+def test_the_storage_node_dies_during_a_restore(fleet: Fleet, host: Host) -> None:
+    play(fleet, "fetch")
+    # The host loses what it made and gets it back.
+    host.shell(f"rm -rf {ROOT}/stages {ROOT}/incoming")
+    rate(fleet.storage, "60mbit")
+    process = start_play(fleet, "restore")
+    wait_until(lambda: size(host, INCOMING) > 8 * 1024**2, "a part has arrived")
+    docker("kill", fleet.storage.container)
+    output, _ = process.communicate(timeout=900)
+    assert process.returncode != 0
+    assert "UNREACHABLE" in output, output[-3000:]
+    assert host.shell(f"ls {ROOT}/stages/calibrate/*/stage.json 2>/dev/null || true") == ""
+    assert 0 < size(host, INCOMING) < len(INT8)
+    docker("start", fleet.storage.container)
+    fleet.storage.wait_until_up()
+    play(fleet, "restore")
+    assert host.shell(f"sha256sum {MODEL}").split()[0] == INT8_SHA256
 
 
 def test_a_full_disk_of_the_storage_node_is_refused_with_numbers(fleet: Fleet, host: Host) -> None:
