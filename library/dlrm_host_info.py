@@ -174,10 +174,11 @@ def main() -> None:
     host = read_host(reader, params["name"], socket.gethostname(), params["root"])
     engine = host_programs.engine(params["engine_socket"])
     host["engine_version"] = engine["version"]
-    # What the stages hold already need not be free again.
+    # What the stages hold already, or a cut restore left for them, need not be free again.
     free = host["disk"]["free_gib"]
     if free is not None:
-        host["disk"]["free_gib"] = round(free + stages_gib(Path(params["root"]) / "stages"), 2)
+        held = sum(stages_gib(Path(params["root"]) / name) for name in ("stages", "incoming"))
+        host["disk"]["free_gib"] = round(free + held, 2)
     problems = find_problems(host, params["needs"] or {})
     # Of the moment: the document says what the machine is, and is equal in each run.
     del host["memory"]["available_gib"], host["disk"]["free_gib"]
