@@ -68,6 +68,7 @@ STATIC_GROUPS = {
     "ungrouped",
     "benchmark_hosts",
     "storage",
+    "preparation_hosts",
     "arch_aarch64",
     "arch_x86_64",
     "cloud",
