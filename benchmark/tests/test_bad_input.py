@@ -287,6 +287,8 @@ def test_a_dump_with_nan_is_not_quantized() -> None:
     rows[2, 1] = torch.nan
     with pytest.raises(StageError, match="tensor 'x' is nan at row 102, column 1"):
         check_finite("x", rows, 100)
+    with pytest.raises(StageError, match="tensor 'x' is nan at row 93, column 1"):
+        check_finite("x", rows, rows=np.array([5, 7, 93, 94]))
     with pytest.raises(StageError, match="tensor 'b' is inf at row 1, wanted"):
         check_finite("b", torch.tensor([0.0, torch.inf]))
 

@@ -12,7 +12,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from conftest import Pipeline
-from dlrm_bench.calibrate import quantize_rows, quantize_weight
+from dlrm_bench.calibrate import quantize_rows
 from dlrm_bench.contract import HashedFile, StageError
 from dlrm_bench.dump import load_dump
 from dlrm_bench.engines import Engine, load_engine
@@ -151,14 +151,6 @@ def test_the_file_names_its_source_and_holds_only_plain_values(demo: Pipeline, i
     assert content["source_sha256"] == source["sha256"]
     kinds = {type(value) for value in content.values()}
     assert kinds == {str, int, list, torch.Tensor}
-
-
-def test_weight_codes_are_within_half_a_step() -> None:
-    weight = torch.randn(5, 64, generator=torch.Generator().manual_seed(0))
-    weight[3] = 0
-    codes, scale = quantize_weight(weight)
-    assert codes.dtype == torch.int8
-    assert torch.all((codes * scale[:, None] - weight).abs() <= scale[:, None] * 0.501)
 
 
 def test_embedding_rows_are_within_half_a_step() -> None:

@@ -1,6 +1,7 @@
-"""Makes the INT8 model from the fp32 weights; the calibration set measures its errors.
+"""Makes the INT8 model from the fp32 weights and the calibration set.
 
-Activations are scaled pair by pair at run time, so there are no ranges to calibrate.
+Activations are scaled pair by pair at run time, so there are no ranges to calibrate. What is
+calibrated is how the weights are folded (fold.py) and rounded (rounding.py).
 """
 
 from __future__ import annotations
@@ -8,25 +9,86 @@ from __future__ import annotations
 import ctypes
 import mmap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
+from dlrm_bench import fold, rounding
 from dlrm_bench.contract import StageError
 from dlrm_bench.int8 import FIRST, FORMAT, LAST, MAX_ROWS, VERSION, Int8Model, quantized_layers
-from dlrm_bench.model import DIM, MULTI_HOT, Fp32Model, Weights, table_name
+from dlrm_bench.model import Fp32Model, Weights, table_name
 
 BLOCK_ROWS = 65_536
+FIT_BATCH = 1024
 Array = np.ndarray[Any, Any]
 _LIBC = ctypes.CDLL(None)
 
 
-def quantize_weight(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Symmetric int8 codes [out, in] and one scale an output channel."""
-    scale = weight.abs().amax(1).clamp_(min=1e-20) / 127
-    codes = torch.round(weight / scale[:, None]).clamp_(-127, 127)
-    return codes.to(torch.int8), scale
+@dataclass(frozen=True)
+class Fit:
+    """What the calibration set decided."""
+
+    #: The dense layers, folded.
+    weights: dict[str, torch.Tensor]
+    #: Of the features' columns [3456].
+    scales: torch.Tensor
+    #: Mean of x x^T over a layer's inputs x, each of mean square 1; of layers rounded by it.
+    moments: dict[str, torch.Tensor]
+
+
+def fit(
+    weights: Weights, kept: Sequence[torch.Tensor], dense: torch.Tensor, ids: torch.Tensor
+) -> Fit:
+    """Fold the weights for these pairs; `kept`: fp32 rows of each table that `ids` number.
+
+    The kept rows are folded in place: there may be a gigabyte of them.
+    """
+    small = {name: value for name, value in weights.items() if "embedding_bags" not in name}
+    for name, value in small.items():
+        check_finite(name, value)
+    tables = {table_name(table): rows for table, rows in enumerate(kept)}
+    features: list[torch.Tensor] = []
+    _observe({**small, **tables}, {fold.SENSITIVE: features.append}, dense, ids)
+    with rounding.one_thread():
+        scales = fold.column_scales(torch.cat(features), small[f"{fold.SENSITIVE}.weight"])
+    del features
+    small.update(fold.scaled(small, scales))
+    small.update(fold.rotated(small))
+    for table, rows in enumerate(kept):
+        rows *= fold.table_scales(scales, table)
+    # The cross net's V gains too little for the time its 3,456 inputs take.
+    names = [name for name in quantized_layers() if ".MLPs.V" not in name]
+    moments = {name: torch.zeros(2 * small[f"{name}.weight"].shape[1:]) for name in names}
+
+    def adder(name: str) -> Callable[[torch.Tensor], None]:
+        def add(x: torch.Tensor) -> None:
+            x = fold.per_pair(x)
+            moments[name].addmm_(x.t(), x, alpha=1 / len(dense))
+
+        return add
+
+    _observe({**small, **tables}, {name: adder(name) for name in names}, dense, ids)
+    return Fit(small, scales, moments)
+
+
+def _observe(
+    weights: Weights,
+    observers: Mapping[str, Callable[[torch.Tensor], None]],
+    dense: torch.Tensor,
+    ids: torch.Tensor,
+) -> None:
+    """Show each of these layers' inputs [pairs, inputs] in the fp32 forward, batch by batch."""
+    model = Fp32Model(weights)
+
+    def show(name: str, x: torch.Tensor) -> None:
+        if name in observers:
+            observers[name](x)
+
+    model.input_observer = show
+    for at in range(0, len(dense), FIT_BATCH):
+        model.forward(dense[at : at + FIT_BATCH], ids[at : at + FIT_BATCH])
 
 
 def quantize_rows(rows: torch.Tensor) -> np.ndarray[Any, Any]:
@@ -40,37 +102,39 @@ def quantize_rows(rows: torch.Tensor) -> np.ndarray[Any, Any]:
 
 
 class TableQuantizer:
-    """A memory-mapped table on its way into the file; keeps the rows the error report needs.
+    """A memory-mapped table on its way into the file; keeps the rows that calibration needs.
 
-    Each byte of the table is read once, and only a block of it is ever resident.
+    Those are read first, then each byte of the table once; only a block of it is ever resident.
     """
 
     def __init__(self, weights: Weights, table: int, kept: Array) -> None:
         """`kept`: ascending row numbers."""
         self._name = table_name(table)
-        self._table, self._kept = weights[self._name], kept
-        self.fp32 = torch.empty(len(kept), DIM)
+        self._table = weights[self._name]
+        self.fp32 = self._table[torch.from_numpy(kept).long()]
+        check_finite(self._name, self.fp32, rows=kept)
 
-    def blocks(self, done: Callable[[int], None]) -> Iterator[Array]:
-        """The whole table's bytes, block by block."""
+    def blocks(self, scales: torch.Tensor, done: Callable[[int], None]) -> Iterator[Array]:
+        """The whole table's bytes, block by block, its columns scaled by `scales` [128]."""
         for start in range(0, len(self._table), BLOCK_ROWS):
             rows = self._table[start : start + BLOCK_ROWS].clone()
             release_mapped(self._table, start, len(rows))
             check_finite(self._name, rows, start)
-            first, last = np.searchsorted(self._kept, [start, start + len(rows)])
-            self.fp32[first:last] = rows[torch.from_numpy(self._kept[first:last] - start).long()]
-            yield quantize_rows(rows)
+            yield quantize_rows(rows * scales)
             done(len(rows))
 
 
-def check_finite(name: str, rows: torch.Tensor, start: int = 0) -> None:
-    """Refuse NaN and infinity; `rows` begin at row `start` of tensor `name`."""
-    finite = torch.isfinite(rows)
+def check_finite(
+    name: str, values: torch.Tensor, start: int = 0, rows: Array | None = None
+) -> None:
+    """Refuse NaN and infinity; `values` are tensor `name` from row `start` on, or its `rows`."""
+    finite = torch.isfinite(values)
     if bool(finite.all()):
         return
     row, *column = finite.logical_not().nonzero()[0].tolist()
-    where = f"row {start + row}" + (f", column {column[0]}" if column else "")
-    value = float(rows[row, column[0]] if column else rows[row])
+    number = start + row if rows is None else int(rows[row])
+    where = f"row {number}" + (f", column {column[0]}" if column else "")
+    value = float(values[row, column[0]] if column else values[row])
     raise StageError(
         "the fp32 dump cannot be quantized",
         f"tensor '{name}' is {value} at {where}, wanted a finite number",
@@ -92,7 +156,7 @@ def release_mapped(table: torch.Tensor, start: int, rows: int) -> None:
         _LIBC.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), mmap.MADV_DONTNEED)
 
 
-def small_content(weights: Weights, rows: Sequence[int], source_sha256: str) -> dict[str, Any]:
+def small_content(fitted: Fit, rows: Sequence[int], source_sha256: str) -> dict[str, Any]:
     """All of the file but the tables."""
     content: dict[str, Any] = {
         "format": FORMAT,
@@ -100,31 +164,40 @@ def small_content(weights: Weights, rows: Sequence[int], source_sha256: str) -> 
         "source_sha256": source_sha256,
         "row_counts": list(rows),
     }
-    for name in quantized_layers():
-        weight = weights[f"{name}.weight"]
-        check_finite(f"{name}.weight", weight)
-        content[f"{name}.codes"], content[f"{name}.scale"] = quantize_weight(weight)
-        bias = weights.get(f"{name}.bias")
-        content[f"{name}.bias"] = torch.zeros(len(weight)) if bias is None else bias.clone()
+    with rounding.one_thread():
+        _round_layers(fitted, content)
     for name in (FIRST, LAST):
         for part in ("weight", "bias"):
-            content[f"{name}.{part}"] = weights[f"{name}.{part}"].clone()
+            content[f"{name}.{part}"] = fitted.weights[f"{name}.{part}"].clone()
     for name, value in content.items():
         if isinstance(value, torch.Tensor) and value.is_floating_point():
             check_finite(name, value)
     return content
 
 
+def _round_layers(fitted: Fit, content: dict[str, Any]) -> None:
+    weights = fitted.weights
+    for name in quantized_layers():
+        weight, moments = weights[f"{name}.weight"], fitted.moments.get(name)
+        scale = rounding.row_scales(weight)
+        if moments is None:
+            content[f"{name}.codes"] = rounding.nearest(weight, scale)
+        else:
+            content[f"{name}.codes"] = rounding.with_feedback(weight, scale, moments)
+        content[f"{name}.scale"] = scale
+        bias = weights.get(f"{name}.bias")
+        content[f"{name}.bias"] = torch.zeros(len(weight)) if bias is None else bias.clone()
+
+
 def report_models(
-    content: Mapping[str, Any], weights: Weights, tables: Sequence[TableQuantizer]
+    content: Mapping[str, Any], fitted: Fit, kept: Sequence[torch.Tensor]
 ) -> tuple[Int8Model, dict[str, torch.Tensor]]:
-    """Both models over the kept rows alone: for ids that are numbered accordingly."""
-    fp32 = {name: value for name, value in weights.items() if "embedding_bags" not in name}
-    int8 = dict(content)
-    for table in range(len(MULTI_HOT)):
-        fp32[table_name(table)] = tables[table].fp32
-        packed = torch.from_numpy(quantize_rows(tables[table].fp32))
-        int8[f"{table_name(table)}.rows"] = packed
+    """Both models over the kept, folded rows alone: for ids that are numbered accordingly."""
+    fp32, int8 = dict(fitted.weights), dict(content)
+    for table, rows in enumerate(kept):
+        name = table_name(table)
+        fp32[name] = rows
+        int8[f"{name}.rows"] = torch.from_numpy(quantize_rows(fp32[name]))
     return Int8Model(int8), fp32
 
 

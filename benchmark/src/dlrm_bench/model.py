@@ -116,9 +116,13 @@ class Fp32Model:
         self._weights = weights
         #: Set by calibrate: called with each layer's name and output.
         self.observer: Callable[[str, torch.Tensor], None] | None = None
+        #: The same for each layer's input.
+        self.input_observer: Callable[[str, torch.Tensor], None] | None = None
 
     def _linear(self, name: str, x: torch.Tensor, relu: bool = False) -> torch.Tensor:
         weight, bias = self._weights[f"{name}.weight"], self._weights.get(f"{name}.bias")
+        if self.input_observer is not None:
+            self.input_observer(name, x)
         y = linear(x, weight, bias, relu)
         if self.observer is not None:
             self.observer(name, y)

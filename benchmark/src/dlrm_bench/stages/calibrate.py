@@ -8,8 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from dlrm_bench import bins
-from dlrm_bench.calibrate import TableQuantizer, layer_errors, report_models, small_content
+from dlrm_bench import bins, fold
+from dlrm_bench.calibrate import (
+    TableQuantizer,
+    fit,
+    layer_errors,
+    report_models,
+    small_content,
+)
 from dlrm_bench.contract import StageContext, StageError
 from dlrm_bench.day import check_ids
 from dlrm_bench.dump import DUMP_NAME, load_dump
@@ -20,7 +26,9 @@ from dlrm_bench.sources import Progress
 from dlrm_bench.torch_file import StreamedTensor, write_torch_file
 from dlrm_bench.weights import compact_ids
 
-#: Calibration rows the report's errors are measured on, evenly spread over the set.
+#: Of the calibration set one row in FIT_SHARE is fitted to, at most MOST_FITTED.
+FIT_SHARE, MOST_FITTED = 8, 8192
+#: As many others, at most, measure the report's errors.
 REPORT_ROWS = 2048
 Array = np.ndarray[Any, Any]
 
@@ -33,34 +41,39 @@ def run(ctx: StageContext) -> None:
     weights = load_dump(path, rows)
     sha256 = next(f.sha256 for f in ctx.request.inputs if f.path == path)
     ctx.status.update("reading the calibration set")
-    dense, ids, of = _report_pairs(ctx, rows)
+    dense, ids, fits, of = _used_pairs(ctx, rows)
     local, needed = compact_ids(ids)
+    tables = [TableQuantizer(weights, table, needed[table]) for table in range(len(rows))]
+    kept = [table.fp32 for table in tables]
+    ctx.status.update("fitting the layers to the calibration set")
+    pairs = torch.from_numpy(dense), torch.from_numpy(local)
+    fitted = fit(weights, kept, pairs[0][:fits], pairs[1][:fits])
     ctx.status.update("quantizing layers")
-    content = small_content(weights, rows, sha256)
+    content = small_content(fitted, rows, sha256)
     progress = Progress(ctx.status, "quantizing embeddings", sum(rows), "rows/s")
     streams = {
         name: StreamedTensor.of(value) if isinstance(value, torch.Tensor) else value
         for name, value in content.items()
     }
-    tables = [TableQuantizer(weights, table, needed[table]) for table in range(len(rows))]
     for table, count in enumerate(rows):
-        blocks = tables[table].blocks(progress.add)
+        blocks = tables[table].blocks(fold.table_scales(fitted.scales, table), progress.add)
         shape = (count, ROW_BYTES)
         streams[f"{table_name(table)}.rows"] = StreamedTensor(torch.uint8, shape, blocks)
     with ctx.open_output(INT8_NAME) as output:
         write_torch_file(output, streams)
     load_int8(ctx.output_dir / INT8_NAME, rows, sha256)
     ctx.status.update("measuring errors on the calibration set")
-    model, fp32 = report_models(content, weights, tables)
-    ctx.facts["calibration_rows"] = of
-    ctx.facts["errors"] = layer_errors(
-        model, fp32, torch.from_numpy(dense), torch.from_numpy(local)
-    )
+    model, fp32 = report_models(content, fitted, kept)
+    ctx.facts["calibration_rows"], ctx.facts["fitted_rows"] = of, fits
+    ctx.facts["errors"] = layer_errors(model, fp32, pairs[0][fits:], pairs[1][fits:])
     ctx.facts["bytes_of_embedding_row"] = {"fp32": 4 * DIM, "int8": ROW_BYTES}
 
 
-def _report_pairs(ctx: StageContext, rows: tuple[int, ...]) -> tuple[Array, Array, int]:
-    """Dense, ids of the pairs the report is measured on, and how many it chose from."""
+def _used_pairs(ctx: StageContext, rows: tuple[int, ...]) -> tuple[Array, Array, int, int]:
+    """Dense and ids of the pairs that are used, how many of them to fit to, and of the whole set.
+
+    Those of the fit, then those of the report: both evenly spread over the set, no row in both.
+    """
     dense = calibration_set(ctx, bins.CALIBRATION_DENSE_NAME, "<f4", DENSE_FEATURES)
     ids = calibration_set(ctx, bins.CALIBRATION_SPARSE_NAME, "<i4", IDS)
     if len(dense) != len(ids):
@@ -70,12 +83,15 @@ def _report_pairs(ctx: StageContext, rows: tuple[int, ...]) -> tuple[Array, Arra
             f"'{bins.CALIBRATION_SPARSE_NAME}' has {len(ids)}",
             bins.REMADE,
         )
-    step = max(len(dense) // REPORT_ROWS, 1)
-    some = slice(0, step * REPORT_ROWS, step)
+    fits = min(-(-len(dense) // FIT_SHARE), MOST_FITTED)
+    step = len(dense) // fits
+    fitted = np.arange(fits) * step
+    others = fitted + step // 2 if step > 1 else fitted
+    some = np.concatenate([fitted, others[:: -(-fits // REPORT_ROWS)]])
     limits = np.repeat(np.asarray(rows, np.int32), MULTI_HOT)
     chosen: Array = np.array(ids[some])
     check_ids(0, chosen, limits, official=True, file=bins.CALIBRATION_SPARSE_NAME)
-    return np.array(dense[some]), chosen, len(dense)
+    return np.array(dense[some]), chosen, fits, len(dense)
 
 
 def calibration_set(ctx: StageContext, name: str, dtype: str, width: int) -> Array:
