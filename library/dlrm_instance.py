@@ -134,6 +134,21 @@ cost_usd:
   returned: with O(state=present)
   type: float
   sample: 31.4
+created:
+  description: Names of the machines this call made, or in check mode would make.
+  returned: with O(state=present)
+  type: list
+  elements: str
+wanted:
+  description: The described machines; each with name, role, keep (a benchmark does not release it).
+  returned: with O(state=present)
+  type: list
+  elements: dict
+removed:
+  description: Names of the machines this call removed, or in check mode would remove.
+  returned: with O(state=present)
+  type: list
+  elements: str
 machines:
   description: The fleet's machines; name, type, zone, addresses, expires_at, cost_usd and so on.
   returned: success

@@ -53,7 +53,8 @@ RETURN = r"""
 request:
   description:
     - The normalised request. parameters as in C(docs/contracts/request.schema.json), run_id,
-      run_wait_seconds, force_stages, verify, deadline_seconds, exit_policy, sources, marks.
+      run_wait_seconds, force_stages, verify, deadline_seconds, exit_policy, provision, release,
+      sources, marks.
   returned: success
   type: dict
 request_sha256:

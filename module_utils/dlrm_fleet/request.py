@@ -33,6 +33,8 @@ PUBLIC = (
     "verify",
     "deadline",
     "exit_policy",
+    "provision",
+    "release",
 )
 # Of Ansible and of those who start it; never ours.
 FOREIGN_PREFIXES = ("ansible_", "awx_", "tower_", "molecule_")
@@ -43,6 +45,8 @@ MARKS = {
     "official": ["open", "unverified: not verified by MLCommons Association"],
 }
 DEADLINE_SECONDS = {"demo": 3600, "official": 86400}
+# Of the cloud machines of the inventory's fleet, after the storage node has verified their results.
+RELEASES = ("always", "passed", "never")
 # MLPerf's own spelling is as good as ours.
 LOADGEN_SCENARIOS = ("Offline", "Server")
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -93,6 +97,7 @@ def normalise(
         "weights_source": reader.verbatim("weights_source"),
         "data_source": reader.verbatim("data_source"),
     }
+    provision = reader.boolean("provision", False)
     deadline = reader.duration("deadline", DEADLINE_SECONDS[profile or "demo"], 1)
     _apply_profile(parameters, given, problems)
     _check_deadline(deadline, parameters["min_duration_seconds"], problems)
@@ -105,6 +110,8 @@ def normalise(
         "verify": reader.boolean("verify", False),
         "deadline_seconds": deadline,
         "exit_policy": reader.exit_policy("exit_policy"),
+        "provision": provision,
+        "release": reader.choice("release", RELEASES, "always" if provision else "never"),
         "sources": sources,
         "marks": MARKS[profile or "demo"],
     }

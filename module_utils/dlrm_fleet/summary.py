@@ -109,7 +109,8 @@ def _row(result: dict[str, Any]) -> dict[str, Any]:
 def _row_without_run(result: dict[str, Any]) -> dict[str, Any]:
     failure = result.get("failure") or {}
     phase = failure.get("phase")
-    status = "unreachable" if phase == "unreachable" else "failed" if failure else "missing"
+    lost = phase if phase in ("unreachable", "interrupted") else None
+    status = lost or ("failed" if failure else "missing")
     if failure:
         reason = f"{phase or 'run'}: {failure.get('message') or 'no message was left'}"
     else:

@@ -29,6 +29,8 @@ PUBLIC = (
     "verify",
     "deadline",
     "exit_policy",
+    "provision",
+    "release",
 )
 # Also "# dlrm_x:", a documented variable without a default.
 VARIABLE = re.compile(r"^[#\s]*(dlrm_\w+):", re.MULTILINE)

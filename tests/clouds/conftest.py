@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from ansible.module_utils.dlrm_fleet.cloud.retry import Pace
 
 from .worlds import WORLDS, World
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@pytest.fixture(autouse=True)
+def _nobody_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The clouds' libraries reach the stand-ins on this machine and nobody else."""
+    asked: list[str] = []
+    connect = socket.socket.connect
+
+    def checked(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in LOOPBACK:
+            asked.append(str(address))
+            raise ConnectionRefusedError(f"tests reach nobody outside: {address}")
+        connect(self, address)
+
+    resolve = socket.getaddrinfo
+
+    def looked_up(host: Any, *rest: Any, **more: Any) -> Any:
+        if host not in (*LOOPBACK, None):
+            asked.append(str(host))
+            raise socket.gaierror(f"tests reach nobody outside: {host}")
+        return resolve(host, *rest, **more)
+
+    monkeypatch.setattr(socket.socket, "connect", checked)
+    monkeypatch.setattr(socket, "getaddrinfo", looked_up)
+    yield
+    assert asked == []
 
 
 @pytest.fixture(scope="session", params=sorted(WORLDS))

@@ -22,6 +22,7 @@ from .stand_in.faults import CREATE, Call, Fault, Rule
 from .stand_in.gcp import PROJECT, GcpServer
 
 FLEET = "bench"
+UNIVERSE = "stand-in.test"
 TTL = 7200
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGJvZ3VzYm9ndXNib2d1c2JvZ3VzYm9ndXNib2d1c2JvZ3Vz"
 
@@ -177,10 +178,12 @@ class GcpWorld(World):
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
-        # A service account that opens nothing; the client signs its own tokens with it.
+        # A service account that opens nothing; the client signs its own tokens with it. Of another
+        # universe: for googleapis.com the library asks Google which regions it may use.
         account = {"type": "service_account", "project_id": PROJECT, "private_key_id": "x",
                    "private_key": pem.decode(), "client_email": "x@test.example",
-                   "client_id": "1", "token_uri": self.server.url + "/token"}  # fmt: skip
+                   "client_id": "1", "universe_domain": UNIVERSE,
+                   "token_uri": self.server.url + "/token"}  # fmt: skip
         (folder / "account.json").write_text(json.dumps(account))
 
     def group(self, count: int, **changes: Any) -> dict[str, Any]:
@@ -198,7 +201,11 @@ class GcpWorld(World):
         return {"cloud": "gcp", "project": PROJECT, "endpoint_url": self.server.url}
 
     def environment(self) -> dict[str, str]:
-        return {"GOOGLE_APPLICATION_CREDENTIALS": str(self.folder / "account.json")}
+        return {
+            "GOOGLE_APPLICATION_CREDENTIALS": str(self.folder / "account.json"),
+            "GOOGLE_CLOUD_UNIVERSE_DOMAIN": UNIVERSE,
+            "NO_GCE_CHECK": "true",
+        }
 
     def age_requests(self, seconds: float) -> None:
         for operation in self.server.operations.values():

@@ -22,6 +22,7 @@ FIELDS = {
     "count": int,
     "zones": list,
     "spot": bool,
+    "keep": bool,
     "image": dict,
     "disk": dict,
     "network": dict,
@@ -91,6 +92,7 @@ def _group(fleet: str, name: str, group: dict[str, Any], ttl_seconds: int) -> li
             ),
             ttl_seconds=ttl_seconds,
             spot=bool(group.get("spot", False)),
+            keep=bool(group.get("keep", False)),
             network=dict(group.get("network", {})),
             ssh_user=str(group["ssh_user"]),
             ssh_public_key=str(group["ssh_public_key"]).strip(),
@@ -132,6 +134,8 @@ def _values(fleet: str, name: str, group: dict[str, Any]) -> list[str]:
         found.append(f"{name}.role is {group['role']!r}, allowed: {', '.join(ROLES)}")
     if not str(group["ssh_public_key"]).startswith(("ssh-", "ecdsa-", "sk-")):
         found.append(f"{name}.ssh_public_key is no public key (ssh-ed25519 AAAA...)")
+    if not LABEL_VALUE.match(str(group["ssh_user"])):
+        found.append(f"{name}.ssh_user: small letters, digits, - and _ are allowed")
     found += _disk_problems(name, group["disk"])
     for key, value in group.get("labels", {}).items():
         if key.lower() in RESERVED_LABELS:

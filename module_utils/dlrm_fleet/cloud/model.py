@@ -9,7 +9,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 PROJECT = "dlrm-fleet"
-RESERVED_LABELS = ("project", "role", "fleet", "machine", "generation", "ttl-seconds", "name")
+RESERVED_LABELS = (
+    *("project", "role", "fleet", "machine", "generation", "ttl-seconds", "name"),
+    *("keep", "ssh-user"),
+)
 ROLES = ("benchmark", "storage", "benchmark-storage")
 NAME = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
 LABEL_KEY = re.compile(r"^[a-z][-_a-z0-9]{0,62}$")
@@ -55,6 +58,8 @@ class Machine:
     disk: Disk
     ttl_seconds: int
     spot: bool = False
+    # A benchmark's end does not release it.
+    keep: bool = False
     network: dict[str, Any] = field(default_factory=dict)
     ssh_user: str = ""
     ssh_public_key: str = ""
@@ -64,6 +69,8 @@ class Machine:
         """No time in them: a repeated request must be the same request."""
         return {
             **self.extra_labels,
+            **({"keep": "true"} if self.keep else {}),
+            **({"ssh-user": self.ssh_user} if self.ssh_user else {}),
             "project": PROJECT,
             "role": self.role,
             "fleet": self.fleet,

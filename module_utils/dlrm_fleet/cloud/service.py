@@ -41,11 +41,14 @@ def present(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     lines = plan_lines(cloud, plan, wanted, params["prices"], params["budget_usd"])
     before = [item.name for item in [*plan.keep, *plan.remove]]
     after = [machine.name for machine in wanted]
-    live = plan.keep
+    live, created = plan.keep, [machine.name for machine in plan.create]
     if not check_mode:
-        live = acquire(provider, fleet, wanted, pace).machines
+        acquired = acquire(provider, fleet, wanted, pace)
+        live, created = acquired.machines, acquired.created
     result = _result(params, plan.changes, lines, live, before, after)
-    return {**result, "cost_usd": round(cost, 2)}
+    shown = [{"name": item.name, "role": item.role, "keep": item.keep} for item in wanted]
+    return {**result, "cost_usd": round(cost, 2), "created": created, "wanted": shown,
+            "removed": [item.name for item in plan.remove]}  # fmt: skip
 
 
 def absent(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:

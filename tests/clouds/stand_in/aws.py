@@ -7,7 +7,8 @@ import io
 import json
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -50,6 +51,25 @@ WORDS = {
 }  # fmt: skip
 
 
+@dataclass
+class Hardware:
+    """Real hosts that stand behind the cloud's machines, by address; each is used by one."""
+
+    addresses: list[str]
+    power: Callable[[str, bool], None]
+    used: dict[str, str] = field(default_factory=dict)
+
+    def boot(self, instance: Any) -> None:
+        free = next(one for one in self.addresses if one not in self.used.values())
+        self.used[instance.id] = free
+        instance.nics[0].public_ip = instance.nics[0].private_ip_address = free
+        self.power(free, True)
+
+    def end(self, alive: set[str]) -> None:
+        for identity in [one for one in self.used if one not in alive]:
+            self.power(self.used.pop(identity), False)
+
+
 class InBetween:
     """A WSGI application in front of moto's."""
 
@@ -61,6 +81,7 @@ class InBetween:
         self.seen: dict[str, int] = {}
         # Machine's name: the host key its console shows.
         self.console: dict[str, str] = {}
+        self.hardware: Hardware | None = None
 
     def __call__(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -93,6 +114,9 @@ class InBetween:
         with self.lock:
             if action != "RunInstances":
                 answer = self._pass_on(environ, body)
+                if action == "TerminateInstances" and self.hardware is not None:
+                    running = [i for i in instances("us-east-1") if i.state != "terminated"]
+                    self.hardware.end({i.id for i in running})
                 if action == "GetConsoleOutput":
                     return self._console(form["InstanceId"], answer)
                 return self._hide(answer) if action == "DescribeInstances" else answer
@@ -111,6 +135,8 @@ class InBetween:
                 identity = machine_id[0].decode()
                 self.tokens[form["ClientToken"]] = (parameters, identity, made)
                 self.seen[identity] = self.faults.hidden_listings
+                if self.hardware is not None:
+                    self.hardware.boot(next(i for i in instances("us-east-1") if i.id == identity))
             return made
 
     def _pass_on(self, environ: dict[str, Any], body: bytes) -> tuple[str, Any, bytes]:

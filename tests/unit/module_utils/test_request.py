@@ -40,6 +40,8 @@ def test_defaults_of_demo() -> None:
         "verify": False,
         "deadline_seconds": 3600,
         "exit_policy": "all",
+        "provision": False,
+        "release": "never",
         "sources": {"weights_source": None, "data_source": None},
         "marks": ["demo: not comparable"],
     }
@@ -180,6 +182,8 @@ def test_bad_sources_are_refused(value: object) -> None:
         ({"verify": "maybe"}, "verify: 'maybe' is not allowed; allowed: true, false."),
         ({"force_stages": "dmp"}, "force_stages: 'dmp' is not allowed; allowed: a list of repos"),
         ({"run_id": "7"}, "run_id: '7' is not allowed; allowed: YYYYmmddTHHMMSSZ-<6 hex"),
+        ({"provision": "maybe"}, "provision: 'maybe' is not allowed; allowed: true, false."),
+        ({"release": "later"}, "release: 'later' is not allowed; allowed: always, passed, never."),
         ({"exit_policy": "101"}, "exit_policy: '101' is not allowed; allowed: any, all, or"),
         ({"weights_source": "/w"}, "weights_source: '/w' is not allowed with profile=demo"),
         ({"data_source": "/d", "data_rows": 3000}, "data_rows: 3000 is not allowed together with"),
@@ -235,6 +239,8 @@ def test_sha256_is_of_what_is_measured() -> None:
         "deadline": "2h",
         "exit_policy": "any",
         "run_wait": "10m",
+        "provision": True,
+        "release": "passed",
     }
     assert request_sha256(normalise({"precision": "int8", **watched})) == one
     others = [
@@ -245,3 +251,9 @@ def test_sha256_is_of_what_is_measured() -> None:
         {"precision": "int8", "data_source": "/d"},
     ]
     assert len({one, *(request_sha256(normalise(other)) for other in others)}) == 6
+
+
+def test_machines_that_are_provisioned_are_released_unless_asked_otherwise() -> None:
+    assert normalise({"precision": "int8", "provision": "true"})["release"] == "always"
+    kept = normalise({"precision": "int8", "provision": True, "release": "passed"})
+    assert (kept["provision"], kept["release"]) == (True, "passed")

@@ -1,0 +1,124 @@
+#!/usr/bin/python
+# Copyright: dlrm-fleet contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: dlrm_release_plan
+short_description: Decide which machines of the clouds go after a benchmark
+description:
+  - A machine goes when the storage node has its host's results, or when no run was opened on it.
+  - Any other stays until its TTL, with what it costs. Only computes; M(dlrm_instance) releases.
+options:
+  policy:
+    description: V(always), V(passed) (hosts that did not pass stay) or V(never).
+    type: str
+    choices: [always, passed, never]
+    required: true
+  machines:
+    description: The fleet's machines now, as M(dlrm_instance_info) returns them.
+    type: list
+    elements: dict
+    default: []
+  before:
+    description: The fleet's machines when the command had them.
+    type: list
+    elements: dict
+    default: []
+  created:
+    description: Names of the machines this command made.
+    type: list
+    elements: str
+    default: []
+  hosts:
+    description: The hosts of this command.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      host:
+        description: The host's name, which is its machine's.
+        type: str
+        required: true
+      stored:
+        description: Whether the storage node has its record, verified.
+        type: bool
+        default: false
+      passed:
+        description: Whether that record passed.
+        type: bool
+        default: false
+      opened:
+        description: Whether a run may lie there that is not stored; left out when unknown.
+        type: bool
+attributes:
+  check_mode: {support: full, description: Only computes.}
+  diff_mode: {support: none, description: Changes nothing.}
+  idempotent: {support: full, description: Changes nothing.}
+author:
+  - dlrm-fleet contributors
+"""
+
+EXAMPLES = r"""
+- name: Decide which machines go
+  dlrm_release_plan:
+    policy: always
+    machines: "{{ dlrm_instances_machines }}"
+    hosts: [{host: dlrm-int8-rerun-1, stored: true, passed: true}]
+  delegate_to: localhost
+  register: plan
+"""
+
+RETURN = r"""
+release:
+  description: Names of the machines that go, by cloud; a cloud with none is left out.
+  returned: always
+  type: dict
+  sample: {aws: [dlrm-int8-rerun-1]}
+lines:
+  description: A sentence for each machine, with the cost of those that stay.
+  returned: always
+  type: list
+  elements: str
+interrupted:
+  description: What became of machines that ended before their results were stored, by host.
+  returned: always
+  type: dict
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet.cloud.afterwards import decide, interrupted
+from ansible.module_utils.dlrm_fleet.documents import utc_now
+
+ARGUMENTS: dict[str, Any] = {
+    "policy": {"type": "str", "choices": ["always", "passed", "never"], "required": True},
+    "machines": {"type": "list", "elements": "dict", "default": []},
+    "before": {"type": "list", "elements": "dict", "default": []},
+    "created": {"type": "list", "elements": "str", "default": []},
+    "hosts": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "host": {"type": "str", "required": True},
+            "stored": {"type": "bool", "default": False},
+            "passed": {"type": "bool", "default": False},
+            "opened": {"type": "bool"},
+        },
+    },
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    params = module.params
+    plan = decide(params["policy"], params["machines"], params["hosts"], params["created"])
+    ended = interrupted(params["hosts"], params["before"], params["machines"], utc_now())
+    module.exit_json(changed=False, interrupted=ended, **plan)
+
+
+if __name__ == "__main__":
+    main()
