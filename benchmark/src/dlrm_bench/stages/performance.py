@@ -114,13 +114,14 @@ def _measure(
         summary = (offline.log_dir / loadgen.SUMMARY).read_text(encoding="utf-8")
         if number == len(probe.AIMS) or not loadgen.ended_too_soon(summary):
             break
-        prefix, seconds = f"superseded_{number}_", offline.totals[0].seconds
+        # Rounded once, so that the fact and the sentence tell the same.
+        prefix, seconds = f"superseded_{number}_", round(offline.totals[0].seconds, 3)
         offline.adopt(SUPERSEDED_FILES, prefix)
         superseded.append(
             {
                 "target_qps": plan.target_qps,
                 "samples": offline.samples_issued,
-                "seconds": round(seconds, 3),
+                "seconds": seconds,
                 "samples_per_second": round(offline.samples_issued / seconds, 4),
                 "why": f"it measured {seconds:.2f} s of {wanted} s",
                 "files": [prefix + name for name in SUPERSEDED_FILES],
