@@ -149,9 +149,13 @@ class AwsWorld(World):
         )  # fmt: skip
 
     def end_by_hand(self, name: str) -> None:
-        for instance in instances("us-east-1"):
-            if {"key": "Name", "value": name} in list(instance.get_tags()):
-                backend("ec2", "us-east-1").terminate_instances([instance.id])
+        mine = [
+            instance.id
+            for instance in instances("us-east-1")
+            if any(tag["key"] == "Name" and tag["value"] == name for tag in instance.get_tags())
+        ]
+        assert mine, f"there is no machine {name}"
+        backend("ec2", "us-east-1").terminate_instances(mine)
 
     def add_leftovers(self, labels: dict[str, str]) -> None:
         ec2 = backend("ec2", "us-east-1")
