@@ -1,0 +1,96 @@
+"""The whole command against AWS's stand-in whose machine is one of the SSH hosts of tests/fleet."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from fleet.engine import REPOSITORY, docker
+from fleet.hosts import STORAGE, USER, Fleet
+
+from .stand_in.aws import Hardware
+from .test_conformance import names
+from .worlds import FLEET, AwsWorld
+
+NAME = names(1)[0]
+
+
+class Operator:
+    """The product's inventory, a storage node of the user's own, one machine to have."""
+
+    def __init__(self, fleet: Fleet, world: AwsWorld) -> None:
+        self.fleet, self.world = fleet, world
+        self.host = fleet.benchmark_hosts[0]
+        self.known_hosts = fleet.folder / "known_hosts"
+        self.inventory = self._inventory()
+        world.server.application.hardware = Hardware([self.host.address], self._power)
+
+    def _power(self, _address: str, on: bool) -> None:
+        docker("start" if on else "kill", self.host.container)
+
+    def key(self, name: str) -> str:
+        return " ".join((self.fleet.keys / f"host-{name}.pub").read_text().split()[:2])
+
+    def _inventory(self) -> Path:
+        folder = self.fleet.folder / "inventory"
+        for name in ("hosts.yml", "aws_ec2.yml"):
+            (folder / name).unlink(missing_ok=True)
+        cloud = (REPOSITORY / "inventories/aws/aws_ec2.yml").read_text()
+        (folder / "aws_ec2.yml").write_text(cloud + "regions: [us-east-1]\n")
+        storage = self.fleet.storage
+        self.known_hosts.write_text(f"{storage.address} {self.key(STORAGE)}\n")
+        checked = f"-o UserKnownHostsFile={self.known_hosts} -o StrictHostKeyChecking=yes"
+        reach = {
+            "ansible_python_interpreter": "/usr/bin/python3",
+            "ansible_ssh_private_key_file": str(self.fleet.keys / "login"),
+            "ansible_ssh_common_args": checked,
+        }
+        # The login user of the machine comes from the fleet's description, through its tag.
+        group = self.world.group(1, ssh_user=USER)
+        mine = {"ansible_host": storage.address, "ansible_user": USER, **reach}
+        document = {
+            "all": {
+                "vars": {
+                    "dlrm_instances_fleet_aws": {"arm": group},
+                    "dlrm_instances_groups": ["arm"],
+                    "dlrm_instances_fleet_name": FLEET,
+                    "dlrm_instances_aws_endpoint_url": self.world.server.url,
+                    "dlrm_instances_aws_scheduler_role": self.world.role,
+                    "dlrm_instances_known_hosts": str(self.known_hosts),
+                    # Prepared hosts have one image, from one volume.
+                    "dlrm_image_travels": False,
+                },
+                "children": {
+                    "storage": {"hosts": {STORAGE: mine}},
+                    "cloud_none": {"hosts": {STORAGE: None}},
+                    "cloud_aws": {"vars": reach},
+                },
+            }
+        }
+        (folder / "zz_fleet.yml").write_text(json.dumps(document, indent=1) + "\n")
+        return folder
+
+    def popen(self, *arguments: str, **variables: object) -> subprocess.Popen[str]:
+        asked = self.fleet.command(
+            *arguments,
+            **{
+                "precision": "int8", "profile": "demo", "row_cap": 2000, "data_rows": 4000,
+                "min_duration": 2, "run_wait": "5m", "dlrm_budget_usd": 100, **variables,
+            },
+        )  # fmt: skip
+        log = self.fleet.folder / f"run-{len(self.fleet.logs)}.log"
+        environment = {**self.world.environment(), "AWS_ENDPOINT_URL": self.world.server.url}
+        environment["XDG_STATE_HOME"] = str(self.fleet.folder / "state")
+        return self.fleet.popen(asked, log=log, **environment)
+
+    def run(self, *arguments: str, **variables: object) -> tuple[int, str]:
+        process = self.popen(*arguments, **variables)
+        try:
+            code = process.wait(timeout=1500)
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+        return code, " ".join(self.fleet.log_of(process).split())

@@ -1,0 +1,55 @@
+"""Before anything is measured: the plan, refusals, a host key that is not the machine's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from fleet.hosts import STORAGE, USER, Fleet
+
+from .ssh_operator import NAME, Operator
+from .stand_in.faults import CREATE
+from .worlds import AwsWorld
+
+
+@pytest.fixture(scope="module")
+def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    world = AwsWorld(tmp_path_factory.mktemp("cloud"))
+    fleet = Fleet(tmp_path_factory.mktemp("full"), count=1, name="cloud", prepared=False)
+    try:
+        fleet.start()
+        yield Operator(fleet, world)
+    finally:
+        fleet.close_connections()
+        fleet.remove()
+        world.server.stop()
+
+
+def test_the_plan_alone_asks_for_nothing(operator: Operator) -> None:
+    code, said = operator.run("--check")
+    assert code == 0, said
+    assert f"+ {NAME}" in said
+    assert "list prices as of" in said
+    assert operator.world.server.faults.calls[CREATE] == 0
+
+
+def test_a_storage_node_that_would_go_is_refused(operator: Operator) -> None:
+    fleet = {"arm": operator.world.group(1, ssh_user=USER, role="benchmark-storage")}
+    code, said = operator.run(dlrm_instances_fleet_aws=fleet)
+    assert code != 0
+    assert f"The storage node {NAME} would be released with the benchmark hosts" in said
+    assert operator.world.server.faults.calls[CREATE] == 0
+
+
+def test_another_host_key_is_refused_and_the_machine_released(operator: Operator) -> None:
+    """Who answers at its address without the key the cloud shows is not the machine."""
+    server = operator.world.server
+    server.application.console[NAME] = operator.key(STORAGE)
+    code, said = operator.run(dlrm_connection_timeout_seconds=5)
+    assert code != 0
+    assert "unreachable" in said, said
+    assert "Host key verification failed" in said or "HOST IDENTIFICATION HAS CHANGED" in said, said
+    assert f"{NAME} is released: no run was opened on it" in said
+    assert server.faults.calls[CREATE] == 1
+    assert server.bills() == []
