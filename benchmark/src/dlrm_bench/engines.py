@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,10 +15,17 @@ from dlrm_bench.bf16 import Bf16Model
 from dlrm_bench.contract import StageError
 from dlrm_bench.dump import load_dump
 from dlrm_bench.int8 import MAX_ROWS, PAD, Int8Model, exact_int8_product, load_int8
+from dlrm_bench.kernel import KernelModel, instruction_sets
 from dlrm_bench.model import DENSE_FEATURES, IDS, Fp32Model, Weights
 
 Array = np.ndarray[Any, Any]
 FP32_MAX_ROWS = 512
+#: Pairs the kernel works on at a time: the weights are read once for as many.
+KERNEL_BATCH = 256
+LOG = logging.getLogger("dlrm_bench")
+#: Only tests set it: PYTORCH, or the instruction set whose kernel runs.
+FORCE = "DLRM_TEST_INT8_ENGINE"
+PYTORCH, PORTABLE = "pytorch", "portable"
 
 
 class Engine(Protocol):
@@ -62,7 +71,7 @@ class Bf16Engine(Fp32Engine):
 
 
 class Int8Engine:
-    """The int8 forward of int8.py."""
+    """The int8 forward of int8.py, by PyTorch's operations."""
 
     best_batch = MAX_ROWS
 
@@ -82,10 +91,44 @@ class Int8Engine:
         return scores
 
 
+class Int8KernelEngine:
+    """The same int8 forward as one fused kernel of one instruction set: kernel.py."""
+
+    best_batch = KERNEL_BATCH
+
+    def __init__(self, path: Path, row_counts: Sequence[int], instruction_set: str) -> None:
+        self.name = f"{type(self).__name__} {instruction_set}"
+        self._model = KernelModel(load_int8(path, row_counts), instruction_set, KERNEL_BATCH)
+
+    def forward(self, dense: Array, ids: Array) -> Array:
+        """As Engine's."""
+        return self._model.forward(dense, ids)
+
+
+def _int8_engine(path: Path, row_counts: Sequence[int]) -> Engine:
+    """The kernel where it has an instruction set of this CPU, else PyTorch's operations."""
+    chosen = os.environ.get(FORCE, "") or _best_int8()
+    if chosen == PYTORCH:
+        return Int8Engine(path, row_counts)
+    return Int8KernelEngine(path, row_counts, chosen)
+
+
+def _best_int8() -> str:
+    best = instruction_sets()[0]
+    if best == PORTABLE:
+        LOG.warning("int8 by PyTorch: the kernel has no instruction set of this CPU (VNNI, I8MM)")
+        return PYTORCH
+    if torch.cpu._is_amx_tile_supported():
+        # oneDNN's AMX product has eight times VNNI's peak; which is faster here is unmeasured.
+        LOG.info("int8 by PyTorch: this CPU has AMX, which the kernel does not use")
+        return PYTORCH
+    return best
+
+
 _ENGINES: dict[str, Callable[[Path, Sequence[int]], Engine]] = {
     "fp32": Fp32Engine,
     "bf16": Bf16Engine,
-    "int8": Int8Engine,
+    "int8": _int8_engine,
 }
 
 

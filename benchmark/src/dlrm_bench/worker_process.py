@@ -137,7 +137,7 @@ def worker_main(pipe: Connection, core: int, make_engine: MakeEngine, weights: P
         engine = make_engine()
         if weights is not None:
             populate_mappings(weights)
-        name = type(engine).__name__
+        name = getattr(engine, "name", type(engine).__name__)
         pipe.send(("ready", int(engine.best_batch), name, time.perf_counter() - began))
         Worker(pipe, engine).serve()
     except (EOFError, BrokenPipeError, ConnectionResetError):
