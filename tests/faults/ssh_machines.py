@@ -37,6 +37,8 @@ class Machines:
 
     folder: Path
     addresses: dict[str, str] = field(default_factory=dict)
+    # Of Ansible's environment, for one test.
+    settings: dict[str, str] = field(default_factory=dict)
 
     def container(self, name: str) -> str:
         return f"dlrm-{NAME}-{owner.session()}-{name}"
@@ -73,6 +75,18 @@ class Machines:
 
     def _plant_run(self) -> None:
         """A closed run of REQUEST on 'here' and its record on the storage node."""
+        self._write_closed_run(self.folder / "root/runs" / RUN_ID)
+        self._write_record("here")
+
+    def plant_closed_run(self, name: str) -> None:
+        """The same on a machine that answers SSH."""
+        run = self.folder / name / RUN_ID
+        self._write_closed_run(run)
+        docker("exec", self.container(name), "mkdir", "-p", "/srv/dlrm/runs")
+        docker("cp", str(run), f"{self.container(name)}:/srv/dlrm/runs/")
+        self._write_record(name)
+
+    def _write_closed_run(self, run: Path) -> None:
         lock = {
             "schema_version": 1,
             "run_id": RUN_ID,
@@ -82,12 +96,13 @@ class Machines:
             "deadline": "2026-01-31T13:00:00Z",
             "lease_until": "2026-01-31T12:01:30Z",
         }
-        run = self.folder / "root/runs" / RUN_ID
         run.mkdir(parents=True)
         (run / "run.lock").write_text(json.dumps(lock))
         closed = {"schema_version": 1, "run_id": RUN_ID, "closed_at": "2026-01-31T12:05:00Z"}
         (run / "closed.json").write_text(json.dumps(closed))
-        stored = self.folder / "storage/runs" / RUN_ID / "here"
+
+    def _write_record(self, name: str) -> None:
+        stored = self.folder / "storage/runs" / RUN_ID / name
         (stored / "performance").mkdir(parents=True)
         record = (REPOSITORY / "docs/contracts/examples/run.json").read_text()
         (stored / "run.json").write_text(record)
@@ -160,7 +175,11 @@ class Machines:
 
     def _environment(self) -> dict[str, str]:
         # Too long a path is no socket's; a master that outlives a test is nobody's.
-        return {**os.environ, **images.ansible_environment(ANSIBLE_SSH_ARGS="-o ControlMaster=no")}
+        return {
+            **os.environ,
+            **images.ansible_environment(ANSIBLE_SSH_ARGS="-o ControlMaster=no"),
+            **self.settings,
+        }
 
     def verdict(self) -> dict[str, Any]:
         """The newest one on this machine."""
