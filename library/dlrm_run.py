@@ -76,13 +76,17 @@ deadline:
   returned: success
   type: str
   sample: "2026-01-31T13:00:00Z"
+seconds_left:
+  description: Until that deadline, by the host's own clock; negative when it has passed.
+  returned: success
+  type: int
 """
 
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.documents import FleetError
+from ansible.module_utils.dlrm_fleet.documents import FleetError, parse_time, utc_now
 from ansible.module_utils.dlrm_fleet.run import Runs, holder
 from ansible.module_utils.dlrm_fleet.run_lock import LockDamaged
 from ansible.module_utils.dlrm_fleet.stage_folder import Owner
@@ -130,6 +134,7 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
         "changed": changed,
         "opened_at": lock["opened_at"],
         "deadline": lock["deadline"],
+        "seconds_left": int((parse_time(lock["deadline"]) - utc_now()).total_seconds()),
         "diff": {"before": before, "after": after},
     }
 

@@ -9,8 +9,8 @@ from ansible.plugins.action import ActionBase
 
 POLL_SECONDS = 15
 PAUSE_SECONDS = 5
-# The container stops itself at the deadline; its KILL and a slow engine come on top.
-GRACE_SECONDS = 90
+# The container stops itself at the deadline, 30 s later it is killed; a poll comes on top.
+GRACE_SECONDS = 40
 WATCHED = ("root", "stage", "catalogue", "request", "run_id", "image", "controller")
 
 
