@@ -121,11 +121,14 @@ class ServingPool(WorkerPool):
                 _, number, figures = message
                 _, slot = handle.held.pop(number)
                 results = self._results[handle.index * BATCHES_IN_FLIGHT + slot]
+                # Copied before the slot is free: the next part's worker writes into it at once.
+                complete = _take(self._parts.pop(number), results)
                 handle.slots.append(slot)
                 self._serving_totals.done[handle.index].append(figures)
                 # The worker first: answering is the slower part.
                 self._hand_out()
-                self._take(self._parts.pop(number), results)
+                for query in complete:
+                    self._answered(query)
         self._serving_totals.seconds = time.perf_counter() - began
 
     def _hand_out(self) -> None:
@@ -155,11 +158,14 @@ class ServingPool(WorkerPool):
         left = self._waiting[0].arrived + MAX_WAIT_SECONDS - time.perf_counter()
         return left if left > 0 else None
 
-    def _take(self, part: _Part, results: Array) -> None:
-        at = 0
-        for query, first, pairs in part.cuts:
-            query.results[first : first + pairs] = results[at : at + pairs]
-            at += pairs
-            query.done += pairs
-            if query.done == len(query.results):
-                self._answered(query)
+
+def _take(part: _Part, results: Array) -> list[Query]:
+    """Copy a part's answers to its queries; returns those that are whole now."""
+    at, complete = 0, []
+    for query, first, pairs in part.cuts:
+        query.results[first : first + pairs] = results[at : at + pairs]
+        at += pairs
+        query.done += pairs
+        if query.done == len(query.results):
+            complete.append(query)
+    return complete
