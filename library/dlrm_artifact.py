@@ -176,7 +176,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet import spool
 from ansible.module_utils.dlrm_fleet.artifact import Step, Storage
 from ansible.module_utils.dlrm_fleet.documents import FleetError
-from ansible.module_utils.dlrm_fleet.rsync import run_command
+from ansible.module_utils.dlrm_fleet.rsync import SSH_OPTIONS, run_command
 
 FILE: dict[str, Any] = {
     "name": {"type": "str", "required": True},
@@ -202,17 +202,7 @@ ARGUMENTS: dict[str, Any] = {
             "source": {"type": "dict"},
         },
     },
-    "source": {
-        "type": "dict",
-        "options": {
-            "address": {"type": "str", "required": True},
-            "user": {"type": "str", "required": True},
-            "port": {"type": "int", "default": 22},
-            "key_file": {"type": "path", "required": True, "no_log": False},
-            "known_hosts_file": {"type": "path"},
-            "jump": {"type": "str"},
-        },
-    },
+    "source": {"type": "dict", "options": SSH_OPTIONS},
     "streams": {"type": "int", "default": 4},
 }
 

@@ -99,7 +99,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.documents import FleetError
 from ansible.module_utils.dlrm_fleet.push import Push
-from ansible.module_utils.dlrm_fleet.rsync import run_command
+from ansible.module_utils.dlrm_fleet.rsync import SSH_OPTIONS, run_command
 
 ARGUMENTS: dict[str, Any] = {
     "storage_root": {"type": "path", "required": True},
@@ -108,17 +108,7 @@ ARGUMENTS: dict[str, Any] = {
     "files": {"type": "dict", "required": True},
     "refused": {"type": "list", "elements": "str", "default": []},
     "streams": {"type": "int", "default": 4},
-    "target": {
-        "type": "dict",
-        "options": {
-            "address": {"type": "str", "required": True},
-            "user": {"type": "str", "required": True},
-            "port": {"type": "int", "default": 22},
-            "key_file": {"type": "path", "required": True, "no_log": False},
-            "known_hosts_file": {"type": "path"},
-            "jump": {"type": "str"},
-        },
-    },
+    "target": {"type": "dict", "options": SSH_OPTIONS},
 }
 
 

@@ -80,7 +80,7 @@ class Storage:
         self.run = run
 
     def stored(self, sha256: str) -> Path:
-        return self.root / "store" / "sha256" / sha256[:2] / sha256
+        return StageStore(self.root).stored(sha256)
 
     def partial(self, sha256: str) -> Path:
         return self.root / "incoming" / f"{sha256}.partial"

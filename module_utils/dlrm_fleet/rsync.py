@@ -55,6 +55,17 @@ def run_command(command: list[str]) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+# How a module's argument names the other machine; ssh_words() reads it.
+SSH_OPTIONS: dict[str, Any] = {
+    "address": {"type": "str", "required": True},
+    "user": {"type": "str", "required": True},
+    "port": {"type": "int", "default": 22},
+    "key_file": {"type": "path", "required": True, "no_log": False},
+    "known_hosts_file": {"type": "path"},
+    "jump": {"type": "str"},
+}
+
+
 def ssh_words(source: dict[str, Any]) -> list[str]:
     """Host keys are always checked: an unknown host is refused, never learnt."""
     options = ["BatchMode=yes", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes"]
