@@ -11,6 +11,7 @@ import os
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ from offline_support import LENGTHS, run_with, toy_score, write_dataset, write_w
 from conftest import StageRoot
 from dlrm_bench.loadgen import too_slow
 from dlrm_bench.server_run import TRIALS, search_rate
-from dlrm_bench.serving import LEAST_PART, Query, cut, part_pairs
+from dlrm_bench.serving import LEAST_PART, Query, ServingPool, cut, part_pairs
+from dlrm_bench.workers import RunTotals
 
 NewStage = Callable[[str], StageRoot]
 SAMPLES = LENGTHS * 2
@@ -209,3 +211,27 @@ Result is : INVALID
 No errors encountered during test.
 """
     assert too_slow(summary.replace(*change)) is again
+
+
+def test_answers_are_copied_before_their_slot_is_written_anew() -> None:
+    """A worker writes the next part into a slot as soon as it is given one."""
+    pool: Any = ServingPool.__new__(ServingPool)
+    slot, first = np.full((4, 2), 7, dtype=np.float32), query(4)
+    first.results.fill(0)
+    handle = SimpleNamespace(index=0, slots=[1], held={0: (None, 0)})
+    pool._handles, pool._results = [handle], [slot]
+    pool._parts, pool._stopping = {0: cut(deque([first]), 4)}, True
+    pool._arrivals, pool._waiting = deque(), deque()
+    pool._serving_totals = RunTotals([[]])
+    answered: list[Query] = []
+    pool._answered = answered.append
+
+    def hand_out() -> None:
+        if 0 in handle.slots:
+            slot.fill(-1)
+
+    pool._hand_out = hand_out
+    pool._messages = lambda *_: [(handle, ("done", 0, None))]
+    pool._serve()
+    assert answered == [first]
+    assert (first.results == 7).all()
