@@ -52,7 +52,7 @@ def test_scores_are_those_of_the_operations(
     for name in instruction_sets():
         found = logit(KernelModel(content, name, 256).forward(*pairs))
         error = np.abs(found - wanted)
-        # Wide: why some scores differ by more than their last bits is unknown (docs/performance.md).
+        # Wide: why some scores differ by more than their last bits is unknown: docs/performance.md
         assert np.quantile(error, 0.9) < 1e-5, name
         assert error.max() < 0.1, name
 
