@@ -10,26 +10,18 @@ from collections.abc import Iterator
 import pytest
 
 from fleet.engine import docker, wait_until
-from fleet.hosts import Fleet
 
-from .ssh_operator import NAME, Operator
+from .ssh_operator import NAME, Operator, operating
 from .stand_in.faults import CREATE
-from .worlds import AwsWorld
 
 STORE = "/srv/dlrm-storage"
 
 
 @pytest.fixture(scope="module")
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    world = AwsWorld(tmp_path_factory.mktemp("cloud"))
-    fleet = Fleet(tmp_path_factory.mktemp("full"), count=1, name="cloudrun")
-    try:
-        fleet.start()
-        yield Operator(fleet, world)
-    finally:
-        fleet.close_connections()
-        fleet.remove()
-        world.server.stop()
+    folders = (tmp_path_factory.mktemp(name) for name in ("cloud", "full"))
+    with operating(*folders, "cloudrun") as made:
+        yield made
 
 
 def test_killed_in_the_midst_the_same_command_brings_the_result(operator: Operator) -> None:

@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from fleet.engine import REPOSITORY, docker
@@ -94,3 +96,17 @@ class Operator:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
         return code, " ".join(self.fleet.log_of(process).split())
+
+
+@contextmanager
+def operating(cloud: Path, full: Path, name: str, prepared: bool = True) -> Iterator[Operator]:
+    """An operator with one machine to have, in folders `cloud` and `full`; all is removed after."""
+    world = AwsWorld(cloud)
+    fleet = Fleet(full, count=1, name=name, prepared=prepared)
+    try:
+        fleet.start()
+        yield Operator(fleet, world)
+    finally:
+        fleet.close_connections()
+        fleet.remove()
+        world.server.stop()

@@ -6,24 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from fleet.hosts import STORAGE, USER, Fleet
+from fleet.hosts import STORAGE, USER
 
-from .ssh_operator import NAME, Operator
+from .ssh_operator import NAME, Operator, operating
 from .stand_in.faults import CREATE
-from .worlds import AwsWorld
 
 
 @pytest.fixture(scope="module")
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    world = AwsWorld(tmp_path_factory.mktemp("cloud"))
-    fleet = Fleet(tmp_path_factory.mktemp("full"), count=1, name="cloud", prepared=False)
-    try:
-        fleet.start()
-        yield Operator(fleet, world)
-    finally:
-        fleet.close_connections()
-        fleet.remove()
-        world.server.stop()
+    folders = (tmp_path_factory.mktemp(name) for name in ("cloud", "full"))
+    with operating(*folders, "cloud", prepared=False) as made:
+        yield made
 
 
 def test_the_plan_alone_asks_for_nothing(operator: Operator) -> None:
