@@ -26,10 +26,15 @@ DOCKER_BUILDKIT=0 docker build --quiet --target test --tag "$name" "${arguments[
 if [ "${1:-}" = --build-only ]; then exit 0; fi
 
 # Output goes through a volume-less tmpfs: the tests write nothing on this machine.
-docker run --rm --name "$name-$$" --user 65532:65532 --read-only --network none --init \
-    --cap-drop ALL --cap-add SYS_NICE --security-opt no-new-privileges \
-    --tmpfs /tmp:exec,mode=1777 --shm-size 256m \
-    --volume "$PWD/benchmark/tests:/tests:ro" --volume "$PWD/tests/plugins:/plugins:ro" \
-    --volume "$PWD/tests/skips.toml:/skips.toml:ro" \
-    --env PYTHONPATH=/plugins --env DLRM_SKIPS=/skips.toml \
-    "$name" pytest -p no:cacheprovider -p no_silent_skips --durations=20 --durations-min=0.5 /tests
+run_tests() { # pytest's arguments...
+    docker run --rm --name "$name-$$" --user 65532:65532 --read-only --network none --init \
+        --cap-drop ALL --cap-add SYS_NICE --security-opt no-new-privileges \
+        --tmpfs /tmp:exec,mode=1777 --shm-size 256m \
+        --volume "$PWD/benchmark/tests:/tests:ro" --volume "$PWD/tests/plugins:/plugins:ro" \
+        --volume "$PWD/tests/skips.toml:/skips.toml:ro" \
+        --env PYTHONPATH=/plugins --env DLRM_SKIPS=/skips.toml \
+        "$name" pytest -p no:cacheprovider -p no_silent_skips --strict-markers --durations=20 --durations-min=0.5 "$@" /tests
+}
+
+run_tests -m 'not measures' --numprocesses 2 --dist loadfile
+run_tests -m measures

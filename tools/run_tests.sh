@@ -12,7 +12,7 @@ run_lint() {
 }
 
 run_unit() {
-    pytest_here tests/unit tests/contract tests/inventories
+    pytest_here --numprocesses 2 --dist loadfile tests/unit tests/contract tests/inventories
 }
 
 # The container's own tests run inside its image: same Python, same PyTorch, same LoadGen.

@@ -31,6 +31,10 @@ PARAMETERS: dict[str, Any] = {
 }
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "measures: runs LoadGen; nothing may run beside it")
+
+
 class StageRoot:
     """What is mounted at /dlrm, in a temporary folder."""
 

@@ -16,6 +16,8 @@ from sklearn.metrics import roc_auc_score
 
 from conftest import StageRoot
 
+pytestmark = pytest.mark.measures
+
 NewStage = Callable[[str], StageRoot]
 SAMPLES = LENGTHS * 5
 

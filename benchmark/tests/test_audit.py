@@ -14,6 +14,8 @@ from dlrm_bench.query_set import Array
 from dlrm_bench.request import StageError
 from dlrm_bench.scorer import compare_answers
 
+pytestmark = pytest.mark.measures
+
 LOG = "mlperf_log_accuracy.json"
 
 

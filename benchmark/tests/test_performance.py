@@ -18,6 +18,8 @@ from offline_support import LENGTHS, run_with, start_with, write_dataset, write_
 from conftest import StageRoot
 from dlrm_bench.loadgen import ended_too_soon
 
+pytestmark = pytest.mark.measures
+
 NewStage = Callable[[str], StageRoot]
 SAMPLES = LENGTHS * 2
 

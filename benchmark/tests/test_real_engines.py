@@ -10,6 +10,8 @@ import pytest
 
 from conftest import DEMO, Pipeline, StageRoot
 
+pytestmark = pytest.mark.measures
+
 
 def measure(demo: Pipeline, folder: Path, stage: str, precision: str) -> StageRoot:
     """The stage run to its end on what the demo's stages made."""

@@ -24,6 +24,8 @@ from dlrm_bench.server_run import TRIALS, search_rate
 from dlrm_bench.serving import LEAST_PART, Query, ServingPool, cut, part_pairs
 from dlrm_bench.workers import RunTotals
 
+pytestmark = pytest.mark.measures
+
 NewStage = Callable[[str], StageRoot]
 SAMPLES = LENGTHS * 2
 WIDE_MS = "60000"

@@ -19,6 +19,8 @@ from dlrm_bench.query_set import Array, QuerySet, SampleFiles
 from dlrm_bench.worker_process import populate_mappings
 from dlrm_bench.workers import Batch, RunTotals, WorkerError, WorkerPool, group
 
+pytestmark = pytest.mark.measures
+
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> SampleFiles:
