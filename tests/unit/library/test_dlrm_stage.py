@@ -191,8 +191,9 @@ def test_what_another_run_left_running_is_named_before_anything_is_measured(
     with pytest.raises(FleetError) as caught:
         machine.start("measured")
     (left,) = machine.containers()
-    assert f"container {left.name} of run {RUN} still runs on this host, since 2" in str(caught.value)
-    assert f"Wait until it ends, or stop it: docker stop {left.name}." in str(caught.value)
+    said = str(caught.value)
+    assert f"container {left.name} of run {RUN} still runs on this host, since 2" in said
+    assert f"Wait until it ends, or stop it: docker stop {left.name}." in said
     assert machine.folder("measured").attempts() == []
     # What is done needs no room.
     assert machine.start("made").state == "done"
