@@ -15,6 +15,8 @@ from fleet.engine import docker
 FAILS = {"dlrm_host_root": "not/absolute"}
 # From then on nothing listens where the host was: the connection is refused in the role's midst.
 LOST = {"ansible_port": "{{ 1 if dlrm_host_architecture is defined else 22 }}"}
+# The first command as root ends as ssh does when its connection breaks.
+BREAKS = {"ansible_become_exe": "exit 255;"}
 # Nothing listens there from the beginning.
 SILENT = {"ansible_port": 1}
 
@@ -89,6 +91,14 @@ def test_one_that_passes_is_enough_for_any(machines: Machines, mixed: Path) -> N
     assert not (machines.folder / "storage/runs" / RUN_ID / "verdict.json").exists()
     limit = machines.folder / "verdicts" / f"failed-{RUN_ID}.limit"
     assert limit.read_text() == "far-01\nfar-02\nlocalhost\n"
+
+
+def test_one_that_ansible_lost_does_not_decide_the_exit_code(machines: Machines) -> None:
+    inventory = machines.inventory("broken", {"here": {}, "far-01": BREAKS})
+    ended = machines.play(inventory, run_id=RUN_ID, exit_policy="any")
+    assert "fatal: [far-01]: UNREACHABLE!" in ended.stdout, "Ansible did not lose it"
+    assert ended.returncode == 0, ended.stdout
+    assert statuses(machines.verdict()) == {"far-01": "unreachable", "here": "passed"}
 
 
 def test_the_limit_file_runs_what_did_not_pass(machines: Machines, mixed: Path) -> None:
