@@ -29,18 +29,32 @@ run_lane() { # folder of notes, scenarios...
     local folder=$1 scenarios=() scenario
     shift
     for scenario in "$@"; do scenarios+=(--scenario-name "$scenario"); done
-    molecule_in "$folder" test --destroy=never "${scenarios[@]}"
+    molecule_in "$folder" test --destroy=never "${scenarios[@]}" && return
+    # Molecule cleans up after a failure only where it also destroys, and the other lane still needs the hosts.
+    molecule_in "$folder" cleanup "${scenarios[@]}" || true
+    return 1
 }
 
-trap 'molecule_in engine destroy --scenario-name default' EXIT
+remove_hosts() {
+    # Killed half-way, the lane in the background would go on against hosts that are gone.
+    if [ -n "$bare" ]; then kill -- "-$bare" 2>/dev/null || true; fi
+    molecule_in engine destroy --scenario-name default
+}
+
+bare=
+trap remove_hosts EXIT
 molecule_in engine create --scenario-name default
 cp -r "$notes/engine" "$notes/bare"
 
+# Job control gives the lane a process group of its own.
+set -m
 run_lane bare "${bare_lane[@]}" >"$notes/bare.log" 2>&1 &
 bare=$!
+set +m
 failed=()
 run_lane engine "${engine_lane[@]}" || failed+=("${engine_lane[*]}")
 wait "$bare" || failed+=("${bare_lane[*]}")
+bare=
 cat "$notes/bare.log"
 if [ "${#failed[@]}" -gt 0 ]; then
     printf 'Failed, among these scenarios: %s\n' "${failed[@]}" >&2
