@@ -48,6 +48,8 @@ class Bench:
     environment: dict[str, str] = field(default_factory=dict)
     # How long a whole run takes on this machine as busy as it is now: bounds are its multiples.
     undisturbed_seconds: float = 120.0
+    # Before its verdict, after which a kill changes nothing.
+    tasks: int = 0
     process: subprocess.Popen[str] | None = None
     notes: list[str] = field(default_factory=list)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .bench import HANG_SECONDS, ROOT, Bench, Ended
 from .faults import FAULTS, Fault, OutputDamaged
 from .phases import PHASES, Phase
+from .trial import Baseline, Outcome
 
 # `make test`: each fault in one phase, every phase at least once.
 # Those that wait long come first: the others run beside them.
@@ -47,17 +47,12 @@ class Cell:
     def name(self) -> str:
         return f"{self.fault.name} in {self.phase.name}"
 
+    def attempt(self, bench: Bench, baseline: Baseline, outcome: Outcome) -> None:
+        _try(bench, self, baseline, outcome)
 
-@dataclass
-class Outcome:
-    """What became of a cell; `problem` is empty when all held."""
-
-    cell: Cell
-    how: str = ""
-    said: str = ""
-    problem: str = ""
-    seconds: float = 0.0
-    notes: list[str] = field(default_factory=list)
+    def tidy(self, bench: Bench) -> None:
+        self.phase.release(bench, "")
+        self.fault.tidy(bench)
 
 
 def cells(every: bool) -> list[Cell]:
@@ -72,26 +67,10 @@ def cells(every: bool) -> list[Cell]:
     ]
 
 
-def try_cell(bench: Bench, cell: Cell, baseline: dict[str, dict[str, str]]) -> Outcome:
-    outcome, started = Outcome(cell), time.monotonic()
-    bench.begin()
-    try:
-        _try(bench, cell, baseline, outcome)
-    except Exception as error:
-        # Of a thread: the test that asked for this cell fails with it.
-        outcome.problem = f"{type(error).__name__}: {error}"
-    finally:
-        bench.end()
-        cell.phase.release(bench, "")
-        cell.fault.tidy(bench)
-    outcome.seconds, outcome.notes = time.monotonic() - started, list(bench.notes)
-    return outcome
-
-
-def _try(bench: Bench, cell: Cell, baseline: dict[str, dict[str, str]], outcome: Outcome) -> None:
+def _try(bench: Bench, cell: Cell, baseline: Baseline, outcome: Outcome) -> None:
     fault, phase = cell.fault, cell.phase
     if isinstance(fault, OutputDamaged):
-        _damage(bench, fault, phase, baseline)
+        _damage(bench, fault, phase)
         fault.prepare(bench)
         before = bench.survey()
         bench.start()
@@ -139,9 +118,7 @@ def _assert_worded(fault: Fault, ended: Ended) -> str:
     return said[-1][:300]
 
 
-def _damage(
-    bench: Bench, fault: OutputDamaged, phase: Phase, baseline: dict[str, dict[str, str]]
-) -> None:
+def _damage(bench: Bench, fault: OutputDamaged, phase: Phase) -> None:
     """The largest output of the phase's finished stage."""
     script = (
         f"f=$(find {ROOT}/stages/{phase.name}/*/ -type f -not -path '*/attempts/*'"

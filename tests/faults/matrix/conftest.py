@@ -14,9 +14,12 @@ import pytest
 from fleet.engine import command
 from fleet.hosts import USER, Fleet, running
 
+from . import ledger
 from .bench import ROOT, Bench
-from .cells import Cell, Outcome, cells, try_cell
+from .cells import Cell, cells
+from .kills import RandomKill
 from .report import write_report
+from .trial import Outcome, Trial, make
 
 EVERY = "DLRM_FAULTS_EVERY_PHASE"
 ONLY = "DLRM_FAULTS_ONLY"
@@ -44,7 +47,7 @@ class Yard:
         self.benches = [Bench(fleet, host, folder / host.name) for host in fleet.benchmark_hosts]
         self.free: queue.Queue[Bench] = queue.Queue()
         self.baseline: dict[str, dict[str, str]] = {}
-        self.tasks = 0
+        self.commit = ledger.commit()
 
     def run_undisturbed(self) -> None:
         """One run on the first host; the others get what it made, which is theirs by its keys."""
@@ -57,7 +60,7 @@ class Yard:
         seconds = time.monotonic() - started
         assert ended.code == 0, ended.output[-6000:]
         # The last ones are the verdict's, after which a kill changes nothing.
-        self.tasks = ended.output.count("TASK [") - 5
+        tasks = ended.output.count("TASK [") - 5
         self.baseline = first.exact(first.survey())
         assert len(self.baseline) == 4
         for bench in others:
@@ -66,15 +69,17 @@ class Yard:
             pack = f"docker exec {first.host.container} tar -C {ROOT} -cf - ."
             command("bash", "-c", f"set -o pipefail; {pack} | {into}")
         for bench in self.benches:
-            bench.undisturbed_seconds = seconds
+            bench.undisturbed_seconds, bench.tasks = seconds, tasks
             self.free.put(bench)
 
-    def try_cell(self, cell: Cell) -> Outcome:
+    def make(self, trial: Trial) -> Outcome:
         bench = self.free.get()
         try:
-            return try_cell(bench, cell, self.baseline)
+            outcome = make(bench, trial, self.baseline)
         finally:
             self.free.put(bench)
+        ledger.note(outcome, self.commit)
+        return outcome
 
 
 @pytest.fixture(scope="session")
@@ -88,13 +93,14 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
 
 @pytest.fixture(scope="session")
 def outcomes(yard: Yard, request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Outcome]]]:
-    """Every cell this session was asked for, all of them on their way."""
-    wanted: list[Cell] = []
+    """Every trial this session was asked for, all of them on their way."""
+    wanted: list[Trial] = []
     for item in request.session.items:
         if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
-            wanted += [value for value in item.callspec.params.values() if isinstance(value, Cell)]
+            asked = item.callspec.params.values()
+            wanted += [value for value in asked if isinstance(value, Cell | RandomKill)]
     with ThreadPoolExecutor(max_workers=len(yard.benches)) as pool:
-        futures = {cell.name: pool.submit(yard.try_cell, cell) for cell in wanted}
+        futures = {trial.name: pool.submit(yard.make, trial) for trial in wanted}
         try:
             yield futures
         finally:
@@ -104,6 +110,5 @@ def outcomes(yard: Yard, request: pytest.FixtureRequest) -> Iterator[dict[str, F
             if not all(future.done() for future in futures.values()):
                 for bench in yard.benches:
                     bench.end()
-    if os.environ.get(EVERY):
-        done = [future.result() for future in futures.values() if not future.cancelled()]
-        write_report([outcome for outcome in done if outcome is not None])
+    if os.environ.get(ledger.ASKED):
+        write_report(ledger.newest())

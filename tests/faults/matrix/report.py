@@ -1,20 +1,19 @@
-"""docs/faults.md: what became of each fault in each phase, as measured."""
+"""docs/faults.md: what became of each fault in each phase and of random kills, from the ledger."""
 
 from __future__ import annotations
 
-import subprocess
-from datetime import UTC, datetime
+from collections import Counter
+from typing import Any
 
 from fleet.engine import REPOSITORY
 
-from .cells import Outcome, cells
+from .cells import cells
 from .phases import PHASES
 
 PATH = REPOSITORY / "docs/faults.md"
-COMMAND = "tests/long/faults.sh"
 HEAD = """# What happens when something happens
 
-Written by `{command}` on {date} at commit {commit}; do not edit. Each cell is one run of the
+Written by `tests/long/faults.sh` from `docs/faults.jsonl`; do not edit. Each trial is a run of the
 demo profile on an SSH host with a storage node: the fault is put into the phase and shown to have
 happened, then the same command is given again. Recovered means: each stage ran to its end exactly
 once, the sha256 of every artifact equals an undisturbed run's, the record verifies, nothing is
@@ -22,41 +21,69 @@ left running and no lock is left.
 
 - **itself**: the run went on without help. **again**: it ended with a message, and the same
   command completed it.
-- `-`: there is nothing of that kind in that phase (no container, no output). `not run`: not part
-  of this invocation.
+- `-`: there is nothing of that kind in that phase (no container, no output).
+- `not tried`: no session has tried it yet.
 
 """
+RANDOM = "random kill "
 
 
-def _word(outcome: Outcome | None) -> str:
-    if outcome is None:
-        return "not run"
-    if outcome.problem:
+def _word(line: dict[str, Any] | None) -> str:
+    if line is None:
+        return "not tried"
+    if line["problem"]:
         return "**FAILED**"
-    return "itself" if outcome.how == "went on by itself" else "again"
+    return "itself" if line["how"] == "went on by itself" else "again"
 
 
-def render(outcomes: list[Outcome]) -> str:
-    said = ["git", "-C", str(REPOSITORY), "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(said, capture_output=True, text=True, check=True).stdout.strip()
-    text = HEAD.format(command=COMMAND, date=f"{datetime.now(UTC):%Y-%m-%d}", commit=commit)
-    found = {outcome.cell.name: outcome for outcome in outcomes}
+def _matrix(found: dict[str, dict[str, Any]]) -> str:
     known = {cell.name for cell in cells(every=True)}
-    faults = list(dict.fromkeys(cell.fault.name for cell in cells(every=True)))
-    text += f"| fault | {' | '.join(PHASES)} |\n|{' --- |' * (len(PHASES) + 1)}\n"
-    for fault in faults:
-        row = []
-        for phase in PHASES:
-            name = f"{fault} in {phase}"
-            row.append(_word(found.get(name)) if name in known else "-")
+    text = f"| fault | {' | '.join(PHASES)} |\n|{' --- |' * (len(PHASES) + 1)}\n"
+    for fault in dict.fromkeys(cell.fault.name for cell in cells(every=True)):
+        names = [f"{fault} in {phase}" for phase in PHASES]
+        row = [_word(found.get(name)) if name in known else "-" for name in names]
         text += f"| {fault} | {' | '.join(row)} |\n"
-    text += f"\n{sum(not one.problem for one in outcomes)} of {len(outcomes)} cells recovered.\n"
-    told = {one.cell.fault.name: one.said for one in outcomes if one.said}
-    if told:
-        text += "\n## What the user reads\n\n"
-        text += "".join(f"- {fault}: `{line}`\n" for fault, line in told.items())
+    tried = [found[name] for name in known if name in found]
+    recovered = sum(not line["problem"] for line in tried)
+    return text + f"\n{recovered} of {len(known)} cells recovered, {len(tried)} were tried.\n"
+
+
+def _random(found: dict[str, dict[str, Any]]) -> str:
+    kills = [line for name, line in found.items() if name.startswith(RANDOM)]
+    recovered = [line for line in kills if not line["problem"]]
+    alone = sum(line["how"] == "went on by itself" for line in recovered)
+    text = (
+        "\n## A random process killed at a random moment\n\nSIGKILL to one process of the"
+        " controller or the host after a random task began, everything to be made anew: "
+        f"{len(recovered)} of {len(kills)} runs recovered, {alone} of them by themselves.\n"
+    )
+    struck: Counter[str] = Counter()
+    for line in kills:
+        for note in line["notes"]:
+            struck[note.split(" after task")[0]] += 1
+    if struck:
+        text += "\n| process | killed |\n| --- | --- |\n"
+        text += "".join(f"| {process} | {count} |\n" for process, count in struck.most_common())
     return text
 
 
-def write_report(outcomes: list[Outcome]) -> None:
-    PATH.write_text(render(outcomes))
+def render(found: dict[str, dict[str, Any]]) -> str:
+    text = HEAD + _matrix(found) + _random(found)
+    told = {name.rpartition(" in ")[0]: line["said"] for name, line in found.items()}
+    told = {fault: said for fault, said in told.items() if said}
+    if told:
+        text += "\n## What the user reads\n\n"
+        text += "".join(f"- {fault}: `{line}`\n" for fault, line in told.items())
+    text += "\n## When\n\n| date | commit | cells | random kills |\n| --- | --- | --- | --- |\n"
+    when = Counter((line["date"], line["commit"]) for line in found.values())
+    random = Counter(
+        (line["date"], line["commit"]) for name, line in found.items() if name.startswith(RANDOM)
+    )
+    for (date, commit), count in sorted(when.items()):
+        kills = random[date, commit]
+        text += f"| {date} | {commit} | {count - kills} | {kills} |\n"
+    return text
+
+
+def write_report(found: dict[str, dict[str, Any]]) -> None:
+    PATH.write_text(render(found))

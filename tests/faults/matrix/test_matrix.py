@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 
-from .cells import QUICK, Cell, Outcome
+from .cells import QUICK, Cell
 from .faults import FAULTS
 from .phases import PHASES
+from .trial import Outcome
 
 
 def test_no_fault_and_no_phase_is_left_out() -> None:
