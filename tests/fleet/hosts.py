@@ -43,6 +43,14 @@ class Host:
     def shell(self, script: str, check: bool = True) -> str:
         return self.run("bash", "-c", script, check=check)
 
+    def await_shell(self, condition: str, seconds: int = 5) -> str:
+        """What the condition prints once it holds, tried by the host itself; empty after a while.
+
+        Looking from outside costs more of this machine than what is looked at.
+        """
+        tried = f"for _ in $(seq {seconds * 5}); do {{ {condition}; }} && break; sleep 0.2; done"
+        return self.shell(tried, check=False).strip()
+
     def engine(self, *arguments: str, check: bool = True) -> str:
         """A docker command against the host's own engine."""
         return self.run("docker", *arguments, check=check)

@@ -174,7 +174,9 @@ class Bench:
     def assert_whole(self, before: dict[str, Any], baseline: dict[str, dict[str, str]]) -> None:
         """Everything the issue asks of a recovered host."""
         wait_until(
-            lambda: not self.left_running(), f"nothing of a run is left: {self.left_running()}"
+            lambda: not self.left_running(),
+            f"nothing of a run is left: {self.left_running()}",
+            pause=1,
         )
         found = self.survey()
         assert self.exact(found) == baseline

@@ -65,7 +65,7 @@ class StageKilled(Fault):
         bench.host.run("kill", "-KILL", first)
         phase.release(bench, container)
         gone = f"! kill -0 {first} 2>/dev/null && echo gone"
-        wait_until(lambda: bench.host.shell(gone, check=False).strip(), "the container died")
+        wait_until(lambda: bench.host.await_shell(gone), "the container died")
 
 
 class EngineSignal(Fault):
@@ -107,8 +107,8 @@ class NetworkCut(Fault):
         )
         started = time.monotonic()
         phase.release(bench, container)
-        script = "iptables -nvxL INPUT 1 | awk '{print $1}'"
-        wait_until(lambda: int(bench.host.shell(script)) > 0, "a packet was dropped", pause=0.5)
+        dropped = "iptables -nvxL INPUT 1 | awk '{print $1}' | grep -vx 0"
+        wait_until(lambda: bench.host.await_shell(dropped), "a packet was dropped")
         if self.seconds:
             time.sleep(max(0.0, self.seconds - (time.monotonic() - started)))
             self.lift(bench)
@@ -198,8 +198,8 @@ class OutOfMemory(Fault):
         bench.host.shell(script)
         phase.release(bench, container)
         end = f"cat {ROOT}/stages/{phase.name}/*/attempts/*/exit.json 2>/dev/null"
-        wait_until(lambda: bench.host.shell(end, check=False), "the stage ended", pause=0.5)
-        assert '"oom_killed": true' in bench.host.shell(end)
+        ended = wait_until(lambda: bench.host.await_shell(end), "the stage ended")
+        assert '"oom_killed": true' in ended
 
 
 @dataclass(frozen=True)
@@ -262,8 +262,8 @@ class Deadline(Fault):
         script = f"cat $(ls -d {ROOT}/runs/*/ | sort | tail -1)run.lock"
         lock = bench.host.shell(script)
         deadline = lock.split('"deadline": "')[1].split('"')[0]
-        now = "date -u +%Y-%m-%dT%H:%M:%SZ"
-        wait_until(lambda: bench.host.shell(now).strip() > deadline, "the deadline passed", pause=1)
+        passed = f'[[ "$(date -u +%Y-%m-%dT%H:%M:%SZ)" > "{deadline}" ]] && echo passed'
+        wait_until(lambda: bench.host.await_shell(passed), "the deadline passed")
         phase.release(bench, container)
 
     def lift(self, bench: Bench) -> None:

@@ -49,9 +49,9 @@ class Phase:
 
         def trapped() -> str:
             ended_early(bench, self.name)
-            return bench.host.shell(f"cat {TRAP} 2>/dev/null", check=False).strip()
+            return bench.host.await_shell(f"[ -s {TRAP} ] && cat {TRAP}")
 
-        return wait_until(trapped, f"{self.name} runs", pause=0.2)
+        return wait_until(trapped, f"{self.name} runs")
 
     def release(self, bench: Bench, container: str) -> None:
         bench.host.engine("unpause", container, check=False)
@@ -67,10 +67,11 @@ class Fetch(Phase):
     def reach(self, bench: Bench) -> str:
         def arrived() -> bool:
             ended_early(bench, self.name)
-            script = f"du -sb {bench.storage_root} 2>/dev/null | cut -f1"
-            return int(bench.fleet.storage.shell(script, check=False).strip() or 0) > FETCHED_BYTES
+            size = f"du -sb {bench.storage_root} 2>/dev/null | cut -f1"
+            script = f"[ 0$({size}) -gt {FETCHED_BYTES} ] && echo arrived"
+            return bool(bench.fleet.storage.await_shell(script))
 
-        wait_until(arrived, "a part has arrived at the storage node", pause=0.2)
+        wait_until(arrived, "a part has arrived at the storage node")
         return ""
 
     def release(self, bench: Bench, container: str) -> None:
