@@ -11,8 +11,9 @@ description:
   - Finds the stage's result by its key, the sha256 of all that decides its bytes. A whole result
     is not made again; a damaged one is removed and remade; a running one is attached to; else one
     detached, unprivileged container is started. The deadline lives inside it.
-  - The module returns at once. The action plugin of the same name then watches the stage with
-    M(dlrm_stage_info), prints how far it is, and fails with the stage's own message.
+  - The module returns at once, or with O(wait_seconds) when the stage ends before. The action
+    plugin of the same name then watches the stage with M(dlrm_stage_info), prints how far it is,
+    and fails with the stage's own message.
   - Makes the links of a finished stage. What the user put under such a name is left in place.
 options:
   root:
@@ -61,6 +62,12 @@ options:
     description: Make it again, once in a run.
     type: bool
     default: false
+  wait_seconds:
+    description:
+      - Watch a stage that runs for so long; one that ends meanwhile needs no second call. The
+        action asks for 5.
+    type: float
+    default: 0
 attributes:
   check_mode: {support: full, description: Also where neither engine nor root exist yet.}
   diff_mode: {support: full, description: Who made the result before and after; links.}
@@ -90,7 +97,7 @@ RETURN = r"""
 state:
   description:
     - done; running; would_run (check mode); skipped, not part of this request; preparing, files of
-      the user's folder are still to be hashed, call again. The action plugin returns failed too.
+      the user's folder are still to be hashed, call again; failed.
   returned: success
   type: str
 key:
@@ -105,8 +112,13 @@ reason:
   description: Why it is in this state.
   returned: success
   type: str
-line:
-  description: What to tell the user.
+lines:
+  description: What to tell the user, in order.
+  returned: success
+  type: list
+  elements: str
+token:
+  description: What was said of a running stage, for M(dlrm_stage_info).
   returned: success
   type: str
 document:
@@ -121,32 +133,29 @@ cause:
   description:
     - Why the stage failed; out of memory, deadline, signal N, no space, exception, host rebooted,
       engine gone, no manifest, not started.
-  returned: failure, by the action plugin
+  returned: failure of the stage
   type: str
 exit_code:
   description: Of the container.
-  returned: failure, by the action plugin
+  returned: failure of the stage
   type: int
 log_tail:
   description: The last 20 lines the container wrote.
-  returned: failure, by the action plugin
+  returned: failure of the stage
   type: list
   elements: str
 """
 
 import platform
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.documents import FleetError
 from ansible.module_utils.dlrm_fleet.engine import Engine
-from ansible.module_utils.dlrm_fleet.stage_start import (
-    Result,
-    Start,
-    seconds_left,
-    start_stage,
-)
+from ansible.module_utils.dlrm_fleet.stage_have import Had, have_stage
+from ansible.module_utils.dlrm_fleet.stage_start import Start, seconds_left
 from ansible.module_utils.dlrm_fleet.stage_survey import Asked
 
 ARGUMENTS: dict[str, Any] = {
@@ -162,10 +171,11 @@ ARGUMENTS: dict[str, Any] = {
     "commit": {"type": "str", "default": ""},
     "host": {"type": "str"},
     "force": {"type": "bool", "default": False},
+    "wait_seconds": {"type": "float", "default": 0},
 }
 
 
-def run(params: dict[str, Any], check: bool) -> Result:
+def run(params: dict[str, Any], check: bool) -> Had:
     root = Path(params["root"])
     asked = Asked(
         root,
@@ -184,31 +194,35 @@ def run(params: dict[str, Any], check: bool) -> Result:
         force=params["force"],
         check=check,
     )
-    result = start_stage(asked, start, Engine(root))
-    result.seconds_left = seconds_left(asked, start.deadline)
-    return result
+    had = have_stage(asked, start, Engine(root), params["wait_seconds"])
+    had.result.seconds_left = seconds_left(asked, start.deadline)
+    return had
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
-        result = run(module.params, module.check_mode)
+        had = run(module.params, module.check_mode)
     except FleetError as error:
         module.fail_json(msg=str(error))
-    for warning in result.warnings:
+    for warning in had.result.warnings:
         module.warn(warning)
     returned = {
-        "state": result.state,
-        "changed": result.changed,
-        "key": result.key,
-        "attempt": result.attempt,
-        "reason": result.reason,
-        "line": result.line,
-        "document": result.document,
-        "seconds_left": result.seconds_left,
+        "state": had.result.state,
+        "changed": had.result.changed,
+        "key": had.result.key,
+        "attempt": had.result.attempt,
+        "reason": had.result.reason,
+        "lines": had.lines,
+        "token": had.token,
+        "document": had.result.document,
+        "seconds_left": had.result.seconds_left,
     }
-    if result.diff is not None:
-        returned["diff"] = result.diff
+    if had.diff or had.result.diff is not None:
+        returned["diff"] = had.diff or had.result.diff
+    if had.failed is not None:
+        seen = {**asdict(had.failed), "state": "failed"}
+        module.fail_json(msg=seen["message"] or seen["reason"], **{**returned, **seen})
     module.exit_json(**returned)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -156,6 +157,24 @@ class Engine:
             for block in container.raw.logs(stream=True, follow=False):
                 kept = (kept + block)[-LOG_TAIL_BYTES:]
         return kept
+
+    def await_end(self, container: Container, seconds: float) -> None:
+        """Returns when it has ended, at the latest after `seconds`; nobody looks meanwhile."""
+        import docker
+        import requests
+
+        until = time.monotonic() + seconds
+        try:
+            # One that was only created counts as ended: it is not waited for by the engine.
+            if container.status != "created":
+                container.raw.wait(timeout=seconds)
+                return
+        except docker.errors.NotFound:
+            return
+        except (docker.errors.DockerException, requests.RequestException, OSError):
+            # Not ended in time; or the engine does not answer, which the next look tells.
+            pass
+        time.sleep(max(0.0, until - time.monotonic()))
 
     def remove(self, container: Container) -> None:
         import docker

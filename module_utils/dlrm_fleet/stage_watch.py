@@ -57,7 +57,21 @@ def watch(
         if waited >= wait_seconds or is_news(asked.catalogue, seen, token, now, waited):
             return seen, now
         pause = LOOK_AT_MEASURED_SECONDS if _measures(asked.catalogue, seen) else LOOK_SECONDS
-        time.sleep(min(pause, wait_seconds - waited))
+        _pause(engine, seen, min(pause, wait_seconds - waited))
+
+
+def _pause(engine: Engine, seen: list[Seen], seconds: float) -> None:
+    """Until the next look, or until what runs has ended."""
+    running = [entry for entry in seen if entry.state == "running" and entry.key is not None]
+    # What the engine does not answer now, the next look tells.
+    with suppress(EngineError):
+        for entry in running:
+            alive = [c for c in engine.containers(entry.stage, str(entry.key)) if c.alive]
+            if not alive:
+                return
+            engine.await_end(alive[0], seconds)
+            return
+    time.sleep(seconds)
 
 
 def is_news(catalogue: dict[str, Any], seen: list[Seen], old: str, new: str, waited: float) -> bool:

@@ -7,8 +7,9 @@ import time
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
-POLL_SECONDS = 15
-PAUSE_SECONDS = 5
+# The first call: long enough for a stage of seconds, short enough that a long one's start is said.
+FIRST_SECONDS = 5
+POLL_SECONDS, PAUSE_SECONDS = 15, 5
 # The container stops itself at the deadline, 30 s later it is killed; a poll comes on top.
 GRACE_SECONDS = 40
 WATCHED = ("root", "stage", "catalogue", "request", "run_id", "image", "controller")
@@ -18,29 +19,27 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         self._host, self._vars, self._printed = task_vars["inventory_hostname"], task_vars, ""
-        args = {"host": self._host, **self._task.args}
-        # The host says how long is left: its clock may be a day off ours.
+        args = {"host": self._host, "wait_seconds": FIRST_SECONDS, **self._task.args}
         self._ends = time.monotonic() + args["request"]["deadline_seconds"]
         started = self._call("dlrm_stage", args)
-        left = started.get("seconds_left", args["request"]["deadline_seconds"])
-        self._ends = min(self._ends, time.monotonic() + left)
+        # The host says how long is left: its clock may be a day off ours.
+        self._ends = min(self._ends, time.monotonic() + started.get("seconds_left", 1e9))
         while started.get("state") == "preparing":
-            self._say(started["line"])
+            self._say(*started["lines"])
             started = self._call("dlrm_stage", args)
-        self._say(started.get("line", ""))
+        self._say(*started.get("lines", []))
         if started.get("failed") or started["state"] != "running" or self._task.check_mode:
             return {**result, **started}
-        ended = self._watch({name: args.get(name) for name in WATCHED})
+        ended = self._watch({name: args.get(name) for name in WATCHED}, started["token"])
         if ended["state"] == "done":
             # Once more, for the links. What was just made is not read a second time.
-            request = {**args["request"], "verify": False}
-            ended = self._call("dlrm_stage", {**args, "request": request, "force": False})
-            self._say(ended.get("line", ""))
+            args.update(request={**args["request"], "verify": False}, force=False)
+            ended = self._call("dlrm_stage", args)
+            self._say(*ended.get("lines", []))
         changed = started["changed"] or ended.get("changed", False)
         return {**result, **ended, "changed": changed, "diff": started.get("diff") or {}}
 
-    def _watch(self, args):
-        token = ""
+    def _watch(self, args, token):
         while True:
             args.update(wait_seconds=POLL_SECONDS, token=token)
             answer = self._call("dlrm_stage_info", args)
@@ -48,8 +47,8 @@ class ActionModule(ActionBase):
                 return {**answer, "state": "failed"}
             seen, token = answer["stages"][0], answer["token"]
             if seen["state"] not in ("running", "unknown"):
-                failed = seen["state"] != "done"
-                return {**seen, "failed": failed, "msg": seen["message"] or seen["reason"]}
+                failed, said = seen["state"] != "done", seen["message"] or seen["reason"]
+                return {**seen, "failed": failed, "msg": said}
             self._say(seen["line"])
             if self._is_late():
                 late = f"{args['stage']} did not end by its deadline: {seen['line']}"
@@ -74,7 +73,8 @@ class ActionModule(ActionBase):
     def _is_late(self):
         return time.monotonic() > self._ends + GRACE_SECONDS
 
-    def _say(self, line):
-        if line and line != self._printed:
-            self._display.display(f"[{self._host}] {line}")
+    def _say(self, *lines):
+        for line in filter(None, lines):
+            if line != self._printed:
+                self._display.display(f"[{self._host}] {line}")
             self._printed = line

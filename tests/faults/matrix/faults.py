@@ -135,8 +135,7 @@ class HungMaster(Fault):
         assert masters, "there is no master to hang"
         for pid in masters:
             os.kill(pid, signal.SIGSTOP)
-        states = [Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1][1] for pid in masters]
-        assert set(states) == {"T"}
+        wait_until(lambda: all(_state(pid) == "T" for pid in masters), "the masters stopped")
         phase.release(bench, container)
 
     def lift(self, bench: Bench) -> None:
@@ -304,6 +303,11 @@ class OutputDamaged(Fault):
 
 def _processes() -> list[int]:
     return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def _state(pid: int) -> str:
+    """One letter, proc(5)."""
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
 
 
 def _cmdline(pid: int) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import stat
 import subprocess
 import sys
 import threading
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import playbook
-import pytest
 from tiny.machine import CATALOGUE, NEXT_RUN, RUN, USER, Machine
 
 
@@ -126,19 +124,6 @@ def test_killed_controller_leaves_the_stage_to_the_next(machine: Machine, tmp_pa
     assert playbook.seen(tmp_path)["attempt"] == 1
 
 
-@pytest.fixture
-def ssh(tmp_path: Path) -> Path:
-    """An ssh that runs the command here, and fails as ssh does while the file "down" exists."""
-    program = tmp_path / "ssh"
-    program.write_text(
-        "#!/bin/sh\n"
-        f'[ -e {tmp_path}/down ] && {{ echo "ssh: connect to host x: No route" >&2; exit 255; }}\n'
-        'for last; do :; done\nexec sh -c "$last"\n'
-    )
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    return program
-
-
 def test_lost_connection_is_survived_and_told(machine: Machine, tmp_path: Path, ssh: Path) -> None:
     down = tmp_path / "down"
 
@@ -153,7 +138,7 @@ def test_lost_connection_is_survived_and_told(machine: Machine, tmp_path: Path, 
     cutter.start()
     ended = playbook.run(
         tmp_path,
-        [task(machine, "waiting")],
+        [task(machine, "waiting", wait_seconds=0)],
         variables={"ansible_ssh_executable": str(ssh), "ansible_ssh_retries": 0},
         connection="ssh",
     )

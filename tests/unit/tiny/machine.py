@@ -15,6 +15,7 @@ from ansible.module_utils.dlrm_fleet.documents import format_time, utc_now
 from ansible.module_utils.dlrm_fleet.engine import Engine
 from ansible.module_utils.dlrm_fleet.run import Runs, machine_id, process_started
 from ansible.module_utils.dlrm_fleet.stage_folder import Owner, StageFolder
+from ansible.module_utils.dlrm_fleet.stage_have import Had, have_stage
 from ansible.module_utils.dlrm_fleet.stage_start import Result, Start, start_stage
 from ansible.module_utils.dlrm_fleet.stage_survey import Asked
 from ansible.module_utils.dlrm_fleet.stage_watch import Seen, watch
@@ -112,6 +113,10 @@ class Machine:
     def start(self, name: str, force: bool = False, check: bool = False) -> Result:
         start = Start(name, USER, self.deadline, "node1", "c0ffee", force, check)
         return start_stage(self.asked, start, self.engine)
+
+    def have(self, name: str, wait: float) -> Had:
+        start = Start(name, USER, self.deadline, "node1", "c0ffee", force=False, check=False)
+        return have_stage(self.asked, start, self.engine, wait)
 
     def watch(self, name: str, wait: float = 0, token: str = "") -> Seen:
         return watch(self.asked, self.engine, name, wait, token, check=False)[0][0]

@@ -1,0 +1,72 @@
+"""A machine that answers costs an echo; one that does not is waited for as long as was said."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import playbook
+
+
+def wait(folder: Path, ssh: Path, seconds: float, *options: str, **task: Any) -> playbook.Ended:
+    tasks = [{"name": "Wait", "dlrm_reachable": {"timeout": seconds}, "register": "seen", **task}]
+    return playbook.run(
+        folder,
+        [*tasks, *playbook.saved(folder)],
+        *options,
+        # No Python is there: none is needed to answer.
+        variables={
+            "ansible_ssh_executable": str(ssh),
+            "ansible_ssh_retries": 0,
+            "ansible_python_interpreter": "/nowhere/python",
+        },
+        connection="ssh",
+    )
+
+
+def test_a_machine_that_answers_is_not_waited_for(tmp_path: Path, ssh: Path) -> None:
+    ended = wait(tmp_path, ssh, 0)
+    assert "ok: [node1]" in ended.output.split("TASK [Keep]")[0], ended.output
+
+
+def test_one_that_comes_back_in_time_is_reached(tmp_path: Path, ssh: Path) -> None:
+    down = tmp_path / "down"
+    down.touch()
+    tried = tmp_path / "tried"
+    ssh.write_text(ssh.read_text().replace("#!/bin/sh\n", f"#!/bin/sh\ntouch {tried}\n"))
+
+    def restore() -> None:
+        while not tried.exists():
+            time.sleep(0.1)
+        down.unlink()
+
+    restorer = threading.Thread(target=restore)
+    restorer.start()
+    ended = wait(tmp_path, ssh, 60)
+    restorer.join()
+    assert "ok: [node1]" in ended.output.split("TASK [Keep]")[0], ended.output
+
+
+def test_one_that_stays_away_fails_with_its_name_and_the_reason(tmp_path: Path, ssh: Path) -> None:
+    (tmp_path / "down").touch()
+    ended = wait(tmp_path, ssh, 0)
+    assert ended.code == 2, ended.output
+    assert "node1 did not answer within 0 s: " in ended.words
+    assert "ssh: connect to host x: No route" in ended.words
+    # A failure, which a rescue can keep, not Ansible's "unreachable", which ends the host.
+    assert "unreachable=0" in ended.output
+
+
+def test_a_connection_that_hangs_ends_with_the_tasks_timeout(tmp_path: Path, ssh: Path) -> None:
+    ssh.write_text("#!/bin/sh\nexec sleep 600\n")
+    ended = wait(tmp_path, ssh, 1, timeout=3)
+    assert ended.code == 2, ended.output
+    assert "Timed out after 3 second(s)" in ended.words
+
+
+def test_check_mode_asks_nobody(tmp_path: Path, ssh: Path) -> None:
+    (tmp_path / "down").touch()
+    ended = wait(tmp_path, ssh, 0, "--check")
+    assert "skipping: [node1]" in ended.output or "skipped=1" in ended.output, ended.output
