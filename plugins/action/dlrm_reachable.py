@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
+from pathlib import Path
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 PAUSE_SECONDS = 1
+MASTER_SECONDS = 10
 WORD = "dlrm-reachable"
 
 
@@ -18,15 +21,16 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         if self._task.check_mode:
             return {**result, "skipped": True}
+        # What is asked of a delegate is told of the delegate.
+        name = self._task.delegate_to or task_vars["inventory_hostname"]
         timeout = float(self._task.args.get("timeout", 60))
         ends = time.monotonic() + timeout
+        self._leave_hung_master(name)
         while True:
             reason = self._reason()
             if not reason:
                 return {**result, "changed": False}
             if time.monotonic() >= ends:
-                # What was asked of a delegate is told of the delegate.
-                name = self._task.delegate_to or task_vars["inventory_hostname"]
                 said = f"{name} did not answer within {timeout:.0f} s: {reason}"
                 return {**result, "failed": True, "msg": said}
             # A connection that broke is not used again.
@@ -43,3 +47,19 @@ class ActionModule(ActionBase):
         if WORD in answer["stdout"]:
             return ""
         return answer["stderr"].strip() or f"exit code {answer['rc']} of an echo"
+
+    def _leave_hung_master(self, name):
+        """The process that keeps a connection open answers at once, or it hangs for ever."""
+        connection = self._connection
+        if not hasattr(connection, "_build_command"):
+            return
+        connection.host = connection.get_option("host")
+        program = connection.get_option("ssh_executable")
+        asked = connection._build_command(program, "ssh", "-O", "check", connection.host)
+        try:
+            subprocess.run(asked, capture_output=True, timeout=MASTER_SECONDS, check=False)
+        except subprocess.TimeoutExpired:
+            for part in (word.decode() for word in asked if word.startswith(b"ControlPath=")):
+                Path(part.split("=", 1)[1].strip('"')).unlink(missing_ok=True)
+            said = f"[{name}] the open SSH connection hung and was left; a new one is made"
+            self._display.display(said)

@@ -270,7 +270,14 @@ class Fleet:
 
     def restart(self, host: Host) -> None:
         """Power off, power on: nothing is told before."""
-        docker("kill", host.container)
+        # A loaded engine may say that it saw no exit before it has seen it.
+        docker("kill", host.container, check=False)
+        form = "{{.State.Running}}"
+        wait_until(
+            lambda: docker("inspect", "--format", form, host.container).strip() == "false",
+            f"{host.name} is off",
+            pause=0.5,
+        )
         docker("start", host.container)
         host.wait_until_up()
         self._acquaint(host)

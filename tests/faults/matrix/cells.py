@@ -111,10 +111,13 @@ def _assert_worded(fault: Fault, ended: Ended) -> str:
         assert any(word.lower() in ended.flat.lower() for word in group), (
             f"none of {group} in:\n{ended.output[-4000:]}"
         )
-    if not fault.words:
-        return ""
-    lines = [line.strip() for line in ended.output.splitlines()]
-    said = [line for line in lines if any(word in line for word in fault.words[0])]
+    return _said(ended, fault.words[0]) if fault.words else ""
+
+
+def _said(ended: Ended, words: tuple[str, ...]) -> str:
+    """The sentence with one of these words, of the last ones that the user read."""
+    sentences = re.split(r"(?<=[.:!]) (?=[A-Z!/])", ended.flat)
+    said = [one for one in sentences if any(word.lower() in one.lower() for word in words)]
     return said[-1][:300]
 
 

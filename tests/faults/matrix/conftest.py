@@ -76,6 +76,9 @@ class Yard:
         bench = self.free.get()
         try:
             outcome = make(bench, trial, self.baseline)
+            if outcome.problem and not bench.host.is_up():
+                # One host that a trial lost must not fail all that come after it.
+                self.fleet.restart(bench.host)
         finally:
             self.free.put(bench)
         ledger.note(outcome, self.commit)

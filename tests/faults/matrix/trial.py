@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from fleet.engine import HarnessError
 
 from .bench import Bench
 
@@ -35,16 +38,21 @@ class Trial(Protocol):
         """Whatever became of it."""
 
 
+def _clear(bench: Bench, trial: Trial) -> None:
+    bench.end()
+    trial.tidy(bench)
+
+
 def make(bench: Bench, trial: Trial, baseline: Baseline) -> Outcome:
     """In a thread: what fails is kept for the test that asked for this trial."""
     outcome, started = Outcome(trial.name), time.monotonic()
     bench.begin()
     try:
         trial.attempt(bench, baseline, outcome)
+        _clear(bench, trial)
     except Exception as error:
         outcome.problem = f"{type(error).__name__}: {error}"
-    finally:
-        bench.end()
-        trial.tidy(bench)
+        with suppress(HarnessError):
+            _clear(bench, trial)
     outcome.seconds, outcome.notes = time.monotonic() - started, list(bench.notes)
     return outcome

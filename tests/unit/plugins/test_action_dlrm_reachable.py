@@ -66,6 +66,20 @@ def test_a_connection_that_hangs_ends_with_the_tasks_timeout(tmp_path: Path, ssh
     assert "Timed out after 3 second(s)" in ended.words
 
 
+def test_a_hung_master_is_left_and_the_machine_reached_anew(tmp_path: Path, ssh: Path) -> None:
+    asked = tmp_path / "asked"
+    hangs = (
+        f'case "$*" in *"-O check"*) for word; do case "$word" in ControlPath=*)\n'
+        'path=${word#ControlPath=}; path=${path#\\"}; path=${path%\\"}\n'
+        f'touch "$path"; echo "$path" >{asked};; esac; done; exec sleep 600;; esac\n'
+    )
+    ssh.write_text(ssh.read_text().replace("#!/bin/sh\n", f"#!/bin/sh\n{hangs}"))
+    ended = wait(tmp_path, ssh, 0)
+    assert "[node1] the open SSH connection hung and was left" in ended.words, ended.output
+    assert "ok: [node1]" in ended.output.split("TASK [Keep]")[0], ended.output
+    assert not Path(asked.read_text().strip()).exists()
+
+
 def test_check_mode_asks_nobody(tmp_path: Path, ssh: Path) -> None:
     (tmp_path / "down").touch()
     ended = wait(tmp_path, ssh, 0, "--check")
