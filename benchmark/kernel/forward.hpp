@@ -139,10 +139,10 @@ struct Forward {
                     I other = load(sums[1] + i * PANEL + c) - row[m.most + r].zero * others;
                     y += floats(other) * row[m.most + r].scale;
                 }
-                y = bias + y * scale;
+                y = Isa::fma(y, scale, bias);  // torch.addcmul's rounding: once
                 if (layer.relu) y = Isa::max(F{}, y);
                 size_t at = (size_t)r * layer.outputs + output;
-                if (crossed) y = load(from + at) + load(crossed + at) * y;
+                if (crossed) y = Isa::fma(load(crossed + at), y, load(from + at));
                 store(to + at, y);
                 F *h = high + part * m.most + r, *l = low + part * m.most + r;
                 *h = Isa::max(*h, y);
@@ -240,11 +240,14 @@ struct Forward {
         linear(*layer++, x, out, nullptr);
         for (int over = 1; over < OVERS; over++) linear(*layer++, out, out, nullptr);
         for (int r = 0; r < rows; r++) {
-            F acc{};
-            for (int c = 0; c < LAST; c += 16) acc += load(out + r * LAST + c) * load(m.last_weight + c);
+            F sum[LAST / 16];
+            for (int c = 0; c < LAST / 16; c++)
+                sum[c] = load(out + r * LAST + 16 * c) * load(m.last_weight + 16 * c);
+            for (int half = LAST / 32; half; half /= 2)
+                for (int c = 0; c < half; c++) sum[c] += sum[c + half];
             for (int half = 8; half; half /= 2)
-                for (int i = 0; i < half; i++) acc[i] += acc[i + half];
-            scores[r] = (float)(1 / (1 + exp(-(double)(acc[0] + m.last_bias))));
+                for (int i = 0; i < half; i++) sum[0][i] += sum[0][i + half];
+            scores[r] = (float)(1 / (1 + exp(-(double)(sum[0][0] + m.last_bias))));
         }
         return 0;
     }

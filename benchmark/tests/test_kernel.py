@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from test_int8 import write
 from conftest import Pipeline
 from dlrm_bench import engines
 from dlrm_bench.contract import StageError
-from dlrm_bench.int8 import Int8Model, load_int8
+from dlrm_bench.int8 import Int8Model, load_int8, quantized_layers
 from dlrm_bench.kernel import KernelModel, instruction_sets
 from dlrm_bench.model import row_counts, table_name
 
@@ -39,22 +41,30 @@ def pairs(demo: Pipeline) -> tuple[Array, Array]:
     return dense[:600], np.ascontiguousarray(both.reshape(-1, 215)[:600, 1:])
 
 
-def logit(scores: Array) -> Array:
-    p = scores.astype(np.float64)
-    values: Array = np.log(p) - np.log1p(-p)
-    return values
+def heavy_tailed(content: dict[str, Any]) -> dict[str, Any]:
+    """Output channels stretched unevenly: a code more or less is then worth much of a score."""
+    rng = np.random.default_rng(0)
+    stretched = dict(content)
+    for name in quantized_layers():
+        scale = content[f"{name}.scale"]
+        factors = np.sqrt(3 / rng.chisquare(5, len(scale))).astype(np.float32)
+        stretched[f"{name}.scale"] = scale * torch.from_numpy(factors)
+    return stretched
 
 
-def test_scores_are_those_of_the_operations(
-    content: dict[str, Any], pairs: tuple[Array, Array]
+# Elsewhere PyTorch's order of operations in embeddings and first layer has not been looked at.
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="bits compared on x86-64 only")
+@pytest.mark.parametrize("stretch", [dict, heavy_tailed])
+def test_scores_are_those_of_the_operations_to_the_last_bit(
+    content: dict[str, Any],
+    pairs: tuple[Array, Array],
+    stretch: Callable[[dict[str, Any]], dict[str, Any]],
 ) -> None:
-    wanted = logit(Int8Model(content).forward(*map(torch.from_numpy, pairs)).numpy())
+    stretched = stretch(content)
+    wanted = Int8Model(stretched).forward(*map(torch.from_numpy, pairs)).numpy()
+    assert wanted.std() > 0.01
     for name in instruction_sets():
-        found = logit(KernelModel(content, name, 256).forward(*pairs))
-        error = np.abs(found - wanted)
-        # Wide: why some scores differ by more than their last bits is unknown: docs/performance.md
-        assert np.quantile(error, 0.9) < 1e-5, name
-        assert error.max() < 0.1, name
+        assert np.array_equal(KernelModel(stretched, name, 256).forward(*pairs), wanted), name
 
 
 def test_every_instruction_set_gives_the_same_bits_whatever_the_batch(

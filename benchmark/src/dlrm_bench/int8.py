@@ -135,7 +135,13 @@ class Int8Model:
         for layer in range(len(OVER) - 2):
             over = self._linear(over_name(layer), over)
         weight, bias = self._last
-        return torch.sigmoid((over * weight).sum(1) + bias)
+        products = over * weight
+        # Halves added until one column is left: an order any implementation can keep to.
+        while products.shape[1] > 1:
+            half = products.shape[1] // 2
+            products = products[:, :half] + products[:, half:]
+        # In float64 exp's last bit does not reach the score.
+        return torch.sigmoid((products + bias).double()).float()[:, 0]
 
     def _bottom(self, rows: int, out: torch.Tensor) -> None:
         weight, bias = self._first

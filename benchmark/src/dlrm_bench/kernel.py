@@ -1,8 +1,8 @@
 """libdlrm_int8.so: the int8 forward as one fused C++ kernel, built with the image from kernel/.
 
 Its arithmetic is int8.py's, operation by operation, from the same file. A score has the same bits
-whatever the batch and the instruction set; from int8.py's it differs in the last bits only, by the
-order in which the last layer is summed.
+whatever the batch and the instruction set, and on x86-64 those of int8.py: a last bit that differs
+turns a code over now and then, which the layers after it make a few per cent of a score.
 """
 
 from __future__ import annotations
