@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 from collections.abc import Callable
 from pathlib import Path
@@ -138,9 +139,24 @@ def test_an_id_beyond_its_table_is_named(
                 KernelModel(content, name, 64).forward(pairs[0][:70], ids)
 
 
-def test_the_kernel_measures_nothing_unasked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_engine_is_the_fastest_here_or_says_why_not(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.delenv(engines.FORCE, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.setattr(engines, "instruction_sets", lambda: ["portable"])
     assert isinstance(engines.load_engine("int8", path, ROWS), engines.Int8Engine)
+    assert "the kernel has no instruction set of this CPU" in caplog.text
+    monkeypatch.setattr(engines, "instruction_sets", instruction_sets)
+    best = instruction_sets()[0]
+    if best != "portable":
+        engine = engines.load_engine("int8", path, ROWS)
+        assert isinstance(engine, engines.Int8KernelEngine)
+        assert engine.name == f"Int8KernelEngine {best}"
+        caplog.set_level(logging.INFO)
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+        assert isinstance(engines.load_engine("int8", path, ROWS), engines.Int8Engine)
+        assert "this CPU has AMX" in caplog.text
 
 
 def test_an_instruction_set_can_be_forced_but_not_one_that_is_missing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,16 +15,17 @@ from dlrm_bench.bf16 import Bf16Model
 from dlrm_bench.contract import StageError
 from dlrm_bench.dump import load_dump
 from dlrm_bench.int8 import MAX_ROWS, PAD, Int8Model, exact_int8_product, load_int8
-from dlrm_bench.kernel import KernelModel
+from dlrm_bench.kernel import KernelModel, instruction_sets
 from dlrm_bench.model import DENSE_FEATURES, IDS, Fp32Model, Weights
 
 Array = np.ndarray[Any, Any]
 FP32_MAX_ROWS = 512
 #: Pairs the kernel works on at a time: the weights are read once for as many.
 KERNEL_BATCH = 256
+LOG = logging.getLogger("dlrm_bench")
 #: Only tests and benchmarks set it: PYTORCH, or the instruction set whose kernel runs.
 FORCE = "DLRM_TEST_INT8_ENGINE"
-PYTORCH = "pytorch"
+PYTORCH, PORTABLE = "pytorch", "portable"
 
 
 class Engine(Protocol):
@@ -104,15 +106,23 @@ class Int8KernelEngine:
 
 
 def _int8_engine(path: Path, row_counts: Sequence[int]) -> Engine:
-    """PyTorch's operations; the kernel only where it is asked for by FORCE.
-
-    On heavy-tailed weights the kernel scores a few pairs in a thousand otherwise than int8.py, for
-    a reason not found yet: faster or not, it measures nothing before that is explained.
-    """
-    chosen = os.environ.get(FORCE, "") or PYTORCH
+    """The kernel where it has an instruction set of this CPU, else PyTorch's operations."""
+    chosen = os.environ.get(FORCE, "") or _best_int8()
     if chosen == PYTORCH:
         return Int8Engine(path, row_counts)
     return Int8KernelEngine(path, row_counts, chosen)
+
+
+def _best_int8() -> str:
+    best = instruction_sets()[0]
+    if best == PORTABLE:
+        LOG.warning("int8 by PyTorch: the kernel has no instruction set of this CPU (VNNI, I8MM)")
+        return PYTORCH
+    if torch.cpu._is_amx_tile_supported():
+        # oneDNN's AMX product has eight times VNNI's peak; which is faster here is unmeasured.
+        LOG.info("int8 by PyTorch: this CPU has AMX, which the kernel does not use")
+        return PYTORCH
+    return best
 
 
 _ENGINES: dict[str, Callable[[Path, Sequence[int]], Engine]] = {
