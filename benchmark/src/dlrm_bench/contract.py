@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 BLOCK_BYTES = 4 << 20
+#: Below it, handing over to a thread costs more than it saves.
+HASH_APART_BYTES = 256 << 10
 
 
 class HashedFile:
@@ -36,13 +39,22 @@ class HashedFile:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._sha256 = hashlib.sha256()
+        self._hasher = ThreadPoolExecutor(1)
         self.bytes = 0
 
     def write(self, data: Any) -> int:
         """Append bytes or any contiguous buffer; returns the number of bytes."""
         view = memoryview(data).cast("B")
-        self._file.write(view)
-        self._sha256.update(view)
+        if view.nbytes < HASH_APART_BYTES:
+            self._file.write(view)
+            self._sha256.update(view)
+        else:
+            # Neither holds the interpreter's lock: both at once take as long as hashing alone.
+            hashing = self._hasher.submit(self._sha256.update, view)
+            try:
+                self._file.write(view)
+            finally:
+                hashing.result()  # The caller may reuse the buffer.
         self.bytes += view.nbytes
         return view.nbytes
 

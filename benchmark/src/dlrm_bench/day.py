@@ -6,7 +6,9 @@ stored zip of 0.npy..25.npy int32 [n, hot]. At full size 163 GB: nothing is ever
 
 from __future__ import annotations
 
+import os
 import struct
+import threading
 import tokenize
 import zipfile
 import zlib
@@ -30,6 +32,7 @@ LAYOUT = "Bring the files as MLCommons preprocesses them"
 REFETCH = "Fetch or write the file again"
 LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 CHECKSUM_BLOCK_BYTES = 4 << 20
+MOST_CHECKERS = 4
 
 Array = np.ndarray[Any, Any]
 
@@ -65,13 +68,15 @@ class Rows:
         self._file.seek(start)
         self.crc = zlib.crc32(self._file.read(data - start))
 
-    def read(self, rows: int) -> Array:
-        """The next rows, [rows, width]."""
-        raw = self._file.read(rows * self._row_bytes)
-        if len(raw) != rows * self._row_bytes:
+    def read(self, into: Array) -> Array:
+        """The next rows, as many as fit: `into`, contiguous [rows, width] of the file's dtype."""
+        self._fill(into.data.cast("B"))
+        return into
+
+    def _fill(self, raw: memoryview) -> None:
+        if self._file.readinto(raw) != len(raw):  # type: ignore[attr-defined]
             raise StageError(f"'{self.name}' cannot be used", "it ended while being read", REFETCH)
         self.crc = zlib.crc32(raw, self.crc)
-        return np.frombuffer(raw, self._dtype).reshape(rows, self._width)
 
     @property
     def left(self) -> int:
@@ -80,13 +85,10 @@ class Rows:
 
     def check(self, crc: int, read: Callable[[int], None]) -> None:
         """Read what is left and compare the whole member's checksum with the zip's."""
+        buffer = memoryview(bytearray(min(self.left, CHECKSUM_BLOCK_BYTES)))
         while self.left:
-            raw = self._file.read(min(self.left, CHECKSUM_BLOCK_BYTES))
-            if not raw:
-                raise StageError(
-                    f"'{self.name}' cannot be used", "it ended while being read", REFETCH
-                )
-            self.crc = zlib.crc32(raw, self.crc)
+            raw = buffer[: self.left]
+            self._fill(raw)
             read(len(raw))
         if self.crc != crc:
             what = f"'{self.name}' is damaged"
@@ -165,27 +167,29 @@ class DayFiles:
 
         A thread reads one block ahead: reading and what is done with it take about equally long.
         """
-        buffers = [np.empty((block_rows, 1 + IDS), np.int32) for _ in range(2)]
+        buffers = [
+            Block(0, np.empty((block_rows, DENSE_FEATURES), np.float32), ids)
+            for ids in np.empty((2, block_rows, 1 + IDS), np.int32)
+        ]
+        columns = [np.empty((block_rows, width), np.int32) for width in (1, *MULTI_HOT)]
         spans = [(first, min(block_rows, stop - first)) for first in range(0, stop, block_rows)]
         with ThreadPoolExecutor(1) as reader:
-            ahead = reader.submit(self._read, *spans[0], buffers[0]) if spans else None
+            ahead = reader.submit(self._read, *spans[0], columns, buffers[0]) if spans else None
             for following in range(1, len(spans) + 1):
                 assert ahead is not None
                 block = ahead.result()
                 if following < len(spans):
                     into = buffers[following % 2]
-                    ahead = reader.submit(self._read, *spans[following], into)
+                    ahead = reader.submit(self._read, *spans[following], columns, into)
                 yield block
 
-    def _read(self, first: int, count: int, into: Array) -> Block:
-        dense = self._dense.read(count)
-        both = into[:count]
-        both[:, :1] = self._labels.read(count)
-        for table, (member, _) in enumerate(self._members):
-            column = 1 + ID_COLUMNS[table]
-            both[:, column : column + MULTI_HOT[table]] = member.read(count)
-        block = Block(first, dense, both)
-        _check_values(first, dense, block.labels)
+    def _read(self, first: int, count: int, columns: list[Array], into: Block) -> Block:
+        block = Block(first, into.dense[:count], into.label_sparse[:count])
+        parts = [self._labels, *(member for member, _ in self._members)]
+        self._dense.read(block.dense)
+        read = [part.read(own[:count]) for part, own in zip(parts, columns, strict=True)]
+        np.concatenate(read, 1, out=block.label_sparse)
+        _check_values(first, block.dense, read[0][:, 0])
         return block
 
     @property
@@ -195,8 +199,17 @@ class DayFiles:
 
     def finish(self, read: Callable[[int], None]) -> None:
         """Read the members to their ends for their checksums, telling how much; then close."""
-        for member, crc in self._members:
-            member.check(crc, read)
+        lock = threading.Lock()
+
+        def tell(amount: int) -> None:
+            with lock:
+                read(amount)
+
+        threads = min(MOST_CHECKERS, len(os.sched_getaffinity(0)))
+        with ThreadPoolExecutor(threads) as pool:
+            checks = [pool.submit(member.check, crc, tell) for member, crc in self._members]
+        for check in checks:
+            check.result()
         for rows in (self._dense, self._labels, *(member for member, _ in self._members)):
             rows.close()
 
@@ -255,11 +268,14 @@ def check_ids(
     first: int, ids: Array, limits: Array, official: bool, file: str = SPARSE_FILE
 ) -> None:
     """Refuse an id no table row answers to; the demo refuses only negative ones."""
-    # Seen as unsigned, a negative id is above every limit: one pass finds both.
-    wrong = ids.view(np.uint32) >= limits.astype(np.uint32) if official else ids < 0
-    if not wrong.any():
+    if not len(ids):
         return
-    row, column = np.argwhere(wrong)[0]
+    # Seen as unsigned, a negative id is above every limit: one pass finds both.
+    unsigned = ids.view(np.uint32)
+    ends = limits.astype(np.uint32) if official else np.full(len(limits), 1 << 31, np.uint32)
+    if (unsigned.max(0) < ends).all():
+        return
+    row, column = np.argwhere(unsigned >= ends)[0]
     table = int(np.searchsorted(ID_COLUMNS, column, side="right")) - 1
     wanted = f"wanted 0..{limits[column] - 1}" if official else "wanted 0 or more"
     why = f"row {first + row} of member '{table}.npy' has id {ids[row, column]}, {wanted}"

@@ -1,0 +1,36 @@
+"""HashedFile: what is written is what is hashed, whatever the block's size."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dlrm_bench.contract import HASH_APART_BYTES, HashedFile
+
+
+def test_a_buffer_may_be_reused_as_soon_as_it_is_written(tmp_path: Path) -> None:
+    buffer = np.empty(HASH_APART_BYTES, np.uint8)
+    with (tmp_path / "out").open("wb") as file:
+        hashed = HashedFile(file)
+        for number in range(50):
+            buffer[:] = number
+            hashed.write(buffer if number % 3 else buffer[:1000])
+        hashed.write(b"end")
+    content = (tmp_path / "out").read_bytes()
+    assert hashed.bytes == len(content)
+    assert hashed.hexdigest() == hashlib.sha256(content).hexdigest()
+
+
+def test_a_failed_write_is_told_and_not_counted() -> None:
+    class Full(io.RawIOBase):
+        def write(self, data: object) -> int:
+            raise OSError(28, "No space left on device")
+
+    hashed = HashedFile(Full())  # type: ignore[arg-type]
+    with pytest.raises(OSError, match="No space left"):
+        hashed.write(bytes(HASH_APART_BYTES))
+    assert hashed.bytes == 0
