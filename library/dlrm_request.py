@@ -53,13 +53,14 @@ RETURN = r"""
 request:
   description:
     - The normalised request. parameters as in C(docs/contracts/request.schema.json), run_id,
-      run_wait_seconds, force_stages, verify, deadline_seconds, exit_policy, provision, release,
-      sources, marks.
+      run_wait_seconds, force_stages, verify, keep, deadline_seconds, exit_policy, provision,
+      release, sources, marks.
   returned: success
   type: dict
 request_sha256:
   description:
-    - Of what is measured; without run_id, run_wait, force_stages, verify, deadline, exit_policy.
+    - Of what is measured; without run_id, run_wait, force_stages, verify, keep, deadline,
+      exit_policy.
   returned: success
   type: str
 controller:

@@ -31,6 +31,7 @@ PUBLIC = (
     "run_wait",
     "force_stages",
     "verify",
+    "keep",
     "deadline",
     "exit_policy",
     "provision",
@@ -47,6 +48,8 @@ MARKS = {
 DEADLINE_SECONDS = {"demo": 3600, "official": 86400}
 # Of the cloud machines of the inventory's fleet, after the storage node has verified their results.
 RELEASES = ("always", "passed", "never")
+# Of a host's stages: all files, or those that the measurement reads.
+KEEPS = ("all", "needed")
 # MLPerf's own spelling is as good as ours.
 LOADGEN_SCENARIOS = ("Offline", "Server")
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -108,6 +111,7 @@ def normalise(
         "run_wait_seconds": reader.duration("run_wait", 0, 0),
         "force_stages": reader.stages("force_stages"),
         "verify": reader.boolean("verify", False),
+        "keep": reader.choice("keep", KEEPS, "all"),
         "deadline_seconds": deadline,
         "exit_policy": reader.exit_policy("exit_policy"),
         "provision": provision,

@@ -147,21 +147,31 @@ def shared_stages(found: Found, request: dict[str, Any]) -> list[dict[str, Any]]
     """What other hosts may restore: {document, folder, files, source}; files: outputs travel."""
     result = []
     for entry in found.entries:
-        planned = found.stages.get(entry["name"])
+        name = entry["name"]
+        here = name in found.stages
+        planned = found.stages.get(name) or _released(found, name)
         if planned is None or not is_shared(entry):
             continue
         source = catalogue_rules.source(entry, request)
         result.append(
             {
                 "document": planned.document,
-                "folder": str(found.folder(entry["name"])),
-                "files": keeps_files(entry),
+                "folder": str(StageFolder(found.root, name, planned.key or "").path),
+                "files": here and keeps_files(entry),
                 "source": None
                 if planned.source_files is None or source is None
                 else {"folder": source["path"], "files": planned.source_files},
             }
         )
     return result
+
+
+def _released(found: Found, name: str) -> PlannedStage | None:
+    """Its files were removed here (keep=needed): later keys still need its manifest."""
+    planned = found.elsewhere.get(name)
+    if planned is None or planned.document is None:
+        return None
+    return planned if "released" in planned.document["provenance"] else None
 
 
 def run_files(found: Found) -> list[dict[str, Any]]:

@@ -5,11 +5,18 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from .documents import FleetError, disk_error, read_json, sha256_file, sync_directory
+from .documents import (
+    FleetError,
+    disk_error,
+    read_json,
+    sha256_file,
+    sync_directory,
+    write_json_atomic,
+)
 from .stage_key import folder_name
 
 
@@ -110,7 +117,8 @@ class StageFolder:
         return document, ""
 
     def elsewhere(self) -> dict[str, Any] | None:
-        """The manifest of a result whose files stay on the storage node (module restore)."""
+        """The manifest of a result whose files stay on the storage node (module restore) or were
+        removed here (stage_release)."""
         try:
             document = read_json(self.elsewhere_path)
         except FleetError:
@@ -155,6 +163,45 @@ class StageFolder:
                 entry.rmdir()
             else:
                 entry.unlink()
+
+    def release(self, document: dict[str, Any], links: list[tuple[str, str]]) -> None:
+        """Keep the manifest alone. Killed anywhere, it is either whole or known as elsewhere."""
+        for output in document["outputs"]:
+            self._refuse_outside(self.output(output["name"]))
+        write_json_atomic(self.elsewhere_path, document)
+        inherit_owner(self.elsewhere_path)
+        try:
+            self.manifest.unlink()
+            sync_directory(self.path)
+            for output, name in links:
+                link = self.root / name
+                if link.is_symlink() and str(link.readlink()) == str(self.path / output):
+                    link.unlink()
+        except OSError as error:
+            raise disk_error(f"cannot remove the files of {str(self.path)!r}", error) from None
+        self.remove_outputs(document)
+
+    def remove_outputs(self, document: dict[str, Any]) -> None:
+        """The files that the manifest names and folders that are empty then; nothing else."""
+        try:
+            for output in document["outputs"]:
+                path = self.output(output["name"])
+                self._refuse_outside(path)
+                path.unlink(missing_ok=True)
+                for folder in path.relative_to(self.path).parents[:-1]:
+                    with suppress(OSError):
+                        (self.path / folder).rmdir()
+        except OSError as error:
+            raise disk_error(f"cannot remove the files of {str(self.path)!r}", error) from None
+
+    def _refuse_outside(self, path: Path) -> None:
+        here = self.path.resolve()
+        if here not in (path.parent.resolve(), *path.parent.resolve().parents):
+            raise FleetError(
+                f"{str(path)!r} is not removed",
+                f"its folder is a link that leaves {str(self.path)!r}",
+                "Remove it yourself if it is not needed",
+            )
 
     def attempts(self) -> list[int]:
         folder = self.path / "attempts"

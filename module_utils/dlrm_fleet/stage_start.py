@@ -15,6 +15,7 @@ from .stage_folder import Owner, StageFolder, ensure_links
 from .stage_key import short
 from .stage_plan import PlannedStage
 from .stage_reap import reap, record_not_started
+from .stage_release import release_inputs
 from .stage_survey import Asked
 from .wording import duration, time_left
 
@@ -94,8 +95,10 @@ def _when(entry: dict[str, Any], asked: Asked) -> str:
 
 
 def _spared(start: Start, document: dict[str, Any]) -> Result:
+    gone = document["provenance"].get("released")
+    where = f"was removed at {gone['at']}" if gone else "lies on the storage node"
     reason = (
-        f"skipped because {short(document['key'])} lies on the storage node,"
+        f"skipped because {short(document['key'])} {where},"
         f" made by run {document['run_id']}, and nothing here reads it"
     )
     key, line = document["key"], f"{start.stage} {reason}"
@@ -231,6 +234,8 @@ class _Work:
         return ""
 
     def _why_absent(self, attempt: int) -> str:
+        if self.folder.elsewhere() is not None:
+            return "only its manifest is here, and its files are needed"
         if attempt == 1:
             return f"no result with key {short(self.folder.key)} yet"
         previous = self.folder.attempt_document(attempt - 1, "exit.json") or {}
@@ -255,16 +260,20 @@ class _Work:
             self.planned.entry, self.asked.request["parameters"], self.asked.architecture
         )
         made_links, warnings = ensure_links(self.folder, links, self.owner, self.start.check)
+        released = release_inputs(
+            self.asked, self.start.stage, self.engine, self.owner, self.start.check
+        )
+        changes = [*made_links, *released.removed]
         return Result(
             state="done",
-            changed=bool(made_links),
+            changed=bool(changes),
             reason=reason,
-            line=line,
+            line="; ".join([line, *released.removed]),
             key=self.folder.key,
             attempt=document["attempt"],
             document=document,
-            diff={"before": "", "after": "\n".join([*made_links, ""])} if made_links else None,
-            warnings=warnings,
+            diff={"before": "", "after": "\n".join([*changes, ""])} if changes else None,
+            warnings=[*warnings, *released.warnings],
         )
 
     def _prepare(self) -> tuple[ContainerSpec, dict[str, Any]]:
@@ -282,7 +291,7 @@ class _Work:
             if not asked.folder(stage, key).manifest.exists():
                 raise FleetError(
                     f"cannot start stage {self.start.stage!r}",
-                    f"the files of its input {stage!r} lie on the storage node alone",
+                    f"the files of its input {stage!r} are not here, its manifest alone",
                     f"Make them here with -e force_stages={stage}, or remove "
                     f"{str(self.folder.path)!r} and have this stage restored",
                 )

@@ -42,27 +42,31 @@ class Asked:
         return plan(self.catalogue, self.request, extra, self._read_stage, self._read_source)
 
     def spared(self, stage: str) -> dict[str, Any] | None:
-        """The manifest of a stage that need not be made here: its files lie on the storage node,
-        and whatever reads them is done here or spared, too. None: it is made."""
+        """The manifest of a stage that need not be made here: its files lie on the storage node
+        or were removed, and whatever reads them is done here or spared, too. None: it is made."""
         planned = {one.name: one for one in self.plan()}
-        return planned[stage].document if self._is_spared(planned, stage) else None
+        return planned[stage].document if self.is_spared(planned, stage) else None
 
-    def _is_spared(self, planned: dict[str, PlannedStage], stage: str) -> bool:
-        one = planned[stage]
-        if one.key is None or one.document is None or self.folder(stage, one.key).manifest.exists():
-            return False
-        readers = [
+    def readers(self, planned: dict[str, PlannedStage], stage: str) -> list[str]:
+        """The stages of this request that have it as input."""
+        return [
             name
             for name, reader in planned.items()
             if stage in dict(catalogue_rules.inputs(reader.entry, self.request["parameters"]))
         ]
+
+    def is_spared(self, planned: dict[str, PlannedStage], stage: str) -> bool:
+        """Only its manifest is here, and no more of it is needed."""
+        one = planned[stage]
+        if one.key is None or one.document is None or self.folder(stage, one.key).manifest.exists():
+            return False
+        readers = self.readers(planned, stage)
         if set(readers) & set(self.request["force_stages"]):
             return False
-        return all(
-            self._is_here(planned[name]) or self._is_spared(planned, name) for name in readers
-        )
+        return all(self.is_here(planned[name]) or self.is_spared(planned, name) for name in readers)
 
-    def _is_here(self, one: PlannedStage) -> bool:
+    def is_here(self, one: PlannedStage) -> bool:
+        """Done, with all its files."""
         return one.key is not None and self.folder(one.name, one.key).examine()[0] is not None
 
     def keep_lease(self) -> None:

@@ -27,6 +27,7 @@ PUBLIC = (
     "run_wait",
     "force_stages",
     "verify",
+    "keep",
     "deadline",
     "exit_policy",
     "provision",

@@ -74,6 +74,7 @@ def request(**changes: Any) -> dict[str, Any]:
         "run_wait_seconds": 0,
         "force_stages": [],
         "verify": False,
+        "keep": "all",
         "deadline_seconds": 60,
         "exit_policy": "all",
         "sources": {"weights_source": None, "data_source": None},
