@@ -1,11 +1,12 @@
-"""Peak memory and seconds of the data stages at 1, 4 and 16 times a row count.
+"""Peak memory, peak disk and seconds of the data stages at 1, 4 and 16 times a row count.
 
     PYTHONPATH=benchmark/src python benchmark/bench/memory.py --output memory.json
 
 Each stage runs in a process of its own, as in the container. Sampled every few milliseconds from
 /proc/PID/status: RssAnon (the process's own memory, which a machine must have) and RssFile (pages
 of mapped files, which the kernel takes back when it needs them); VmHWM is the kernel's own peak of
-both together. Memory needs no quiet machine; seconds and the ratio to a copy do.
+both together. Disk is what lies in the stage's folder, scratch included. Neither needs a quiet
+machine; seconds and the ratio to a copy do. Each result is printed as soon as it is there.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ from dlrm_bench.request import Parameters
 SCALES = (1, 4, 16)
 BASE_ROW_CAP, BASE_DATA_ROWS, BASE_LOG_ROWS = 6_000, 500, 20_000
 SAMPLE_SECONDS = 0.005
+DISK_SAMPLE_SECONDS = 0.2
 FIELDS = ("RssAnon", "RssFile", "RssShmem", "VmHWM")
 INPUTS = {"weights": (), "dataset": ("weights",), "dump": ("weights",)}
 INPUTS["calibrate"] = ("dump", "dataset")
@@ -91,6 +94,15 @@ def proc(pid: int, file: str) -> dict[str, int]:
     return found
 
 
+def disk(folder: Path) -> int:
+    """Bytes that the files below a folder take."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # Renamed meanwhile.
+            total += path.lstat().st_blocks * 512
+    return total
+
+
 def run(folder: Path) -> dict[str, Any]:
     """Run the stage asked for below a folder; its peaks, seconds and bytes."""
     child = subprocess.Popen(
@@ -100,12 +112,16 @@ def run(folder: Path) -> dict[str, Any]:
         text=True,
     )
     peaks = dict.fromkeys(FIELDS, 0)
-    read = 0
+    read = peak_disk = 0
+    looked = time.monotonic()
     while child.poll() is None:
         status = proc(child.pid, "status")
         for field in FIELDS:
             peaks[field] = max(peaks[field], status.get(field, 0))
         read = max(read, proc(child.pid, "io").get("rchar", 0))
+        if time.monotonic() - looked > DISK_SAMPLE_SECONDS:
+            peak_disk = max(peak_disk, disk(folder / "output"))
+            looked = time.monotonic()
         time.sleep(SAMPLE_SECONDS)
     _, errors = child.communicate()
     if child.returncode:
@@ -116,6 +132,7 @@ def run(folder: Path) -> dict[str, Any]:
         "peak_mapped_files": peaks["RssFile"],
         "peak_shared": peaks["RssShmem"],
         "peak_vmhwm": peaks["VmHWM"],
+        "peak_disk": max(peak_disk, disk(folder / "output")),
         "bytes_read_by_calls": read,
         "bytes_written": sum(o["bytes"] for o in document["outputs"]),
         "seconds": document["facts"]["seconds"],
