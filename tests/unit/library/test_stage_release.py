@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ansible.module_utils.dlrm_fleet.stage_folder import Owner, StageFolder
 from ansible.module_utils.dlrm_fleet.stage_start import Result, Start, start_stage
 from ansible.module_utils.dlrm_fleet.stage_store import StageStore
 from ansible.module_utils.dlrm_fleet.stage_survey import Asked
+from tiny.machine import CATALOGUE, NEXT_RUN, Machine
 
 USER = "65534:65534" if os.geteuid() == 0 else f"{os.geteuid()}:{os.getegid()}"
 PREPARED = ("weights", "dataset", "dump", "calibrate")
@@ -261,7 +263,9 @@ def test_the_storage_node_learns_the_manifests(tmp_path: Path) -> None:
     found = result.find(
         host.root, made_run.CATALOGUE, host.asked().request, made_run.RUN_ID, made_run.IMAGE, "x"
     )
-    shared = {one["document"]["stage"]: one for one in result.shared_stages(found, found_request())}
+    shared = {
+        one["document"]["stage"]: one for one in result.shared_stages(found, made_run.request())
+    }
     travels = {"weights": False, "dataset": True, "dump": False, "calibrate": True}
     assert {name: one["files"] for name, one in shared.items()} == travels
     store = StageStore(tmp_path / "store")
@@ -271,9 +275,30 @@ def test_the_storage_node_learns_the_manifests(tmp_path: Path) -> None:
             stored.parent.mkdir(parents=True, exist_ok=True)
             stored.write_bytes((Path(one["folder"]) / output["name"]).read_bytes())
         store.keep(one["document"])
-    _, missing = store.choose(made_run.CATALOGUE, found_request(), "x86_64")
+    _, missing = store.choose(made_run.CATALOGUE, made_run.request(), "x86_64")
     assert missing == []
 
 
-def found_request() -> dict[str, Any]:
-    return made_run.request()
+def test_on_an_engine_removed_files_are_made_again_when_something_needs_them(
+    machine: Machine,
+) -> None:
+    stages = [one for one in CATALOGUE["stages"] if one["name"] in ("made", "derived")]
+    machine.asked = replace(machine.asked, catalogue={**CATALOGUE, "stages": stages})
+    machine.ask(keep="needed")
+    for stage in ("made", "derived"):
+        machine.finish(stage)
+        machine.start(stage)
+    made, derived = machine.folder("made"), machine.folder("derived")
+    assert {path.name for path in made.path.iterdir()} == {"attempts", "elsewhere.json"}
+    machine.open_run(NEXT_RUN)
+    assert machine.start("made").state == "skipped"
+    assert machine.start("derived").state == "done"
+    (derived.path / "derived.bin").unlink()
+    again = machine.start("made")
+    assert (again.state, again.attempt) == ("running", 2)
+    assert again.reason == "only its manifest is here, and its files are needed"
+    machine.finish("made")
+    assert machine.finish("derived").state == "done"
+    assert (derived.path / "derived.bin").read_text() == "seed 1\nseed 1\n"
+    assert machine.start("derived").changed
+    assert not made.manifest.exists()
