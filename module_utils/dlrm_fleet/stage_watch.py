@@ -165,7 +165,8 @@ def _at_rest(folder: StageFolder) -> Seen:
     attempts = folder.attempts()
     ended = folder.attempt_document(attempts[-1], "exit.json") if attempts else None
     if ended is None or not ended["cause"]:
-        return Seen(folder.stage, "absent", folder.key, reason=damage or "not made yet")
+        kept = "" if folder.elsewhere() is None else "only its manifest is here"
+        return Seen(folder.stage, "absent", folder.key, reason=damage or kept or "not made yet")
     log = f" Its log: {folder.log_path(attempts[-1])}."
     return _failed(folder, attempts[-1], ended, log)
 

@@ -17,6 +17,7 @@ from ansible.module_utils.dlrm_fleet.stage_folder import Owner, StageFolder
 from ansible.module_utils.dlrm_fleet.stage_start import Result, Start, start_stage
 from ansible.module_utils.dlrm_fleet.stage_store import StageStore
 from ansible.module_utils.dlrm_fleet.stage_survey import Asked
+from ansible.module_utils.dlrm_fleet.stage_watch import look
 from tiny.machine import CATALOGUE, NEXT_RUN, Machine
 
 USER = "65534:65534" if os.geteuid() == 0 else f"{os.geteuid()}:{os.getegid()}"
@@ -108,6 +109,13 @@ def test_a_rerun_skips_what_was_removed(tmp_path: Path) -> None:
         assert again[stage].state == "skipped"
         assert " was removed at 20" in again[stage].reason
     assert again["calibrate"].state == "done"
+
+
+def test_the_survey_says_that_the_manifest_alone_is_here(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    host.start_all()
+    [seen] = look(host.asked(), host.engine, "dump", check=False)
+    assert (seen.state, seen.reason) == ("absent", "only its manifest is here")
 
 
 def test_fp32_measures_the_dump(tmp_path: Path) -> None:
