@@ -15,6 +15,7 @@ from typing import Any
 
 from . import images, owner
 from .engine import REPOSITORY, HarnessError, command, docker, wait_until
+from .freezer import thaw
 
 STORAGE = "storage-01"
 STORAGE_KEY = "/etc/dlrm-fleet/storage_key"
@@ -270,14 +271,15 @@ class Fleet:
 
     def restart(self, host: Host) -> None:
         """Power off, power on: nothing is told before."""
-        # A loaded engine may say that it saw no exit before it has seen it.
-        docker("kill", host.container, check=False)
+        killing = subprocess.Popen(["docker", "kill", host.container], stdout=subprocess.DEVNULL)
         form = "{{.State.Running}}"
-        wait_until(
-            lambda: docker("inspect", "--format", form, host.container).strip() == "false",
-            f"{host.name} is off",
-            pause=0.5,
-        )
+
+        def is_off() -> bool:
+            thaw(host.container)
+            return docker("inspect", "--format", form, host.container).strip() == "false"
+
+        wait_until(is_off, f"{host.name} is off", pause=0.3)
+        killing.wait()
         docker("start", host.container)
         host.wait_until_up()
         self._acquaint(host)

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from .engine import REPOSITORY, docker
+from .freezer import thaw
 
 LABEL = "dlrm-fleet.test-fleet"
 KINDS = ("container", "network", "volume")
@@ -54,6 +55,9 @@ def remove(name: str, of_session: str | None = None) -> None:
     wanted = [f"{LABEL}={name}", f"{LABEL}.session={of_session or session()}"]
     for kind in KINDS:
         found = _listed(kind, *wanted)
+        if kind == "container":
+            for identity in found:
+                thaw(identity)
         if found:
             force = ["--force"] if kind != "network" else []
             with_volumes = ["--volumes"] if kind == "container" else []
