@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from fleet.engine import PATIENCE_SECONDS, docker, wait_until
+from fleet.engine import PATIENCE_SECONDS, command, docker, wait_until
 
 from .bench import ROOT, Bench
 from .phases import Phase
@@ -201,28 +201,22 @@ class OutOfMemory(Fault):
         assert '"oom_killed": true' in ended
 
 
-@dataclass(frozen=True)
 class ClockJump(Fault):
     """The controller's clock jumps by a day, which puts it a day from the host's."""
 
-    library: str = "/usr/lib/$LIB/faketime/libfaketime.so.1"
-
     def prepare(self, bench: Bench) -> None:
-        offset = bench.folder / "clock"
-        offset.write_text("+0d\n")
-        library = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
-        bench.environment.update(
-            LD_PRELOAD=str(library),
-            FAKETIME_TIMESTAMP_FILE=str(offset),
-            FAKETIME_NO_CACHE="1",
-            FAKETIME_DONT_FAKE_MONOTONIC="1",
-        )
+        library, offset = bench.folder / "clock.so", bench.folder / "clock"
+        source = Path(__file__).with_name("clock.c")
+        command("g++", "-x", "c", "-O2", "-shared", "-fPIC", str(source), "-o", str(library))
+        offset.write_text("0\n")
+        bench.environment.update(LD_PRELOAD=str(library), DLRM_FAULT_CLOCK=str(offset))
 
     def inject(self, bench: Bench, phase: Phase, container: str) -> None:
         assert bench.process is not None
         maps = Path(f"/proc/{bench.process.pid}/maps").read_text()
-        assert "libfaketime" in maps, "the controller's clock is not ours"
-        (bench.folder / "clock").write_text(f"{self.name.split()[1]}\n")
+        assert "clock.so" in maps, "the controller's clock is not ours"
+        days = int(self.name.split()[1].removesuffix("d"))
+        (bench.folder / "clock").write_text(f"{days * 86400}\n")
         seen = subprocess.run(
             ["date", "+%s"],
             env={**os.environ, **bench.environment},
@@ -230,7 +224,7 @@ class ClockJump(Fault):
             text=True,
             check=True,
         ).stdout
-        assert abs(abs(int(seen) - time.time()) - 86400) < PATIENCE_SECONDS
+        assert abs(int(seen) - time.time() - days * 86400) < PATIENCE_SECONDS
         phase.release(bench, container)
 
     def lift(self, bench: Bench) -> None:
