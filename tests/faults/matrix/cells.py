@@ -111,14 +111,9 @@ def _assert_worded(fault: Fault, ended: Ended) -> str:
         assert any(word.lower() in ended.flat.lower() for word in group), (
             f"none of {group} in:\n{ended.output[-4000:]}"
         )
-    return _said(ended, fault.words[0]) if fault.words else ""
-
-
-def _said(ended: Ended, words: tuple[str, ...]) -> str:
-    """The sentence with one of these words, of the last ones that the user read."""
-    sentences = re.split(r"(?<=[.:!]) (?=[A-Z!/])", ended.flat)
-    said = [one for one in sentences if any(word.lower() in one.lower() for word in words)]
-    return said[-1][:300]
+    # The verdict's line of this host, folded over several.
+    said = re.findall(r"! (\w+: .*?) (?=! |These results are|\d+ of \d+ hosts)", ended.flat)
+    return said[-1][:300] if said else ""
 
 
 def _damage(bench: Bench, fault: OutputDamaged, phase: Phase) -> None:
