@@ -51,6 +51,7 @@ class Cell:
         _try(bench, self, baseline, outcome)
 
     def tidy(self, bench: Bench) -> None:
+        self.phase.disarm(bench)
         self.phase.release(bench, "")
         self.fault.tidy(bench)
 

@@ -10,6 +10,7 @@ from .bench import ROOT, Bench
 
 STAGES = ("weights", "dataset", "dump", "calibrate", "accuracy", "performance")
 TRAP = "/run/dlrm-fault-trap"
+UNIT = "dlrm-fault-trap.service"
 # Slow enough that a fetch lasts, fast enough for Ansible's own traffic.
 SLOW_LINK = "tc qdisc replace dev eth0 root tbf rate 24mbit burst 64k latency 400ms"
 FETCHED_BYTES = 2 << 20
@@ -41,8 +42,14 @@ class Phase:
             f" --filter label=dlrm-fleet.stage={self.name} --format '{{{{.ID}}}}'"
         )
         bench.host.shell(f"rm -rf {TRAP}; rm -rf {ROOT}/stages/{self.name}/*")
+        self.disarm(bench)
         script = f"{listen} | while read id; do docker pause $id && echo $id >{TRAP}; break; done"
-        bench.host.run("systemd-run", "--quiet", "--collect", "bash", "-c", script)
+        run = ("systemd-run", "--quiet", "--collect", "--unit", UNIT)
+        bench.host.run(*run, "bash", "-c", script)
+
+    def disarm(self, bench: Bench) -> None:
+        """A trap that nothing fell into would hold a later run."""
+        bench.host.run("systemctl", "stop", UNIT, check=False)
 
     def reach(self, bench: Bench) -> str:
         """The paused container's id."""
