@@ -42,34 +42,6 @@ def test_stage_is_made_once_and_the_reason_is_shown(machine: Machine) -> None:
     assert machine.containers() == []
 
 
-def test_a_short_stage_is_seen_from_start_to_end_in_one_call(machine: Machine) -> None:
-    had = machine.have("made", wait=50)
-    assert (had.result.state, had.result.changed, had.failed) == ("done", True, None)
-    assert had.lines[0].startswith("made started, attempt 1: ")
-    assert had.lines[1].startswith("made done in 0:")
-    assert had.diff["after"] == f"made by run {RUN}, attempt 1\n"
-    assert (machine.root / LINK).read_text() == "seed 1\n"
-    assert machine.containers() == []
-    again = machine.have("made", wait=50)
-    assert (again.result.state, again.result.changed, again.token) == ("done", False, "")
-
-
-def test_a_stage_that_fails_in_the_first_call_is_not_begun_again(machine: Machine) -> None:
-    had = machine.have("raising", wait=50)
-    assert had.failed is not None
-    assert (had.failed.state, had.failed.cause, had.failed.exit_code) == ("failed", "exception", 1)
-    assert machine.folder("raising").attempts() == [1]
-
-
-def test_a_longer_stage_is_left_running_with_the_token_of_the_next_look(machine: Machine) -> None:
-    had = machine.have("waiting", wait=1)
-    assert (had.result.state, had.failed) == ("running", None)
-    assert had.token.startswith("waiting=running/1")
-    assert had.lines[0].startswith("waiting started, attempt 1: ")
-    (machine.folder("waiting").path / "go").touch()
-    assert machine.watch("waiting", wait=50, token=had.token).state == "done"
-
-
 def test_files_belong_to_the_user_and_log_and_exit_are_kept(machine: Machine) -> None:
     machine.finish("made")
     folder = machine.folder("made")
