@@ -11,7 +11,7 @@ common="-std=c++17 -O3 -fPIC -fvisibility=default -ffp-contract=off -fno-math-er
 case $("$compiler" -dumpmachine) in
 x86_64-*)
     # shellcheck disable=SC2086
-    "$compiler" $common -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512 -Wno-maybe-uninitialized -c vnni.cpp -o "$objects/fast.o"
+    "$compiler" $common -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mprefer-vector-width=512 -Wno-maybe-uninitialized -Wno-uninitialized -c vnni.cpp -o "$objects/fast.o"
     ;;
 aarch64-*)
     # shellcheck disable=SC2086

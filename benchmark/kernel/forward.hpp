@@ -29,7 +29,10 @@ inline F floats(I v) { return __builtin_convertvector(v, F); }
 constexpr float ROUND = 3 << 22;  // int8.py
 constexpr float STEPS = 253;
 
-// Scale, zero point (of codes that begin at 0) and what rounds, of one pair's share of a layer's input.
+// A code as a byte; even, so that halves are rounded as without it.
+constexpr int BYTE = 128;
+
+// Scale, zero point (of bytes) and what rounds, of one pair's share of a layer's input.
 struct Row {
     float scale, inverse, shift;
     int32_t zero;
@@ -45,12 +48,7 @@ struct Forward {
     int rows;
 
     Row row_of(Kind kind, int part, int r) {
-        F h = high[part * m.most + r], l = low[part * m.most + r];
-        float top = h[0], bottom = l[0];
-        for (int i = 1; i < 16; i++) {
-            top = h[i] > top ? h[i] : top;
-            bottom = l[i] < bottom ? l[i] : bottom;
-        }
+        float top = Isa::highest(high[part * m.most + r]), bottom = -Isa::highest(-low[part * m.most + r]);
         bool wrong = !isfinite(top) || (kind != RELU && !isfinite(bottom));
         float reach = top;
         if (kind == SYMMETRIC) reach = (top > -bottom ? top : -bottom) * (float)(253.0 / 127);
@@ -60,13 +58,13 @@ struct Forward {
         }
         reach = reach > 1e-20f ? reach : 1e-20f;
         // torch computes 253 / x as 253 * (1 / x).
-        Row it{reach / STEPS, STEPS * (1 / reach), ROUND - 127, 0};
+        Row it{reach / STEPS, STEPS * (1 / reach), ROUND + BYTE - 127, BYTE - 127};
         if (wrong || !isfinite(reach)) it.scale = NAN;
-        if (kind == SYMMETRIC) it.shift = ROUND, it.zero = 127;
+        if (kind == SYMMETRIC) it.shift = ROUND + BYTE, it.zero = BYTE;
         if (kind == ANY) {
             float zero = rintf(-127 - bottom * it.inverse);
-            it.shift = zero + ROUND;
-            it.zero = (int32_t)zero + 127;
+            it.shift = zero + (ROUND + BYTE);
+            it.zero = (int32_t)zero + BYTE;
         }
         return it;
     }
@@ -78,8 +76,7 @@ struct Forward {
                 F inverse = all(it.inverse), shift = all(it.shift);
                 for (int k = layer.border[part]; k < layer.border[part + 1]; k += 16) {
                     F scaled = load(from + (size_t)r * width + k) * inverse + shift;
-                    I code = (I)scaled + 127;
-                    Isa::store(codes, r, k, __builtin_convertvector(code, B));
+                    Isa::store(codes, r, k, (I)scaled);
                 }
             }
     }
@@ -122,32 +119,37 @@ struct Forward {
     template <Kind KIND, int PARTS>
     inline void finish(const Layer &layer, int panel, int first, int count, const int32_t (*sums)[Isa::TILE * PANEL],
                 const float *from, float *to, const float *crossed) {
-        int part = crossed && panel >= DIM / PANEL;
-        for (int c = 0; c < PANEL; c += 16) {
-            int output = panel * PANEL + c;
-            F scale = load(layer.scale + output), bias = load(layer.bias + output);
-            I weight_sums = load(layer.sums + output), others{};
-            if (KIND == SYMMETRIC) weight_sums *= 127;
-            if (PARTS == 2) others = load(layer.sums + layer.outputs + output);
-            for (int i = 0; i < count; i++) {
-                int r = first + i;
-                I sum = load(sums[0] + i * PANEL + c);
-                if (KIND == SYMMETRIC) sum -= weight_sums;
-                if (KIND == ANY) sum -= row[r].zero * weight_sums;
+        int part = crossed && panel >= DIM / PANEL, output = panel * PANEL;
+        F scale[2], bias[2];
+        I weight_sums[2], others[2]{};
+        for (int c = 0; c < 2; c++) {
+            scale[c] = load(layer.scale + output + 16 * c), bias[c] = load(layer.bias + output + 16 * c);
+            weight_sums[c] = load(layer.sums + output + 16 * c);
+            if (KIND == SYMMETRIC) weight_sums[c] *= BYTE;
+            if (KIND == RELU) weight_sums[c] *= BYTE - 127;
+            if (PARTS == 2) others[c] = load(layer.sums + layer.outputs + output + 16 * c);
+        }
+        for (int i = 0; i < count; i++) {
+            int r = first + i;
+            F *high_of = high + part * m.most + r, *low_of = low + part * m.most + r;
+            F h = *high_of, l = *low_of;
+            for (int c = 0; c < 2; c++) {
+                I sum = load(sums[0] + i * PANEL + 16 * c);
+                sum -= KIND == ANY ? row[r].zero * weight_sums[c] : weight_sums[c];
                 F y = floats(sum) * row[r].scale;
                 if (PARTS == 2) {
-                    I other = load(sums[1] + i * PANEL + c) - row[m.most + r].zero * others;
+                    I other = load(sums[1] + i * PANEL + 16 * c) - row[m.most + r].zero * others[c];
                     y += floats(other) * row[m.most + r].scale;
                 }
-                y = Isa::fma(y, scale, bias);  // torch.addcmul's rounding: once
+                y = Isa::fma(y, scale[c], bias[c]);  // torch.addcmul's rounding: once
                 if (layer.relu) y = Isa::max(F{}, y);
-                size_t at = (size_t)r * layer.outputs + output;
+                size_t at = (size_t)r * layer.outputs + output + 16 * c;
                 if (crossed) y = Isa::fma(load(crossed + at), y, load(from + at));
                 store(to + at, y);
-                F *h = high + part * m.most + r, *l = low + part * m.most + r;
-                *h = Isa::max(*h, y);
-                if (!layer.relu) *l = Isa::min(*l, y);
+                h = Isa::max(h, y);
+                if (!layer.relu) l = Isa::min(l, y);
             }
+            *high_of = h, *low_of = l;
         }
     }
 
@@ -180,8 +182,8 @@ struct Forward {
         auto prefetch = [&] {
             if (ahead == count) return;
             const uint8_t *row = m.table[ahead_column] + (size_t)ids[ahead] * ROW_BYTES;
-            for (int line = 0; line < ROW_BYTES + 63; line += 64)
-                __builtin_prefetch(row + (line < ROW_BYTES ? line : ROW_BYTES - 1));
+            for (int byte = 0; byte < DIM; byte += 64) __builtin_prefetch(row + byte);
+            __builtin_prefetch(row + ROW_BYTES - 1);
             ahead++;
             if (++ahead_column == IDS) ahead_column = 0;
         };

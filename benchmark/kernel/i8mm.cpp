@@ -11,6 +11,10 @@ struct I8mm {
 
     static F max(F a, F b) { return a > b ? a : b; }
     static F min(F a, F b) { return a < b ? a : b; }
+    static float highest(F v) {
+        for (int i = 1; i < 16; i++) v[0] = v[i] > v[0] ? v[i] : v[0];
+        return v[0];
+    }
     static F fma(F a, F b, F c) {
         for (int i = 0; i < 16; i++) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
         return c;
@@ -18,7 +22,8 @@ struct I8mm {
     static F widen(const uint8_t *p) { return __builtin_convertvector(*(const Bu *)p, F); }
 
     // Two pairs' codes lie together, 8 by 8, as usmmla wants them.
-    static void store(uint8_t *codes, int r, int k, B v) {
+    static void store(uint8_t *codes, int r, int k, I wide) {
+        B v = __builtin_convertvector(wide, B);
         uint8_t *to = codes + (size_t)(r & ~1) * STRIDE + 2 * k + (r & 1) * 8;
         __builtin_memcpy(to, &v, 8);
         __builtin_memcpy(to + 16, (const uint8_t *)&v + 8, 8);

@@ -8,12 +8,18 @@ struct Plain {
 
     static F max(F a, F b) { return a > b ? a : b; }
     static F min(F a, F b) { return a < b ? a : b; }
+    static float highest(F v) {
+        for (int i = 1; i < 16; i++) v[0] = v[i] > v[0] ? v[i] : v[0];
+        return v[0];
+    }
     static F fma(F a, F b, F c) {
         for (int i = 0; i < 16; i++) c[i] = fmaf(a[i], b[i], c[i]);
         return c;
     }
     static F widen(const uint8_t *p) { return __builtin_convertvector(*(const Bu *)p, F); }
-    static void store(uint8_t *codes, int r, int k, B v) { *(Bu *)(codes + (size_t)r * STRIDE + k) = v; }
+    static void store(uint8_t *codes, int r, int k, I v) {
+        *(Bu *)(codes + (size_t)r * STRIDE + k) = __builtin_convertvector(v, B);
+    }
 
     static void run(int count, const uint8_t *codes, int first, int from, int to, int, const int8_t *panel,
                     int32_t *sums, const int8_t *, int) {

@@ -10,11 +10,14 @@ struct Vnni {
 
     static F max(F a, F b) { return (F)_mm512_max_ps((__m512)a, (__m512)b); }
     static F min(F a, F b) { return (F)_mm512_min_ps((__m512)a, (__m512)b); }
+    static float highest(F v) { return _mm512_reduce_max_ps((__m512)v); }
     static F fma(F a, F b, F c) { return (F)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
     static F widen(const uint8_t *p) {
         return (F)_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)));
     }
-    static void store(uint8_t *codes, int r, int k, B v) { *(Bu *)(codes + (size_t)r * STRIDE + k) = v; }
+    static void store(uint8_t *codes, int r, int k, I v) {
+        _mm_storeu_si128((__m128i *)(codes + (size_t)r * STRIDE + k), _mm512_cvtepi32_epi8((__m512i)v));
+    }
 
     // Inline assembly: with the intrinsic gcc 12 spills the sums, and so it does where a loop is not unrolled.
     template <int R>

@@ -20,8 +20,9 @@ from dlrm_bench.model import DENSE_FEATURES, IDS, Fp32Model, Weights
 
 Array = np.ndarray[Any, Any]
 FP32_MAX_ROWS = 512
-#: Pairs the kernel works on at a time: the weights are read once for as many.
-KERNEL_BATCH = 256
+#: Pairs the kernel works on at a time: the weights are read once for as many, and their activations
+#: must not leave the L2 cache too often. Nine tiles of AVX512-VNNI.
+KERNEL_BATCH = 126
 LOG = logging.getLogger("dlrm_bench")
 #: Only tests and benchmarks set it: PYTORCH, or the instruction set whose kernel runs.
 FORCE = "DLRM_TEST_INT8_ENGINE"
