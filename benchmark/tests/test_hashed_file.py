@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dlrm_bench import contract
 from dlrm_bench.contract import HASH_APART_BYTES, HashedFile
 
 
@@ -23,6 +24,17 @@ def test_a_buffer_may_be_reused_as_soon_as_it_is_written(tmp_path: Path) -> None
     content = (tmp_path / "out").read_bytes()
     assert hashed.bytes == len(content)
     assert hashed.hexdigest() == hashlib.sha256(content).hexdigest()
+
+
+def test_begun_writing_changes_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contract, "WRITE_BEHIND_BYTES", 3 * HASH_APART_BYTES)
+    block = np.random.default_rng(1).bytes(HASH_APART_BYTES)
+    with (tmp_path / "out").open("wb") as file:
+        hashed = HashedFile(file)
+        for _ in range(10):
+            hashed.write(block)
+            hashed.write(b"odd")
+    assert (tmp_path / "out").read_bytes() == (block + b"odd") * 10
 
 
 def test_a_failed_write_is_told_and_not_counted() -> None:

@@ -5,6 +5,7 @@ The documents are those of docs/contracts; request.py reads, status.py and stage
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import shutil
@@ -31,6 +32,10 @@ __all__ = [
 BLOCK_BYTES = 4 << 20
 #: Below it, handing over to a thread costs more than it saves.
 HASH_APART_BYTES = 256 << 10
+#: As often the kernel is told to begin writing, so that the sync at the end finds little left.
+WRITE_BEHIND_BYTES = 32 << 20
+_SYNC_FILE_RANGE_WRITE = 2
+_LIBC = ctypes.CDLL(None)
 
 
 class HashedFile:
@@ -40,7 +45,7 @@ class HashedFile:
         self._file = file
         self._sha256 = hashlib.sha256()
         self._hasher = ThreadPoolExecutor(1)
-        self.bytes = 0
+        self.bytes = self._begun = 0
 
     def write(self, data: Any) -> int:
         """Append bytes or any contiguous buffer; returns the number of bytes."""
@@ -56,7 +61,20 @@ class HashedFile:
             finally:
                 hashing.result()  # The caller may reuse the buffer.
         self.bytes += view.nbytes
+        if self.bytes - self._begun >= WRITE_BEHIND_BYTES:
+            self._begin_writing()
         return view.nbytes
+
+    def _begin_writing(self) -> None:
+        """Waits for nothing and promises nothing: the sync before the rename does."""
+        start, size = self._begun, self.bytes - self._begun
+        _LIBC.sync_file_range(
+            self._file.fileno(),
+            ctypes.c_int64(start),
+            ctypes.c_int64(size),
+            _SYNC_FILE_RANGE_WRITE,
+        )
+        self._begun = self.bytes
 
     def flush(self) -> None:
         """As a file's."""
