@@ -8,7 +8,7 @@ from typing import Any
 from .engine import Engine
 from .stage_start import Result, Start, start_stage
 from .stage_survey import Asked
-from .stage_watch import Seen, watch
+from .stage_watch import Seen, running_token, watch
 
 
 @dataclass
@@ -35,7 +35,7 @@ def have_stage(asked: Asked, start: Start, engine: Engine, wait_seconds: float) 
     had = Had(result, [result.line] if result.line else [], diff=result.diff or {})
     if result.state != "running":
         return had
-    had.token = f"{start.stage}=running/{result.attempt}"
+    had.token = running_token(start.stage, result.attempt)
     if start.check or wait_seconds <= 0:
         return had
     [seen], had.token = watch(asked, engine, start.stage, wait_seconds, had.token, check=False)

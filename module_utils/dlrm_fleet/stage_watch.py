@@ -91,6 +91,11 @@ def _measures(catalogue: dict[str, Any], seen: list[Seen]) -> bool:
     )
 
 
+def running_token(stage: str, attempt: int | None) -> str:
+    """What is said of a running stage before it has told how far it is."""
+    return f"{stage}=running/{attempt}"
+
+
 def _states(token: str) -> list[str]:
     return [part.split(" ")[0] for part in token.split("|")]
 
@@ -189,7 +194,7 @@ def _running(folder: StageFolder, container: Container) -> Seen:
     attempt = container.attempt
     status = folder.attempt_document(attempt, "status.json")
     asked = folder.attempt_document(attempt, "request.json")
-    token = f"{folder.stage}=running/{attempt}"
+    token = running_token(folder.stage, attempt)
     line = f"{folder.stage} starting"
     if asked is not None:
         line = progress_line(
