@@ -39,6 +39,12 @@ options:
     description: uid:gid of everything below O(root), never 0.
     type: str
     required: true
+  gone:
+    description: Holders that ran on the controller's machine and run no more, as
+      M(dlrm_run_info) returned them; their runs are orphaned.
+    type: list
+    elements: dict
+    default: []
   state:
     description: What the run is to be.
     type: str
@@ -98,6 +104,7 @@ ARGUMENTS: dict[str, Any] = {
     "controller": {"type": "dict", "required": True},
     "deadline_seconds": {"type": "int", "required": True},
     "owner": {"type": "str", "required": True},
+    "gone": {"type": "list", "elements": "dict", "default": []},
     "state": {"type": "str", "choices": ["open", "closed"], "default": "open"},
 }
 
@@ -114,7 +121,7 @@ def describe(runs: Runs, run_id: str) -> str:
 
 
 def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
-    runs = Runs(Path(params["root"]))
+    runs = Runs(Path(params["root"]), params["gone"])
     run_id, owner = params["run_id"], Owner(params["owner"])
     before = describe(runs, run_id)
     if params["state"] == "closed":

@@ -20,6 +20,12 @@ options:
   controller:
     description: As M(dlrm_request) returned it; without it RV(busy) stays empty.
     type: dict
+  gone:
+    description: Holders known to run no more; their runs are orphaned. The action plugin finds
+      those that ran on the controller's machine.
+    type: list
+    elements: dict
+    default: []
   wait_seconds:
     description:
       - Wait this long for the end of somebody else's living run. The module itself never waits;
@@ -53,7 +59,8 @@ runs:
   description:
     - Oldest first; run_id, request_sha256, controller, opened_at, deadline, lease_until, measured
       (its performance stage is done) and state, one of closed (recorded), orphaned (its process on
-      this machine is gone), lapsed (its lease ended), damaged (its lock cannot be read) and live.
+      this machine or the controller's is gone), lapsed (its lease ended), damaged (its lock cannot
+      be read) and live.
   returned: success
   type: list
   elements: dict
@@ -61,6 +68,11 @@ busy:
   description: Who else holds this host, since when; empty when nobody does.
   returned: success
   type: str
+gone:
+  description: O(gone), and what the action plugin found, for M(dlrm_run).
+  returned: success
+  type: list
+  elements: dict
 """
 
 from pathlib import Path
@@ -74,6 +86,7 @@ ARGUMENTS: dict[str, Any] = {
     "root": {"type": "path", "required": True},
     "run_id": {"type": "str"},
     "controller": {"type": "dict"},
+    "gone": {"type": "list", "elements": "dict", "default": []},
     "wait_seconds": {"type": "int", "default": 0},
 }
 
@@ -88,14 +101,14 @@ def held(runs: Runs, params: dict[str, Any]) -> str:
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
-        runs = Runs(Path(module.params["root"]))
+        runs = Runs(Path(module.params["root"]), module.params["gone"])
         listed, busy_with = runs.listed(), held(runs, module.params)
     except FleetError as error:
         module.fail_json(msg=str(error))
     for run in listed:
         if run["state"] == "damaged":
             module.warn(run["damage"])
-    module.exit_json(changed=False, runs=listed, busy=busy_with)
+    module.exit_json(changed=False, runs=listed, busy=busy_with, gone=module.params["gone"])
 
 
 if __name__ == "__main__":

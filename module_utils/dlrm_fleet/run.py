@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -70,11 +70,22 @@ def holder(run: dict[str, Any]) -> str:
     return f"{run['controller']['id']} (pid {run['controller']['pid']})"
 
 
-def state(lock: dict[str, Any], closed: bool, now: datetime, here: str) -> str:
-    """closed; orphaned: its process is gone; lapsed: nobody renewed; live."""
+def state(
+    lock: dict[str, Any],
+    closed: bool,
+    now: datetime,
+    here: str,
+    gone: Sequence[dict[str, Any]] = (),
+) -> str:
+    """closed; orphaned: its process is gone; lapsed: nobody renewed; live.
+
+    `gone`: controllers of whose end the caller knows, since they ran on his machine.
+    """
     if closed:
         return "closed"
     controller = lock["controller"]
+    if any(is_same_controller(controller, one) for one in gone):
+        return "orphaned"
     if controller["machine_id"] == here:
         started = process_started(controller["pid"])
         if started is None or started != controller["pid_started"]:
@@ -83,10 +94,11 @@ def state(lock: dict[str, Any], closed: bool, now: datetime, here: str) -> str:
 
 
 class Runs:
-    """<root>/runs/ of this host."""
+    """<root>/runs/ of this host; `gone` as in state()."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, gone: Sequence[dict[str, Any]] = ()) -> None:
         self.root = root
+        self.gone = gone
         self.path = root / "runs"
 
     def lock_path(self, run_id: str) -> Path:
@@ -119,7 +131,7 @@ class Runs:
                 continue
             try:
                 lock = self.read(name)
-                now_is = state(lock, self.is_closed(name), now, here)
+                now_is = state(lock, self.is_closed(name), now, here, self.gone)
             except LockDamaged as damage:
                 lock = unreadable(self.path / name, damage)
                 now_is = "closed" if self.is_closed(name) else "damaged"

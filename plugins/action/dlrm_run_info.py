@@ -1,8 +1,12 @@
-"""Lists a host's runs; where somebody else's lives, waits for its end as long as it is told to."""
+"""Lists a host's runs; where somebody else's lives, waits for its end as long as it is told to.
+
+A host cannot know that a controller elsewhere is gone; the machine it ran on can.
+"""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
@@ -12,11 +16,33 @@ POLL_SECONDS = 10
 SAY_SECONDS = 60
 
 
+def _gone(answer, controller):
+    """Holders of living runs that ran on this machine and no longer do: their controllers."""
+    held = [run["controller"] for run in answer.get("runs", []) if run["state"] == "live"]
+    here = (controller or {}).get("machine_id")
+    return [one for one in held if one["machine_id"] == here and not _runs(one)]
+
+
+def _runs(controller):
+    """The same process, not one that got its number since (field 22 of /proc/PID/stat: proc(5))."""
+    try:
+        text = Path(f"/proc/{controller['pid']}/stat").read_text()
+    except OSError:
+        return False
+    fields = text[text.rindex(")") + 2 :].split()
+    return fields[0] not in "ZX" and int(fields[19]) == controller["pid_started"]
+
+
 class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
         host, wait = task_vars["inventory_hostname"], int(self._task.args.get("wait_seconds") or 0)
         answer = self._look(task_vars, ends=0)
+        gone = _gone(answer, self._task.args.get("controller"))
+        if gone:
+            # Killed a moment ago, it left a lease that nobody has to wait for.
+            self._task.args["gone"] = gone
+            answer = self._look(task_vars, ends=0)
         left = said = 0 if self._task.check_mode else wait
         ends = time.monotonic() + left
         while answer.get("busy") and left > 0:

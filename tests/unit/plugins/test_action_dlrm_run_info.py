@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import playbook
-from ansible.module_utils.dlrm_fleet.run import Runs
+import pytest
+from ansible.module_utils.dlrm_fleet.documents import FleetError
+from ansible.module_utils.dlrm_fleet.run import Runs, process_started
 from ansible.module_utils.dlrm_fleet.stage_folder import Owner
 from tiny.machine import RUN, SHA, USER, own_controller
 
@@ -96,3 +99,37 @@ def test_our_own_run_is_not_waited_for(tmp_path: Path) -> None:
     ended = look(tmp_path, 600)
     assert "waits up to" not in ended.output
     assert playbook.seen(tmp_path)["busy"] == ""
+
+
+def test_a_holder_that_ran_here_and_is_gone_is_not_waited_for(tmp_path: Path) -> None:
+    """The host is another machine: it sees a lease that lives, and no process of that number."""
+    (tmp_path / "root").mkdir()
+    runs = Runs(tmp_path / "root")
+    killed = subprocess.Popen(["sleep", "600"])
+    started = process_started(killed.pid)
+    here = {**own_controller(), "machine_id": "the controller's"}
+    holder = {**here, "pid": killed.pid, "pid_started": started}
+    runs.open(RUN, SHA, holder, 100, Owner(USER))
+    ended = look(tmp_path, 1, controller=here)
+    assert f"waits up to 1 s: run {RUN} is held by" in ended.words
+    assert playbook.seen(tmp_path)["gone"] == []
+
+    killed.kill()
+    killed.wait()
+    ended = look(tmp_path, 600, controller=here)
+    seen = playbook.seen(tmp_path)
+    assert "waits up to" not in ended.output
+    assert (seen["busy"], seen["gone"]) == ("", [holder])
+    assert [run["state"] for run in seen["runs"]] == ["orphaned"]
+
+    with pytest.raises(FleetError, match="is held by"):
+        runs.open(RUN, SHA, here, 100, Owner(USER))
+    changed, lock = Runs(tmp_path / "root", seen["gone"]).open(RUN, SHA, here, 100, Owner(USER))
+    assert (changed, lock["controller"]) == (True, here)
+
+
+def test_a_holder_elsewhere_is_not_judged_by_its_number_here(tmp_path: Path) -> None:
+    held(tmp_path / "root")
+    look(tmp_path, 0, controller={**own_controller(), "machine_id": "the controller's"})
+    assert playbook.seen(tmp_path)["busy"]
+    assert playbook.seen(tmp_path)["gone"] == []
