@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +25,8 @@ from .trial import Outcome, Trial, make
 EVERY = "DLRM_FAULTS_EVERY_PHASE"
 ONLY = "DLRM_FAULTS_ONLY"
 HOSTS = int(os.environ.get("DLRM_FAULTS_HOSTS", "4"))
+# Started with nohup, this session would make each controller deaf that is to die of SIGHUP.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def chosen() -> list[Cell]:
