@@ -113,6 +113,8 @@ class InBetween:
     ) -> tuple[str, Any, bytes]:
         with self.lock:
             if action != "RunInstances":
+                if action == "TerminateInstances":
+                    _allow_a_second_end("us-east-1")
                 answer = self._pass_on(environ, body)
                 if action == "TerminateInstances" and self.hardware is not None:
                     running = [i for i in instances("us-east-1") if i.state != "terminated"]
@@ -223,6 +225,13 @@ def _forget_the_ended(region: str) -> None:
     ]
     for key in ended[:-4]:
         del reservations[key]
+
+
+def _allow_a_second_end(region: str) -> None:
+    """EC2 ends an instance twice without complaint; moto looks for its network interfaces again."""
+    for instance in instances(region):
+        for interface in instance.nics.values() if instance.state == "terminated" else []:
+            interface.delete_on_termination = False
 
 
 def _alive(machine_id: str) -> bool:
