@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole suite, or the parts named: lint unit container end_to_end molecule faults; fleet and clouds run by name alone. Prints how long each took.
+# The whole suite, or the parts named: lint unit container end_to_end clouds molecule faults; fleet runs by name alone. Prints how long each took.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -33,7 +33,8 @@ run_faults() {
     pytest_here --ignore tests/faults/matrix/test_random.py tests/faults
 }
 
-# The clouds' state machine against servers that speak AWS's and Google's protocols; more sequences: tests/long/clouds.sh.
+# The clouds' state machine against servers that speak AWS's and Google's protocols, and the whole command on a machine of AWS's stand-in;
+# more sequences: tests/long/clouds.sh.
 run_clouds() {
     pytest_here tests/clouds
 }
@@ -47,7 +48,7 @@ tools/test_requirements.sh
 export PYTHONPATH="$PWD/tests/plugins${PYTHONPATH:+:$PYTHONPATH}"
 
 parts=("$@")
-if [ "${#parts[@]}" -eq 0 ]; then parts=(lint unit container end_to_end molecule faults); fi
+if [ "${#parts[@]}" -eq 0 ]; then parts=(lint unit container end_to_end clouds molecule faults); fi
 
 report=()
 for part in "${parts[@]}"; do
