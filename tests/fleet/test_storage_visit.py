@@ -111,3 +111,13 @@ def test_a_host_that_does_not_answer_stays_in_the_spool(fleet: Fleet, tmp_path: 
     fleet.benchmark_hosts[0].shell("systemctl start ssh")
     code, said = visit(fleet)
     assert "bench-01: collected, passed" in said
+
+
+def test_a_node_that_has_everything_is_only_looked_at(fleet: Fleet) -> None:
+    # The test before had the timer started anew.
+    output = play(fleet, "spool", test_hosts="bench-01")
+    assert "prepare | See what is missing" in output
+    assert "setup |" not in output
+    fleet.storage.run("systemctl", "disable", "--now", "dlrm-storage-visit.timer")
+    output = play(fleet, "spool", test_hosts="bench-01")
+    assert "setup | Ensure the storage root" in output
