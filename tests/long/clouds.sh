@@ -5,4 +5,4 @@ cd "$(dirname "$0")/../.."
 
 export DLRM_FAULT_SEQUENCES=${DLRM_FAULT_SEQUENCES:-500}
 export PYTHONPATH="$PWD/tests/plugins${PYTHONPATH:+:$PYTHONPATH}"
-exec python -m pytest -p no_silent_skips tests/clouds/test_random_faults.py
+exec python -m pytest -p no_silent_skips tests/clouds/test_random_faults.py "$@"
