@@ -76,8 +76,10 @@ class EngineSignal(Fault):
         bench.host.run("kill", f"-{self.name.rsplit(' ', 1)[1]}", before)
 
         def another() -> bool:
+            # Ended on TERM it is started by whoever asks next (docker.socket): ask first.
+            answers = bench.host.is_up()
             now = bench.host.run("pidof", "dockerd", check=False).strip()
-            return bool(now) and now != before and bench.host.is_up()
+            return answers and bool(now) and now != before
 
         wait_until(another, "another engine answers", pause=0.5)
         phase.release(bench, container)
