@@ -116,9 +116,8 @@ class InBetween:
                 if action == "TerminateInstances":
                     _allow_a_second_end("us-east-1")
                 answer = self._pass_on(environ, body)
-                if action == "TerminateInstances" and self.hardware is not None:
-                    running = [i for i in instances("us-east-1") if i.state != "terminated"]
-                    self.hardware.end({i.id for i in running})
+                if action == "TerminateInstances":
+                    self.power_off_the_ended()
                 if action == "GetConsoleOutput":
                     return self._console(form["InstanceId"], answer)
                 return self._hide(answer) if action == "DescribeInstances" else answer
@@ -140,6 +139,11 @@ class InBetween:
                 if self.hardware is not None:
                     self.hardware.boot(next(i for i in instances("us-east-1") if i.id == identity))
             return made
+
+    def power_off_the_ended(self) -> None:
+        if self.hardware is not None:
+            running = [i for i in instances("us-east-1") if i.state != "terminated"]
+            self.hardware.end({i.id for i in running})
 
     def _pass_on(self, environ: dict[str, Any], body: bytes) -> tuple[str, Any, bytes]:
         told: list[Any] = []
@@ -318,3 +322,4 @@ class AwsServer:
                 born = instance.launch_time.replace(tzinfo=UTC).timestamp()
                 if found and instance.state == "running" and born + int(found.group(1)) <= now:
                     ec2.terminate_instances([instance.id])
+            self.application.power_off_the_ended()
