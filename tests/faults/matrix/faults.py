@@ -333,7 +333,7 @@ FAULTS: dict[str, Fault] = {
         DiskFull(
             "host disk full", (("disk is full", "No space left"), ("Free",)), WITH_CONTAINER, True
         ),
-        DiskFull("storage disk full", (("disk",), ("Free",)), ends_run=True),
+        DiskFull("storage disk full", (("disk", "no space left"), ("Free",)), ends_run=True),
         OutOfMemory("out of memory", (("ran out of memory",), ("memory",)), WITH_CONTAINER, True),
         ClockJump("clock +1d", (("deadline",),)),
         ClockJump("clock -1d", (("deadline",),)),
