@@ -33,7 +33,8 @@ def chosen() -> list[Cell]:
     """One cell a fault, or all; DLRM_FAULTS_ONLY: those whose name has one of these in it."""
     only = [part for part in os.environ.get(ONLY, "").split(",") if part]
     found = cells(every=bool(os.environ.get(EVERY)) or bool(only))
-    return [cell for cell in found if not only or any(part in cell.name for part in only)]
+    found = [cell for cell in found if not only or any(part in cell.name for part in only)]
+    return [cell for cell in found if ledger.is_wanted(cell.name)]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

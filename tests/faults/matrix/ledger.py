@@ -19,6 +19,8 @@ from .trial import Outcome
 
 # Set by tests/long/faults.sh: a session that only tests writes nothing.
 ASKED = "DLRM_FAULTS_LEDGER"
+# Leaves out what the ledger has as recovered: to go on where a session ended.
+REST = "DLRM_FAULTS_REST"
 PATH = REPOSITORY / "docs/faults.jsonl"
 _one_at_a_time = threading.Lock()
 
@@ -56,3 +58,11 @@ def newest(path: Path = PATH) -> dict[str, dict[str, Any]]:
         return {}
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     return {line["trial"]: line for line in lines}
+
+
+def is_wanted(trial: str) -> bool:
+    """Not recovered yet, or everything is asked for."""
+    if not os.environ.get(REST):
+        return True
+    line = newest().get(trial)
+    return line is None or bool(line["problem"])

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 
 import pytest
 
+from . import ledger
 from .kills import RandomKill
 from .trial import Outcome
 
@@ -14,7 +15,12 @@ RUNS = int(os.environ.get("DLRM_FAULTS_RANDOM", "2"))
 FIRST = int(os.environ.get("DLRM_FAULTS_SEED", "1"))
 
 
-@pytest.mark.parametrize("kill", [RandomKill(FIRST + at) for at in range(RUNS)], ids=str)
+KILLS = [
+    kill for kill in map(RandomKill, range(FIRST, FIRST + RUNS)) if ledger.is_wanted(kill.name)
+]
+
+
+@pytest.mark.parametrize("kill", KILLS, ids=str)
 def test_killed_at_random(kill: RandomKill, outcomes: dict[str, Future[Outcome]]) -> None:
     outcome = outcomes[kill.name].result()
     assert not outcome.problem, outcome.problem
