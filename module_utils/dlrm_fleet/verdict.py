@@ -162,8 +162,11 @@ def _status(
     reasons: list[str],
 ) -> str:
     """What became of the run, before its numbers are judged; adds the reason of an early end."""
-    if evidence.failure is not None:
-        phase = str(evidence.failure.get("phase", "") or "run")
+    phase = str(as_dict(evidence.failure).get("phase", "") or "run")
+    # A connection lost meanwhile changes nothing of a run that the host measured to its end: the
+    # storage node's own visit never hears of it, and both must judge alike.
+    measured = performance is not None and accuracy is not None
+    if evidence.failure is not None and not (phase == "unreachable" and measured):
         reasons.insert(
             0, f"{phase}: {evidence.failure.get('message', '') or 'no message was left'}"
         )

@@ -299,6 +299,16 @@ def test_a_failure_beside_a_good_result_does_not_pass(given: dict[str, Any]) -> 
     assert verdict["reasons"] == ["storage: disk full"]
 
 
+def test_a_connection_lost_beside_a_whole_result_changes_nothing(given: dict[str, Any]) -> None:
+    given["failure"] = {"phase": "unreachable", "message": "neither answered nor closed"}
+    assert judged(given).verdict == judged({**given, "failure": None}).verdict
+    assert judged(given).verdict["status"] == "passed"
+    given["performance"] = None
+    verdict = judged(given).verdict
+    assert verdict["status"] == "unreachable"
+    assert verdict["reasons"][0] == "unreachable: neither answered nor closed"
+
+
 def test_unreadable_documents_do_not_pass(given: dict[str, Any]) -> None:
     given["unreadable"] = ("cannot read 'stages/dump.json': it is empty.",)
     assert judged(given).verdict["status"] == "failed"
