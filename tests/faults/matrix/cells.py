@@ -5,6 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from ansible.module_utils.dlrm_fleet.run import MEASURED_STAGE
+
+from fleet.engine import wait_until
+
 from .bench import HANG_SECONDS, ROOT, Bench, Ended
 from .faults import FAULTS, Fault, OutputDamaged
 from .phases import PHASES, Phase
@@ -48,7 +52,10 @@ class Cell:
         return f"{self.fault.name} in {self.phase.name}"
 
     def attempt(self, bench: Bench, baseline: Baseline, outcome: Outcome) -> None:
-        _try(bench, self, baseline, outcome)
+        if isinstance(self.fault, OutputDamaged) and self.phase.name == MEASURED_STAGE:
+            _try_damaged_measurement(bench, self, baseline, outcome)
+        else:
+            _try(bench, self, baseline, outcome)
 
     def tidy(self, bench: Bench) -> None:
         self.phase.disarm(bench)
@@ -96,6 +103,30 @@ def _try(bench: Bench, cell: Cell, baseline: Baseline, outcome: Outcome) -> None
         assert again.code == 0, f"the same command again: exit {again.code}\n{again.output[-4000:]}"
         outcome.how = "the same command completed it"
     bench.assert_whole(before, baseline)
+
+
+def _try_damaged_measurement(
+    bench: Bench, cell: Cell, baseline: Baseline, outcome: Outcome
+) -> None:
+    """A run measures anew, so what can be damaged is what nobody has fetched yet."""
+    assert isinstance(cell.fault, OutputDamaged)
+    cell.phase.arm(bench)
+    bench.start()
+    FAULTS["controller SIGKILL"].inject(bench, cell.phase, cell.phase.reach(bench))
+    measured = f"ls {ROOT}/stages/{cell.phase.name}/*/stage.json"
+    wait_until(lambda: bench.host.await_shell(measured), "it was measured, nobody watching")
+    _damage(bench, cell.fault, cell.phase)
+    before = bench.survey()
+    ended = bench.run()
+    outcome.how = "went on by itself"
+    if ended.code != 0:
+        # Of the same size: seen when the storage node compares what arrived with what was promised.
+        outcome.said = _assert_worded(cell.fault, ended)
+        ended = bench.run(verify=True)
+        assert ended.code == 0, f"with verify=true: exit {ended.code}\n{ended.output[-4000:]}"
+        outcome.how = "the same command completed it"
+    assert "remade because" in ended.flat, ended.output[-3000:]
+    bench.assert_whole(before, baseline, remade=1)
 
 
 def _patience(bench: Bench) -> float:

@@ -316,6 +316,7 @@ def _cmdline(pid: int) -> str:
 
 WITH_CONTAINER = ("weights", "dataset", "dump", "calibrate", "accuracy", "performance")
 AGAIN = ("Run again", "same command")
+PROMISED = (("promises sha256",), ("verify=true",))
 FAULTS: dict[str, Fault] = {
     fault.name: fault
     for fault in [
@@ -340,10 +341,10 @@ FAULTS: dict[str, Fault] = {
         SecondController("second controller", ends_run=False),
         Deadline("deadline reached", (("deadline",), ("-e deadline=",)), WITH_CONTAINER, True),
         ImageRemoved("image removed", (("image",), ("dlrm_image", "Run again"))),
-        OutputDamaged("output truncated", (), WITH_CONTAINER, False, "truncate -s -1 $f"),
+        OutputDamaged("output truncated", PROMISED, WITH_CONTAINER, False, "truncate -s -1 $f"),
         OutputDamaged(
             "output flipped",
-            (),
+            PROMISED,
             WITH_CONTAINER,
             False,
             'python3 -c \'import sys; f = open(sys.argv[1], "r+b"); b = f.read(1); f.seek(0);'
@@ -351,7 +352,7 @@ FAULTS: dict[str, Fault] = {
         ),
         OutputDamaged(
             "output replaced",
-            (),
+            PROMISED,
             WITH_CONTAINER,
             False,
             "s=$(stat -c %s $f); rm $f; head -c $s /dev/urandom >$f",
