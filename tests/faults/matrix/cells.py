@@ -113,7 +113,8 @@ def _try_damaged_measurement(
     cell.phase.arm(bench)
     bench.start()
     FAULTS["controller SIGKILL"].inject(bench, cell.phase, cell.phase.reach(bench))
-    measured = f"ls {ROOT}/stages/{cell.phase.name}/*/stage.json"
+    running = "docker ps --quiet --filter label=dlrm-fleet.stage"
+    measured = f"ls {ROOT}/stages/{cell.phase.name}/*/stage.json && [ -z $({running}) ]"
     wait_until(lambda: bench.host.await_shell(measured), "it was measured, nobody watching")
     _damage(bench, cell.fault, cell.phase)
     before = bench.survey()
