@@ -113,9 +113,10 @@ def _try_damaged_measurement(
     cell.phase.arm(bench)
     bench.start()
     FAULTS["controller SIGKILL"].inject(bench, cell.phase, cell.phase.reach(bench))
-    running = "docker ps --quiet --filter label=dlrm-fleet.stage"
-    measured = f"ls {ROOT}/stages/{cell.phase.name}/*/stage.json && [ -z $({running}) ]"
+    measured = f"ls {ROOT}/stages/{cell.phase.name}/*/stage.json"
     wait_until(lambda: bench.host.await_shell(measured), "it was measured, nobody watching")
+    # A module that outlives its controller by seconds would see the damage and remake it.
+    wait_until(lambda: not bench.left_running(), "what the dead controller started has ended")
     _damage(bench, cell.fault, cell.phase)
     before = bench.survey()
     ended = bench.run()
