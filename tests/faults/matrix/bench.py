@@ -167,9 +167,9 @@ class Bench:
 
     def left_running(self) -> list[str]:
         """Processes of a run that should be over, on the host."""
-        return self.host.shell(
-            "pgrep -af 'AnsiballZ|dlrm-bench|rsync --server'", check=False
-        ).split("\n")[:-1]
+        # A module that is piped in has the name of its interpreter only.
+        parts = "AnsiballZ|dlrm-fleet/venv/bin/python|dlrm-bench|rsync --server"
+        return self.host.shell(f"pgrep -af '{parts}'", check=False).split("\n")[:-1]
 
     def assert_whole(
         self, before: dict[str, Any], baseline: dict[str, dict[str, str]], remade: int = 0
