@@ -1,0 +1,95 @@
+"""How long a performance stage lasts beyond the death of one of its workers: 10 s at most wanted.
+
+    PYTHONPATH=benchmark/src python benchmark/bench/worker_death.py --repeats 5
+
+The stage runs as in the container, with the real LoadGen; a worker is sent SIGKILL while LoadGen's
+query is measured. The stage must end, failed, and name the worker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import memory
+from quality import surroundings
+from real_probes import INPUTS, prepare
+
+
+def children(pid: int) -> list[int]:
+    """Processes started by a process, by any of its threads."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found += [int(word) for word in (task / "children").read_text().split()]
+    return found
+
+
+def workers(stage: int) -> list[int]:
+    """The forkserver's children: workers, one a core."""
+    return [child for server in children(stage) for child in children(server)]
+
+
+def status(folder: Path) -> dict[str, Any]:
+    """status.json of the stage's attempt; empty before there is one."""
+    for path in folder.rglob("status.json"):
+        found: dict[str, Any] = json.loads(path.read_text() or "{}")
+        return found
+    return {}
+
+
+def measure(folder: Path) -> dict[str, Any]:
+    """Kill one worker in the timed part; what happened then."""
+    child = subprocess.Popen(
+        [sys.executable, "-m", "dlrm_bench", "stage"],
+        env={**os.environ, "DLRM_ROOT": str(folder)},
+        stderr=subprocess.DEVNULL,
+    )
+    while status(folder).get("phase") != "measuring":
+        if child.poll() is not None:
+            raise SystemExit(f"the stage ended before it measured: {status(folder)}")
+        time.sleep(0.05)
+    time.sleep(1)
+    victim = workers(child.pid)[-1]
+    os.kill(victim, signal.SIGKILL)
+    killed = time.monotonic()
+    code = child.wait()
+    seconds = time.monotonic() - killed
+    said = status(folder)
+    return {
+        "seconds": round(seconds, 2),
+        "exit_code": code,
+        "state": said.get("state"),
+        "message": said.get("message"),
+        "names_it": str(victim) in str(said.get("message")),
+    }
+
+
+def main() -> None:
+    """Prepare once, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()))
+    asked = parser.parse_args()
+    parameters = {"row_cap": 20_000, "data_rows": 20_000, "min_duration_seconds": 30}
+    memory.INPUTS.update(INPUTS)
+    print(json.dumps({**surroundings(), **parameters}), flush=True)
+    with tempfile.TemporaryDirectory(dir=asked.scratch, prefix="dlrm-death-") as scratch:
+        done = prepare(Path(scratch), parameters)
+        for number in range(asked.repeats):
+            folder = Path(scratch) / f"run-{number}"
+            memory.ask(folder, "performance", parameters, done)
+            print(json.dumps(measure(folder)), flush=True)
+            shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
