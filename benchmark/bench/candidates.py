@@ -23,7 +23,11 @@ from dlrm_bench.worker_process import populate_mappings
 
 Array = np.ndarray[Any, Any]
 #: What the engine is measured beside where load_engine gives another.
-PYTORCH = {"int8": engines.Int8Engine, "fp32": engines.Fp32Engine, "bf16": engines.Bf16Engine}
+PYTORCH: dict[str, Callable[[Path, Sequence[int]], engines.Engine]] = {
+    "int8": engines.Int8Engine,
+    "fp32": engines.Fp32Engine,
+    "bf16": engines.Bf16Engine,
+}
 #: Pairs of each of the four batches that calibrate the recipe, and the first one's number.
 CALIBRATION_PAIRS, CALIBRATION = 4096, 3_000_000
 

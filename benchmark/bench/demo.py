@@ -24,6 +24,10 @@ INPUTS: dict[str, tuple[str, ...]] = {
 DUMP, INT8 = ("dump", "dlrm-multihot-pytorch.pt"), ("calibrate", "dlrm_int8.pt")
 
 
+class StageFailed(SystemExit):
+    """A stage ended without a result; ends the measurement where nobody expects it."""
+
+
 def ask(folder: Path, stage: str, parameters: dict[str, Any], done: Mapping[str, Path]) -> None:
     """Write a stage's request.json below its folder; `done`: output folders of other stages."""
     given: dict[str, Any] = {}
@@ -79,7 +83,7 @@ def run(folder: Path) -> dict[str, Any]:
     child = start(folder)
     _, errors = child.communicate()
     if child.returncode:
-        raise SystemExit(f"The stage in '{folder}' failed:\n{errors}")
+        raise StageFailed(f"The stage in '{folder}' failed:\n{errors}")
     return dict(json.loads((folder / "output" / "stage.json").read_text()))
 
 

@@ -24,6 +24,7 @@ from typing import Any
 
 import crew
 import demo
+from derived import ratios
 from rounds import OtherLoad, enough, figure, write
 
 from dlrm_bench.loadgen import SERVER_LATENCY_SECONDS, SUMMARY
@@ -41,7 +42,11 @@ class Stage:
         """What LoadGen said, and what else the machine did meanwhile."""
         folder = self._scratch / f"{scenario}{next(self._numbers)}"
         demo.ask(folder, "performance", {**self._parameters, "scenario": scenario}, self._done)
-        facts = demo.run(folder)["facts"]
+        try:
+            facts = demo.run(folder)["facts"]
+        except demo.StageFailed as failed:
+            # As where no rate holds Server's latency; what else ran is unknown: no quiet round.
+            return {"valid": False, "why": str(failed).splitlines()[-1], "other_load": 1.0}
         said = fields((folder / "output" / SUMMARY).read_text(encoding="utf-8"))
         shutil.rmtree(folder)
         evidence = facts["evidence"]
@@ -67,24 +72,6 @@ def fields(summary: str) -> dict[str, str]:
     """LoadGen's summary as names and values."""
     parts = (line.partition(":") for line in summary.splitlines())
     return {name.strip(): value.strip() for name, _, value in parts}
-
-
-def ratios(one: dict[str, Any], cores: int) -> dict[str, float]:
-    """What a round says; Server's only where LoadGen called it valid."""
-    alone, at_once = cores * one["one_core"], one["every_core"]
-    offline, server = one["offline"], one["server"]
-    found = {"every core at once / N x one": at_once / alone}
-    if offline["valid"]:
-        found["Offline / every core at once"] = offline["pairs_per_second"] / at_once
-        found["Offline / N x one"] = offline["pairs_per_second"] / alone
-    if offline["valid"] and server["valid"] and server["p99_ms"] <= 1000 * SERVER_LATENCY_SECONDS:
-        found["Server / Offline"] = server["samples_per_second"] / offline["samples_per_second"]
-    if "recipe" in one and offline["valid"]:
-        found["Offline / recipe on N"] = offline["pairs_per_second"] / one["recipe"]
-        if one["recipe_but_one"]:
-            rate = offline["pairs_per_second"] / one["recipe_but_one"]
-            found["Offline / recipe on N - 1"] = rate
-    return found
 
 
 def measured(engines: crew.Crew, cores: Sequence[int], seconds: float) -> tuple[float, float]:
@@ -127,7 +114,8 @@ def one_round(
     turn = number % len(todo)
     for do in todo[turn:] + todo[:turn]:
         do()
-    return {**one, "other_load": max(loads), "ratios": ratios(one, len(cores))}
+    found = ratios(one, len(cores), 1000 * SERVER_LATENCY_SECONDS)
+    return {**one, "other_load": max(loads), "ratios": found}
 
 
 def main() -> int:
@@ -156,14 +144,17 @@ def main() -> int:
         stage = Stage(Path(scratch), done, parameters)
         # Not counted: it warms the page cache and says which cores the product takes.
         first = stage.run("offline")
+        if "why" in first:
+            raise SystemExit(first["why"])
         cores = first["cores"]
         model, dump = demo.model_file(done, asked.precision), done[demo.DUMP[0]] / demo.DUMP[1]
         make = functools.partial(crew.engine, asked.precision, model, rows)
         engines = s.enter_context(crew.Crew(make, done["dataset"], cores))
         recipe = None
         if asked.recipe:
+            batch = asked.recipe_batch
             published = functools.partial(
-                *(crew.published, asked.recipe, asked.precision, dump, rows, asked.recipe_batch)
+                crew.published, asked.recipe, asked.precision, dump, rows, batch
             )
             recipe = s.enter_context(crew.Crew(published, done["dataset"], cores))
         raw = []
@@ -172,10 +163,10 @@ def main() -> int:
             print(json.dumps(raw[-1]), flush=True)
     names = dict.fromkeys(name for one in raw for name in one["ratios"])
     summary = {
-        "ratios": {name: figure(raw, lambda one, n=name: one["ratios"].get(n)) for name in names},
-        "offline_samples_per_second": figure(raw, lambda one: one["offline"]["samples_per_second"]),
-        "server_samples_per_second": figure(raw, lambda one: one["server"]["samples_per_second"]),
-        "server_p99_ms": figure(raw, lambda one: one["server"]["p99_ms"]),
+        "ratios": {name: figure(raw, "ratios", name) for name in names},
+        "offline_samples_per_second": figure(raw, "offline", "samples_per_second"),
+        "server_samples_per_second": figure(raw, "server", "samples_per_second"),
+        "server_p99_ms": figure(raw, "server", "p99_ms"),
     }
     write(
         asked.output,

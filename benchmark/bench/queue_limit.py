@@ -31,8 +31,9 @@ from rounds import OtherLoad, enough, figure, write
 from dlrm_bench import loadgen, offline_run
 from dlrm_bench.contract import Request, StageContext, StatusWriter
 from dlrm_bench.engines import KERNEL_BATCH
-from dlrm_bench.offline_run import Array, OfflineRun
-from dlrm_bench.query_set import SampleFiles
+from dlrm_bench.evidence import Evidence
+from dlrm_bench.offline_run import OfflineRun
+from dlrm_bench.query_set import Array, SampleFiles
 from dlrm_bench.workers import WorkerPool
 
 #: 192 cores' worth of samples a second.
@@ -95,7 +96,7 @@ CHARGED = (
     (WorkerPool, "_give", "handing out batches"),
     (loadgen, "complete", "LoadGen's responses"),
     (offline_run.Progress, "__call__", "status.json"),
-    (offline_run.Evidence, "sample", "evidence"),
+    (Evidence, "sample", "evidence"),
 )
 
 
@@ -185,10 +186,7 @@ def main() -> int:
                 print(workers, json.dumps(where[workers]), flush=True)
     every = [{"workers": workers, **one} for workers, found in raw.items() for one in found]
     keys = ("samples_per_second", "process_could_carry", "workers_microseconds_per_sample")
-    summary = {
-        workers: {key: figure(found, lambda one, k=key: one[k]) for key in keys}
-        for workers, found in raw.items()
-    }
+    summary = {workers: {key: figure(found, key) for key in keys} for workers, found in raw.items()}
     write(
         asked.output,
         "queue",

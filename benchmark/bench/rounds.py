@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -83,11 +83,18 @@ def enough(rounds: Sequence[dict[str, Any]]) -> bool:
     return bool(rounds) and len(quiet(rounds)) >= len(rounds) / 2
 
 
-def figure(
-    rounds: Sequence[dict[str, Any]], pick: Callable[[dict[str, Any]], float | None]
-) -> dict[str, float] | None:
-    """Median, least and most of a value over the rounds that count; None where none has one."""
-    values = [value for one in quiet(rounds) if (value := pick(one)) is not None]
+def figure(rounds: Sequence[dict[str, Any]], *path: str) -> dict[str, float] | None:
+    """Median, least and most of a value over the rounds that count; None where none has one.
+
+    `path`: the names that lead to the value in a round.
+    """
+    values = []
+    for one in quiet(rounds):
+        value: Any = one
+        for name in path:
+            value = None if value is None else value.get(name)
+        if value is not None:
+            values.append(value)
     if not values:
         return None
     return {"median": statistics.median(values), "least": min(values), "most": max(values)}
@@ -102,7 +109,7 @@ def surroundings() -> dict[str, Any]:
         "commit": _commit(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "cpu": models[0] if models else platform.machine(),
-        "cpus": len(os.sched_getaffinity(0)),
+        "cpus": os.cpu_count(),
         "torch": importlib.metadata.version("torch"),
         "numpy": importlib.metadata.version("numpy"),
     }

@@ -55,11 +55,13 @@ class Bench:
         engines: dict[str, Forward],
         fp32: Fp32Model,
         peak: Callable[[], float],
+        macs_a_pair: int,
         rows: Sequence[int],
         seed: int,
         round_pairs: int,
     ) -> None:
         """`round_pairs`: of a round, several calls of each engine."""
+        self._macs = macs_a_pair
         self.engines, self.rows, self.seed = engines, rows, seed
         self.round_pairs = round_pairs
         self._fp32, self._peak, self._number = fp32, peak, TIMED
@@ -110,6 +112,15 @@ class Bench:
         return {
             "pairs_per_second": rates,
             "peak_macs_per_second": beside,
+            # The recipe beside bf16 is fp32: it has no share of this peak.
+            "share_of_peak": {
+                name: rates[name] * self._macs / beside[name]
+                for name in names
+                if beside[name] and name != "recipe"
+            },
+            "engine_against": {
+                name: rates["engine"] / rates[name] for name in names if name != "engine"
+            },
             "other_load": other,
             "largest_difference_from_fp32": worst,
         }
@@ -126,27 +137,10 @@ class Bench:
         return kept
 
 
-def summary(raw: Sequence[dict[str, Any]], names: Sequence[str], macs_a_pair: int) -> Any:
-    """Of each engine: pairs/s, how many times the others', share of the peak."""
-
-    def rate_of(name: str) -> Callable[[dict[str, Any]], float]:
-        return lambda one: float(one["pairs_per_second"][name])
-
-    def share_of(name: str) -> Callable[[dict[str, Any]], float | None]:
-        def share(one: dict[str, Any]) -> float | None:
-            peak = one["peak_macs_per_second"][name]
-            return rate_of(name)(one) * macs_a_pair / peak if peak else None
-
-        return share
-
-    def times(other: str) -> Callable[[dict[str, Any]], float]:
-        return lambda one: rate_of("engine")(one) / rate_of(other)(one)
-
-    return {
-        "pairs_per_second": {name: figure(raw, rate_of(name)) for name in names},
-        "share_of_peak": {name: figure(raw, share_of(name)) for name in names if name != "recipe"},
-        "engine_against": {name: figure(raw, times(name)) for name in names if name != "engine"},
-    }
+def summary(raw: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, Any]:
+    """Of each engine: pairs/s, share of the peak, and how many times as fast the engine is."""
+    keys = ("pairs_per_second", "share_of_peak", "engine_against")
+    return {key: {name: figure(raw, key, name) for name in names} for key in keys}
 
 
 def main() -> int:
@@ -179,9 +173,8 @@ def main() -> int:
             found["recipe"] = Published(asked.recipe, asked.precision, dump, rows)
             named["recipe"] = Published.name
         peak = load_peak(asked.precision, Path(scratch))
-        bench = Bench(
-            found, Fp32Model(load_dump(dump, rows)), peak, rows, asked.seed, asked.round_pairs
-        )
+        macs_a_pair, fp32 = macs(asked.precision), Fp32Model(load_dump(dump, rows))
+        bench = Bench(found, fp32, peak, macs_a_pair, rows, asked.seed, asked.round_pairs)
         best, sweeps = {}, {}
         for name, one in found.items():
             tried = asked.recipe_batches
@@ -191,8 +184,7 @@ def main() -> int:
             best[name], sweeps[name] = bench.best_batch(name, [int(n) for n in tried.split(",")])
         raw = [bench.round(best, number) for number in range(asked.rounds)]
         kept = bench.retention(asked.auc_pairs)
-    macs_a_pair = macs(asked.precision)
-    figures = summary(raw, list(found), macs_a_pair)
+    figures = summary(raw, list(found))
     write(
         asked.output,
         "speed",

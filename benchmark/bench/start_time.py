@@ -5,7 +5,7 @@
 The product's stage is run by itself (the container's start, a fraction of a second, is not in it)
 and ended at its first query; status.json tells when each phase began. The first start of each size
 only warms the page cache. From the phases of the largest size, and the growth from the smallest,
-official() extrapolates to the full model; its formula stands there.
+derived.official() extrapolates to the full model; its formula stands there.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 
 import demo
 from crew import sample_files
+from derived import official
 from rounds import OtherLoad, enough, figure, session_seconds, write
 
 from dlrm_bench.loadgen import OFFICIAL_PERFORMANCE_SAMPLES
@@ -36,9 +37,6 @@ LOOK_SECONDS = 0.01
 ROW_BYTES = {"int8": DIM + 8, "fp32": 4 * DIM, "bf16": 4 * DIM}
 #: The mean sample of the full data set: its pairs by its samples.
 PAIRS_PER_SAMPLE = 89_137_319 / 330_067
-#: Phases that grow with the model file, and with the pairs that are loaded.
-BY_BYTES = ("loading model", "starting workers")
-BY_SET, BY_PROBE_SET, PROBING = "loading query set", "loading probe set", "probing"
 
 
 def start_once(folder: Path, parameters: dict[str, Any], done: Mapping[str, Path]) -> Any:
@@ -67,42 +65,11 @@ def start_once(folder: Path, parameters: dict[str, Any], done: Mapping[str, Path
     return {"seconds": round(begins[-1][1] - began, 3), "phases": phases, "other_load": other}
 
 
-def official(
-    small: Mapping[str, Any], large: Mapping[str, Any], precision: str, probe_seconds: float
-) -> dict[str, Any]:
-    """Seconds to the first query of the full model, by phases, from two demo sizes.
-
-    `small`, `large`: bytes (of the model file), pairs (of the data set), phases (seconds).
-    A phase that grows with the file: large + (large - small) / (bytes) x the bytes beyond. The
-    query set: its seconds a pair x 204,800 samples' pairs; the probe's set the same, with as many
-    as it takes at most. Probing: what it is told to take. All else: as in the large demo.
-    """
-    size = sum(TABLE_ROWS) * ROW_BYTES[precision]
-    pairs = OFFICIAL_PERFORMANCE_SAMPLES * PAIRS_PER_SAMPLE
-    found = {}
-    for name, seconds in large["phases"].items():
-        if name in BY_BYTES:
-            slope = (seconds - small["phases"].get(name, 0.0)) / (large["bytes"] - small["bytes"])
-            found[name] = seconds + max(slope, 0.0) * (size - large["bytes"])
-        elif name == BY_SET:
-            found[name] = seconds / large["pairs"] * pairs
-        elif name == BY_PROBE_SET:
-            found[name] = seconds / min(large["pairs"], PROBE_PAIRS) * PROBE_PAIRS
-        elif name == PROBING:
-            found[name] = probe_seconds
-        else:
-            found[name] = seconds
-    phases = {name: round(seconds, 1) for name, seconds in found.items()}
-    return {"bytes": size, "pairs": round(pairs), "seconds": round(sum(found.values()), 1)} | {
-        "phases": phases
-    }
-
-
 def medians(rounds: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Of each phase over the rounds that count."""
     found = {}
     for name in rounds[0]["phases"]:
-        of_phase = figure(rounds, lambda one, n=name: one["phases"].get(n))
+        of_phase = figure(rounds, "phases", name)
         if of_phase:
             found[name] = of_phase["median"]
     return found
@@ -131,14 +98,20 @@ def main() -> int:
             sizes[row_cap] = {
                 "bytes": demo.model_file(done, asked.precision).stat().st_size,
                 "pairs": sample_files(done["dataset"]).rows,
-                "seconds": figure(here[1:], lambda one: one["seconds"]),
+                "seconds": figure(here[1:], "seconds"),
                 "phases": medians(here[1:]),
             }
         raw += here[1:]
     small, large = (sizes[pick(sizes)] for pick in (min, max))
     extrapolated = None
     if small["phases"] and large["phases"] and small is not large:
-        extrapolated = official(small, large, asked.precision, PROBE_SECONDS["official"])
+        full = {
+            "bytes": sum(TABLE_ROWS) * ROW_BYTES[asked.precision],
+            "pairs": round(OFFICIAL_PERFORMANCE_SAMPLES * PAIRS_PER_SAMPLE),
+            "probe_pairs": PROBE_PAIRS,
+            "probe_seconds": PROBE_SECONDS["official"],
+        }
+        extrapolated = official(small, large, full)
     write(
         asked.output,
         "start",

@@ -33,17 +33,18 @@ def test_half_of_the_rounds_must_count(loads: tuple[float, ...], enough: bool) -
 
 
 def test_a_figure_is_of_quiet_rounds_alone() -> None:
-    found = rounds.figure(of(0.0, 0.9, 0.01, 0.02), lambda one: one["rate"])
+    found = rounds.figure(of(0.0, 0.9, 0.01, 0.02), "rate")
     assert found == {"median": 300, "least": 100, "most": 400}
 
 
 def test_no_quiet_round_gives_no_figure() -> None:
-    assert rounds.figure(of(0.03, 0.9), lambda one: one["rate"]) is None
+    assert rounds.figure(of(0.03, 0.9), "rate") is None
 
 
 def test_a_round_without_the_value_is_passed_over() -> None:
-    values = {100.0: None, 200.0: 7.0}
-    found = rounds.figure(of(0.0, 0.0), lambda one: values[one["rate"]])
+    known = {"other_load": 0.0, "ratios": {"a": 7.0}}
+    others = [{"other_load": 0.0, "ratios": {}}, {"other_load": 0.0}]
+    found = rounds.figure([known, *others], "ratios", "a")
     assert found == {"median": 7, "least": 7, "most": 7}
 
 
