@@ -1,4 +1,4 @@
-"""The bfloat16 engine against fp32, on the demo's weights."""
+"""The bfloat16 engine against fp32, and what both do with values that are not finite."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from conftest import Pipeline
 from dlrm_bench.bf16 import LAST, Bf16Model
 from dlrm_bench.dump import load_dump
 from dlrm_bench.engines import Engine, load_engine
-from dlrm_bench.model import row_counts
+from dlrm_bench.model import ID_COLUMNS, row_counts, table_name
+from dlrm_bench.reference import plain_forward
 from dlrm_bench.scorer import soft_auc
 from dlrm_bench.stages.performance import REFERENCE_TOLERANCE
 
@@ -62,3 +63,44 @@ def test_embeddings_are_the_dumps_own_pages(dump: Path) -> None:
     model = Bf16Model(load_dump(dump, ROWS))
     assert {tensor.dtype for tensor in model._rounded.values()} == {torch.bfloat16}
     assert not [name for name in model._rounded if "embedding" in name or name.startswith(LAST)]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_pair_that_is_not_finite_has_no_score(
+    dump: Path, pairs: tuple[Array, Array, Array], precision: str, value: float
+) -> None:
+    dense, ids = pairs[0][:100].copy(), pairs[1][:100]
+    wanted = load_engine(precision, dump, ROWS).forward(dense, ids)
+    dense[41, 6] = value
+    scores = load_engine(precision, dump, ROWS).forward(dense, ids)
+    # The plain forward has none either, and a worker refuses to answer it.
+    assert np.isnan(plain_forward(dump)(dense, ids)).nonzero()[0].tolist() == [41]
+    assert np.isnan(scores).nonzero()[0].tolist() == [41]
+    others = np.arange(100) != 41
+    assert np.array_equal(scores[others], wanted[others])
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_table_row_that_is_not_finite_gives_no_score(
+    dump: Path,
+    pairs: tuple[Array, Array, Array],
+    tmp_path: Path,
+    precision: str,
+    value: float,
+) -> None:
+    dense, ids = pairs[0][:100], pairs[1][:100]
+    wanted = load_engine(precision, dump, ROWS).forward(dense, ids)
+    weights = torch.load(dump, weights_only=True)
+    weights[table_name(9)][int(ids[41, ID_COLUMNS[9]].flat[0]), 127] = value
+    path = tmp_path / dump.name
+    torch.save(weights, path)
+    scores, plain = (
+        load_engine(precision, path, ROWS).forward(dense, ids),
+        plain_forward(path)(dense, ids),
+    )
+    assert 41 in np.isnan(plain).nonzero()[0]
+    assert np.array_equal(np.isnan(scores), np.isnan(plain))
+    others = ~np.isnan(plain)
+    assert np.array_equal(scores[others], wanted[others])

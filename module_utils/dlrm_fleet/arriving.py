@@ -24,7 +24,6 @@ class ArrivingFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._digest = hashlib.sha256()
-        self._read = 0
         self._ended = threading.Event()
         self._error: OSError | None = None
         self._thread = threading.Thread(target=self._follow, daemon=True)
@@ -59,16 +58,16 @@ class ArrivingFile:
             self._error = error
 
     def _read_to_end(self, descriptor: int) -> None:
-        flushed = 0
+        unflushed = 0
         while True:
             # Asked before the read: what was written before the end is then read, too.
             ended = self._ended.is_set()
             block = os.read(descriptor, CHUNK_BYTES)
             self._digest.update(block)
-            self._read += len(block)
-            if self._read - flushed >= FLUSH_BYTES:
+            unflushed += len(block)
+            if unflushed >= FLUSH_BYTES:
                 os.fdatasync(descriptor)
-                flushed = self._read
+                unflushed = 0
             if not block:
                 if ended:
                     return

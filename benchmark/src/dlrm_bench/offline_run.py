@@ -39,7 +39,7 @@ KEPT_SAMPLES, KEPT_PAIRS = 16, 32
 READ_BYTES = 16 << 20
 USER_CONF, AUDIT_CONFIG = "user.conf", "audit.config"
 CHECK_SECONDS = 0.5
-#: Between two words about a query's progress: told of each batch, it would be a tenth of the work.
+#: Between two words about a phase's progress: said of each batch, it would be a tenth of the work.
 PROGRESS_SECONDS = 0.5
 
 T = TypeVar("T")
@@ -83,12 +83,16 @@ class Progress:
 
     def __init__(self, ctx: StageContext, phase: str, unit: str) -> None:
         self._ctx, self._phase, self._unit = ctx, phase, unit
-        self._began = time.monotonic()
+        self._began = self._said = time.monotonic()
         ctx.status.update(phase, 0.0)
 
     def __call__(self, done: int, total: int) -> None:
-        """`done` of `total` units."""
-        rate = done / max(time.monotonic() - self._began, 1e-3)
+        """`done` of `total` units; cheap to call often."""
+        now = time.monotonic()
+        if done < total and now - self._said < PROGRESS_SECONDS:
+            return
+        self._said = now
+        rate = done / max(now - self._began, 1e-3)
         eta = (total - done) / rate if done else None
         percent = 100.0 * done / max(total, 1)
         self._ctx.status.update(self._phase, percent, rate, f"{self._unit}/s", eta)
@@ -205,20 +209,18 @@ class OfflineRun:
         self.samples_issued += total
         self.pairs_issued += int(spans[:, 1].sum())
         keep = set(default_rng().choice(total, min(KEPT_SAMPLES, total), replace=False).tolist())
-        progress, answered, told = Progress(self.ctx, self.phase, "samples"), 0, 0.0
+        progress, answered = Progress(self.ctx, self.phase, "samples"), 0
         evidence = Evidence(self.pool.cores, self.pool.pids)
 
         def done(batch: Batch, results: Array) -> None:
-            nonlocal answered, told
+            nonlocal answered
             sizes = 8 * batch.spans[:, 1]
             addresses = results.ctypes.data + np.cumsum(sizes) - sizes
             ids = response_ids[batch.first : batch.last]
             loadgen.complete(ids, addresses.tolist(), sizes.tolist())
             answered += len(ids)
-            if time.monotonic() - told >= PROGRESS_SECONDS:
-                told = time.monotonic()
-                progress(answered, total)
-                evidence.sample()
+            progress(answered, total)
+            evidence.sample()
             for position in keep.intersection(range(batch.first, batch.last)):
                 at = int(batch.spans[: position - batch.first, 1].sum())
                 length = min(KEPT_PAIRS, int(spans[position, 1]))

@@ -16,13 +16,7 @@ from numpy.random import default_rng
 from dlrm_bench import loadgen
 from dlrm_bench.contract import StageContext
 from dlrm_bench.evidence import Evidence
-from dlrm_bench.offline_run import (
-    KEPT_PAIRS,
-    KEPT_SAMPLES,
-    PROGRESS_SECONDS,
-    OfflineRun,
-    Progress,
-)
+from dlrm_bench.offline_run import KEPT_PAIRS, KEPT_SAMPLES, OfflineRun, Progress
 from dlrm_bench.query_set import QuerySet, SampleFiles
 from dlrm_bench.serving import Query, ServingPool
 
@@ -66,7 +60,6 @@ class ServerRun(OfflineRun):
         super().load(samples)
         self._evidence = Evidence(self.pool.cores, self.pool.pids)
         self._progress = Progress(self.ctx, self.phase, "samples")
-        self._told = time.monotonic()
         self.pool.serve(self._most, self._answer, self.guarded)
 
     def unload(self, samples: list[int]) -> None:
@@ -91,10 +84,8 @@ class ServerRun(OfflineRun):
         self._answered += 1
         if query.response_id in self._kept_ids:
             self.kept[query.sample] = query.results[:KEPT_PAIRS, 0].copy()
-        if time.monotonic() - self._told >= PROGRESS_SECONDS:
-            self._told = time.monotonic()
-            self._evidence.sample()
-            self._progress(self._answered, max(self._expected, self._answered))
+        self._evidence.sample()
+        self._progress(self._answered, max(self._expected, self._answered))
 
 
 def make_query(query_set: QuerySet | None, response_id: int, sample: int) -> Query:
