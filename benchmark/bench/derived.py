@@ -23,6 +23,7 @@ def ratios(one: Mapping[str, Any], cores: int, bound_ms: float) -> dict[str, flo
         found["Offline / N x one"] = offline["pairs_per_second"] / alone
     if offline["valid"] and server["valid"] and server["p99_ms"] <= bound_ms:
         found["Server / Offline"] = server["samples_per_second"] / offline["samples_per_second"]
+        found["Server / ideal queue"] = server["samples_per_second"] / one["ideal_queue"]
     if "recipe" in one and offline["valid"]:
         found["Offline / recipe on N"] = offline["pairs_per_second"] / one["recipe"]
         if one["recipe_but_one"]:

@@ -24,11 +24,14 @@ from typing import Any
 
 import crew
 import demo
+import numpy as np
 from derived import ratios
 from rounds import OtherLoad, enough, figure, write
 
+from dlrm_bench import queue_model
 from dlrm_bench.loadgen import SERVER_LATENCY_SECONDS, SUMMARY
 from dlrm_bench.model import row_counts
+from dlrm_bench.server_run import DEMO_MIN_QUERIES
 
 
 class Stage:
@@ -38,10 +41,11 @@ class Stage:
         self._scratch, self._done, self._parameters = scratch, done, parameters
         self._numbers = itertools.count()
 
-    def run(self, scenario: str) -> dict[str, Any]:
+    def run(self, scenario: str, seconds: int) -> dict[str, Any]:
         """What LoadGen said, and what else the machine did meanwhile."""
         folder = self._scratch / f"{scenario}{next(self._numbers)}"
-        demo.ask(folder, "performance", {**self._parameters, "scenario": scenario}, self._done)
+        asked = {**self._parameters, "scenario": scenario, "min_duration_seconds": seconds}
+        demo.ask(folder, "performance", asked, self._done)
         try:
             facts = demo.run(folder)["facts"]
         except demo.StageFailed as failed:
@@ -67,6 +71,17 @@ class Stage:
             found["pairs_per_second"] = found["samples_per_second"] * pairs
         return found
 
+    def ideal_queue(self, pairs_per_second: float, seconds: int) -> float:
+        """Samples/s that a first-come-first-served queue of this speed holds, nothing beside it."""
+        ideal = queue_model.Server(pairs_per_second, np.zeros(1))
+        lengths = crew.sample_files(self._done["dataset"]).lengths
+        return queue_model.highest_rate(
+            ideal,
+            lengths,
+            lambda rate: max(DEMO_MIN_QUERIES, int(rate * seconds)),
+            SERVER_LATENCY_SECONDS,
+        )
+
 
 def fields(summary: str) -> dict[str, str]:
     """LoadGen's summary as names and values."""
@@ -87,7 +102,8 @@ def one_round(
     engines: crew.Crew,
     recipe: crew.Crew | None,
     cores: Sequence[int],
-    seconds: float,
+    seconds: int,
+    server_seconds: int,
 ) -> dict[str, Any]:
     """Everything once; what comes first differs from round to round."""
     one: dict[str, Any] = {}
@@ -98,15 +114,15 @@ def one_round(
         one[name] = round(rate, 1)
         loads.append(load)
 
-    def under_loadgen(scenario: str) -> None:
-        one[scenario] = stage.run(scenario)
+    def under_loadgen(scenario: str, seconds: int) -> None:
+        one[scenario] = stage.run(scenario, seconds)
         loads.append(one[scenario]["other_load"])
 
     todo: list[Callable[[], None]] = [
         functools.partial(alone, "one_core", engines, [cores[number % len(cores)]]),
         functools.partial(alone, "every_core", engines, cores),
-        functools.partial(under_loadgen, "offline"),
-        functools.partial(under_loadgen, "server"),
+        functools.partial(under_loadgen, "offline", seconds),
+        functools.partial(under_loadgen, "server", server_seconds),
     ]
     if recipe:
         todo.append(functools.partial(alone, "recipe", recipe, cores))
@@ -114,6 +130,8 @@ def one_round(
     turn = number % len(todo)
     for do in todo[turn:] + todo[:turn]:
         do()
+    if one["offline"]["valid"]:
+        one["ideal_queue"] = stage.ideal_queue(one["offline"]["pairs_per_second"], server_seconds)
     found = ratios(one, len(cores), 1000 * SERVER_LATENCY_SECONDS)
     return {**one, "other_load": max(loads), "ratios": found}
 
@@ -128,6 +146,7 @@ def main() -> int:
     parser.add_argument("--data-rows", type=int, default=120_000)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=10, help="of each measurement")
+    parser.add_argument("--server-seconds", type=int, default=60, help="of a Server run")
     parser.add_argument("--output", type=Path, required=True)
     asked = parser.parse_args()
     rows = row_counts(asked.row_cap)
@@ -139,11 +158,10 @@ def main() -> int:
         parameters = {
             "precision": asked.precision,
             "row_cap": asked.row_cap,
-            "min_duration_seconds": asked.seconds,
         }
         stage = Stage(Path(scratch), done, parameters)
         # Not counted: it warms the page cache and says which cores the product takes.
-        first = stage.run("offline")
+        first = stage.run("offline", asked.seconds)
         if "why" in first:
             raise SystemExit(first["why"])
         cores = first["cores"]
@@ -159,7 +177,8 @@ def main() -> int:
             recipe = s.enter_context(crew.Crew(published, done["dataset"], cores))
         raw = []
         for number in range(asked.rounds):
-            raw.append(one_round(number, stage, engines, recipe, cores, asked.seconds))
+            lasting = asked.seconds, asked.server_seconds
+            raw.append(one_round(number, stage, engines, recipe, cores, *lasting))
             print(json.dumps(raw[-1]), flush=True)
     names = dict.fromkeys(name for one in raw for name in one["ratios"])
     summary = {
@@ -176,6 +195,7 @@ def main() -> int:
         row_cap=asked.row_cap,
         data_rows=asked.data_rows,
         seconds=asked.seconds,
+        server_seconds=asked.server_seconds,
         recipe_batch=asked.recipe_batch if asked.recipe else None,
         engine=first["engine"],
         workers=len(cores),

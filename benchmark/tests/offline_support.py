@@ -186,7 +186,14 @@ def main() -> int:
     """Run the asked stage with the engine named on the command line."""
     import offline_support
 
-    from dlrm_bench import loadgen, offline_run, probe, server_performance, server_run
+    from dlrm_bench import (
+        loadgen,
+        offline_run,
+        probe,
+        queue_model,
+        server_performance,
+        server_run,
+    )
     from dlrm_bench.stage_runner import run_stage
     from dlrm_bench.stages import accuracy
 
@@ -199,7 +206,7 @@ def main() -> int:
         probe.expected_rate = lambda *rates: factor * rate(*rates)
     server_performance.TRIAL_SECONDS["demo"] = 0.5
     if "SERVER_RATE" in os.environ:
-        server_run.search_rate = lambda *_: float(os.environ["SERVER_RATE"])
+        queue_model.highest_rate = lambda *_: float(os.environ["SERVER_RATE"])
         server_run.DEMO_MIN_QUERIES = 60
     if "SERVER_LATENCY_MS" in os.environ:
         widen_latency(int(os.environ["SERVER_LATENCY_MS"]), loadgen)

@@ -1,4 +1,4 @@
-"""One Server run under LoadGen, and the search for the rate it is run at.
+"""One Server run under LoadGen, and trials of the rate it is to be run at.
 
 LoadGen issues one sample a query, at the times of a Poisson process of rate target_qps; 99 of 100
 must be answered within the bound. The serving thread answers; LoadGen's only hands in.
@@ -18,18 +18,17 @@ from dlrm_bench.contract import StageContext
 from dlrm_bench.evidence import Evidence
 from dlrm_bench.offline_run import KEPT_PAIRS, KEPT_SAMPLES, OfflineRun, Progress
 from dlrm_bench.query_set import QuerySet, SampleFiles
+from dlrm_bench.queue_model import Trial
 from dlrm_bench.serving import Query, ServingPool
 
-#: Of the bound, what a trial's 99th percentile may reach: the run is longer and may be noisier.
-TRIAL_SHARE = 0.8
-#: Trials of the search, each halving the interval the rate is in.
-TRIALS = 6
+#: Fewest queries of a trial.
+LEAST_QUERIES = 30
 #: A trial is over once a query has waited this many bounds: its queue only grows.
 HOPELESS = 5
 #: A demo's fewest queries: early stopping forgives two late ones of them.
 DEMO_MIN_QUERIES = 1000
 #: Of the rate found, what the run and each further one, should its latency be missed, is run at.
-SHARES = (0.95, 0.85, 0.7, 0.5)
+SHARES = (0.97, 0.87, 0.7, 0.5)
 
 
 class ServerRun(OfflineRun):
@@ -95,7 +94,7 @@ def make_query(query_set: QuerySet | None, response_id: int, sample: int) -> Que
     return Query(response_id, sample, int(offset), np.empty((length, 2), dtype=np.float32))
 
 
-def trial_p99(
+def try_rate(
     pool: ServingPool,
     query_set: QuerySet,
     samples: list[int],
@@ -103,44 +102,39 @@ def trial_p99(
     seconds: float,
     most_pairs: int,
     guarded: Callable[[Callable[[], None]], Callable[[], None]],
-) -> float:
-    """99th percentile of the latency, in seconds, at `rate` queries/s of these samples in turn.
+) -> Trial:
+    """Serve these samples in turn at `rate` queries/s for some seconds, at least LEAST_QUERIES.
 
     Arrivals are Poisson, as LoadGen's, of a schedule of their own.
     """
-    latencies: list[float] = []
+    arrivals: list[float] = []
+    ended: dict[int, float] = {}
 
     def answered(query: Query) -> None:
-        latencies.append(time.perf_counter() - query.arrived)
+        ended[query.response_id] = time.perf_counter()
+
+    def hopeless() -> bool:
+        late = HOPELESS * loadgen.SERVER_LATENCY_SECONDS
+        return len(ended) < len(arrivals) and time.perf_counter() - arrivals[len(ended)] > late
 
     rng = default_rng()
     pool.serve(most_pairs, answered, guarded)
     due = began = time.perf_counter()
-    issued = 0
-    while due - began < seconds or not issued:
+    while due - began < seconds or len(arrivals) < LEAST_QUERIES:
         time.sleep(max(0.0, due - time.perf_counter()))
-        query = make_query(query_set, issued, samples[issued % len(samples)])
+        query = make_query(query_set, len(arrivals), samples[len(arrivals) % len(samples)])
         # A late hand-in is part of the latency, as in LoadGen's.
         query.arrived = due
+        arrivals.append(due)
         pool.submit(query)
-        issued += 1
         due += float(rng.exponential(1 / rate))
-        if latencies and latencies[-1] > HOPELESS * loadgen.SERVER_LATENCY_SECONDS:
+        if hopeless():
             break
     pool.stop()
-    return float(np.quantile(latencies, 0.99))
-
-
-def search_rate(capacity: float, p99: Callable[[float], float], bound: float) -> float:
-    """The highest rate tried whose p99 is below the bound, by bisection of 0..capacity; or 0."""
-    low, high = 0.0, capacity
-    for _ in range(TRIALS):
-        middle = (low + high) / 2
-        if p99(middle) <= bound:
-            low = middle
-        else:
-            high = middle
-    return low
+    asked = np.asarray(samples)[np.arange(len(arrivals)) % len(samples)]
+    pairs = query_set.spans(asked)[:, 1].astype(np.float64)
+    ends = np.asarray([ended[number] for number in range(len(arrivals))])
+    return Trial(np.asarray(arrivals), pairs, ends - np.asarray(arrivals))
 
 
 def facts(summary: str) -> dict[str, Any]:

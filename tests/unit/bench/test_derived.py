@@ -16,6 +16,7 @@ ROUND: dict[str, Any] = {
     "server": SERVER,
     "recipe": 1400.0,
     "recipe_but_one": 700.0,
+    "ideal_queue": 9.5,
 }
 
 
@@ -26,6 +27,7 @@ def test_what_a_round_says() -> None:
             "Offline / every core at once": 1960 / 1980,
             "Offline / N x one": 0.98,
             "Server / Offline": 0.9,
+            "Server / ideal queue": 9 / 9.5,
             "Offline / recipe on N": 1.4,
             "Offline / recipe on N - 1": 2.8,
         }
