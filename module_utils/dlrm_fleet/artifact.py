@@ -157,18 +157,22 @@ class Storage:
         return transferred
 
     def apply_all(self, steps: list[Step], streams: int = 4) -> int:
-        """Small files in one rsync, large ones `streams` at once; the first error comes last."""
+        """Small files in one rsync, `streams` at once; the first error comes last."""
         moving = [step for step in steps if step.action != "reuse"]
         small = [step for step in moving if step.action == "fetch" and step.item.size < SMALL_BYTES]
         groups = [small[at : at + MANY_FILES] for at in range(0, len(small), MANY_FILES)]
+        groups += [[step] for step in moving if step not in small]
         self._refuse_all_full(moving)
-        transferred = sum(self._bring_many(group) for group in groups)
-        large = [step for step in moving if step not in small]
         with ThreadPoolExecutor(max_workers=max(1, streams)) as pool:
-            futures = [pool.submit(self._bring, step.item) for step in large]
+            futures = [pool.submit(self._bring_many, group) for group in groups]
         errors = [error for error in (future.exception() for future in futures) if error]
-        transferred += sum(future.result() for future in futures if not future.exception())
-        failed = {step.item for step, one in zip(large, futures) if one.exception()}
+        transferred = sum(future.result() for future in futures if not future.exception())
+        failed = {
+            step.item
+            for group, future in zip(groups, futures)
+            if future.exception()
+            for step in group
+        }
         for step in steps:
             if step.item.link is not None and step.relink and step.item not in failed:
                 _make_link(step.item.link, step.item.target)

@@ -8,10 +8,6 @@ import sys
 from pathlib import Path
 
 from .documents import FleetError
-from .rsync import run_command
-from .storage_answer import answer
-from .storage_gate import allowed
-from .storage_visit import visit_all
 
 SAFE_PATH = "/usr/local/bin:/usr/bin:/bin"
 USAGE = "usage: gate read|write ROOT (from authorized_keys), or visit STORAGE_ROOT"
@@ -29,11 +25,16 @@ def main(arguments: list[str]) -> int:
 
 
 def _gate(mode: str, root: str) -> int:
+    # sshd starts this for every connection, and Python compiles each import anew from the zip.
+    from .storage_gate import allowed
+
     try:
         words = allowed(os.environ.get("SSH_ORIGINAL_COMMAND", ""), mode, root)
         if words[0] == "rsync":
             sys.stdout.flush()
             os.execvp("rsync", words)
+        from .storage_answer import answer
+
         sys.stdout.write(json.dumps(answer(Path(root), words[2])) + "\n")
     except (FleetError, OSError) as error:
         sys.stderr.write(f"{error}\n")
@@ -42,6 +43,9 @@ def _gate(mode: str, root: str) -> int:
 
 
 def _visit(storage_root: Path) -> int:
+    from .rsync import run_command
+    from .storage_visit import visit_all
+
     failed = False
     for line, good in visit_all(storage_root, run_command):
         sys.stdout.write(f"{line}\n")
