@@ -42,10 +42,13 @@ queue.run()
 def slow_link(
     host: Host, node: Host, link_mbit: int, round_trip_ms: int, stream_share: float
 ) -> Iterator[None]:
-    """What `host` sends is slow; `node` receives with a window that gives a stream its share."""
-    pid = docker("inspect", "--format", "{{.State.Pid}}", host.container).strip()
+    """What `host` sends is slow; `node` receives with a window that gives a stream its share.
+
+    Packets are held back where they come in: a sender stops while its own kernel still has them.
+    """
+    pid = docker("inspect", "--format", "{{.State.Pid}}", node.container).strip()
     window = int(link_mbit * 1e6 / 8 * round_trip_ms / 1000 * stream_share)
-    rule = "OUTPUT -p tcp --sport 22 -j NFQUEUE --queue-num 7"
+    rule = "INPUT -p tcp --sport 22 -j NFQUEUE --queue-num 7"
     wide = node.shell("sysctl -n net.ipv4.tcp_rmem").strip()
     delaying = subprocess.Popen(
         ["nsenter", "-t", pid, "-n", sys.executable, "-c", DELAY, str(round_trip_ms / 1000)],
@@ -57,11 +60,14 @@ def slow_link(
         assert delaying.stdout.readline() == "ready\n"
         # The kernel advertises half of the buffer (tcp_adv_win_scale = 1).
         node.shell(f"sysctl -qw net.ipv4.tcp_rmem='4096 {window} {2 * window}'")
+        # BBR takes a link whose packets are held back one by one for a slow one. Linux lets any
+        # network namespace have reno.
+        host.shell("sysctl -qw net.ipv4.tcp_congestion_control=reno")
         rate(host, f"{link_mbit}mbit")
-        host.shell(f"iptables -I {rule}")
+        node.shell(f"iptables -I {rule}")
         yield
     finally:
-        host.shell(f"iptables -D {rule} 2>/dev/null || true")
+        node.shell(f"iptables -D {rule} 2>/dev/null || true")
         delaying.kill()
         delaying.wait()
         rate(host, None)
