@@ -41,7 +41,7 @@ base:
 	@tools/base_archive.sh --if-no-registry "$(BASE_IMAGE)" $(BASE_ARCHIVE)
 
 .PHONY: test
-test: setup ## The whole suite: lint, unit, container, end to end, clouds, Molecule, faults
+test: setup ## The whole suite: lint, unit, container, end to end, clouds, Molecule, fleet, faults
 	tools/run_tests.sh
 
 .PHONY: test-long

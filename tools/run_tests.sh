@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole suite, or the parts named: lint unit container end_to_end clouds molecule faults; fleet runs by name alone. Prints how long each took.
+# The whole suite, or the parts named: lint unit container end_to_end clouds molecule fleet faults. Prints how long each took.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -48,7 +48,7 @@ tools/test_requirements.sh
 export PYTHONPATH="$PWD/tests/plugins${PYTHONPATH:+:$PYTHONPATH}"
 
 parts=("$@")
-if [ "${#parts[@]}" -eq 0 ]; then parts=(lint unit container end_to_end clouds molecule faults); fi
+if [ "${#parts[@]}" -eq 0 ]; then parts=(lint unit container end_to_end clouds molecule fleet faults); fi
 
 report=()
 for part in "${parts[@]}"; do
