@@ -46,6 +46,8 @@ def comparability(
         "batching": f"{facts.get('best_batch')} pairs a call, {facts.get('workers')} workers",
         "quantization": QUANTIZATION.get(str(parameters.get("precision")), "not stated"),
     }
+    if facts.get("tuned"):
+        differs["kernels"] += ", chosen by stage tune"
     if parameters.get("scenario") == "server":
         differs["batching"] = (
             f"queries waiting are cut into parts of at most {facts.get('pairs_of_a_part')} pairs, "

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -41,17 +42,17 @@ class Engine(Protocol):
 class Fp32Engine:
     """PyTorch's fp32 forward."""
 
-    best_batch = FP32_MAX_ROWS
     _model_of: Callable[[Weights], Fp32Model | Bf16Model] = Fp32Model
 
-    def __init__(self, path: Path, row_counts: Sequence[int]) -> None:
+    def __init__(self, path: Path, row_counts: Sequence[int], batch: int = FP32_MAX_ROWS) -> None:
+        self.best_batch = batch
         self._model = self._model_of(load_dump(path, row_counts))
 
     def forward(self, dense: Array, ids: Array) -> Array:
         """As Engine's."""
         scores = np.empty(len(dense), np.float32)
-        for at in range(0, len(dense), FP32_MAX_ROWS):
-            some = slice(at, at + FP32_MAX_ROWS)
+        for at in range(0, len(dense), self.best_batch):
+            some = slice(at, at + self.best_batch)
             count = len(dense[some])
             # Few shapes: each new one costs the building of its kernels.
             rows = -(-count // PAD) * PAD
@@ -74,9 +75,8 @@ class Bf16Engine(Fp32Engine):
 class Int8Engine:
     """The int8 forward of int8.py, by PyTorch's operations."""
 
-    best_batch = MAX_ROWS
-
-    def __init__(self, path: Path, row_counts: Sequence[int]) -> None:
+    def __init__(self, path: Path, row_counts: Sequence[int], batch: int = MAX_ROWS) -> None:
+        self.best_batch = batch
         content = load_int8(path, row_counts)
         if not exact_int8_product():
             raise StageError(
@@ -84,7 +84,7 @@ class Int8Engine:
                 "its int8 matrix product saturates (no VNNI, AMX or I8MM)",
                 "Use precision fp32 here, or another machine",
             )
-        self._model = Int8Model(content)
+        self._model = Int8Model(content, batch)
 
     def forward(self, dense: Array, ids: Array) -> Array:
         """As Engine's."""
@@ -95,11 +95,15 @@ class Int8Engine:
 class Int8KernelEngine:
     """The same int8 forward as one fused kernel of one instruction set: kernel.py."""
 
-    best_batch = KERNEL_BATCH
-
-    def __init__(self, path: Path, row_counts: Sequence[int], instruction_set: str) -> None:
-        self.name = f"{type(self).__name__} {instruction_set}"
-        self._model = KernelModel(load_int8(path, row_counts), instruction_set, KERNEL_BATCH)
+    def __init__(
+        self,
+        path: Path,
+        row_counts: Sequence[int],
+        instruction_set: str,
+        batch: int = KERNEL_BATCH,
+    ) -> None:
+        self.name, self.best_batch = f"{type(self).__name__} {instruction_set}", batch
+        self._model = KernelModel(load_int8(path, row_counts), instruction_set, batch)
 
     def forward(self, dense: Array, ids: Array) -> Array:
         """As Engine's."""
@@ -133,10 +137,56 @@ _ENGINES: dict[str, Callable[[Path, Sequence[int]], Engine]] = {
 }
 
 
-def load_engine(precision: str, path: Path, row_counts: Sequence[int]) -> Engine:
-    """The engine of a precision, for the calling thread alone."""
+class Choice(NamedTuple):
+    """What stage tune decides: a candidate's engine, and how many pairs a call brings."""
+
+    engine: str
+    batch: int
+
+
+class Candidate(NamedTuple):
+    """An engine this CPU can run, its maker (path, row counts, batch=) and batches to try."""
+
+    engine: str
+    make: Callable[..., Engine]
+    batches: tuple[int, ...]
+
+
+def candidates(precision: str) -> list[Candidate]:
+    """What stage tune may choose from; first the engine and the batch that run untuned."""
+    if precision != "int8":
+        by_pytorch = {"fp32": Fp32Engine, "bf16": Bf16Engine}[precision]
+        return [Candidate(PYTORCH, by_pytorch, (FP32_MAX_ROWS, 256, 1024))]
+    found = [
+        Candidate(
+            name,
+            functools.partial(Int8KernelEngine, instruction_set=name),
+            (KERNEL_BATCH, 56, 252),
+        )
+        for name in instruction_sets()
+        if name != PORTABLE
+    ]
+    if exact_int8_product():
+        found.append(Candidate(PYTORCH, Int8Engine, (MAX_ROWS, 512, 1024)))
+    untuned = os.environ.get(FORCE, "") or _best_int8()
+    return sorted(found, key=lambda candidate: candidate.engine != untuned)
+
+
+def load_engine(
+    precision: str, path: Path, row_counts: Sequence[int], choice: Choice | None = None
+) -> Engine:
+    """The engine of a precision, for the calling thread alone; without a choice the default."""
     torch.set_num_threads(1)
-    return _ENGINES[precision](path, row_counts)
+    if choice is None:
+        return _ENGINES[precision](path, row_counts)
+    offered = {candidate.engine: candidate for candidate in candidates(precision)}
+    if choice.engine not in offered:
+        raise StageError(
+            f"the tuned {precision} engine '{choice.engine}' cannot be used",
+            f"this CPU and image run {', '.join(offered) or 'none'}",
+            "Run again with -e force_stages=tune",
+        )
+    return offered[choice.engine].make(path, row_counts, batch=choice.batch)
 
 
 def _tensor(values: Array) -> torch.Tensor:
