@@ -154,22 +154,23 @@ class Candidate(NamedTuple):
 
 def candidates(precision: str) -> list[Candidate]:
     """What stage tune may choose from; first the engine and the batch that run untuned."""
+    untuned = (os.environ.get(FORCE, "") or _best_int8()) if precision == "int8" else PYTORCH
+    return sorted(_runnable(precision), key=lambda candidate: candidate.engine != untuned)
+
+
+def _runnable(precision: str) -> list[Candidate]:
+    """Another engine is one more entry; its default batch comes first."""
     if precision != "int8":
         by_pytorch = {"fp32": Fp32Engine, "bf16": Bf16Engine}[precision]
         return [Candidate(PYTORCH, by_pytorch, (FP32_MAX_ROWS, 256, 1024))]
-    found = [
-        Candidate(
-            name,
-            functools.partial(Int8KernelEngine, instruction_set=name),
-            (KERNEL_BATCH, 56, 252),
-        )
-        for name in instruction_sets()
-        if name != PORTABLE
-    ]
+    found = []
+    for name in instruction_sets():
+        if name != PORTABLE:
+            by_kernel = functools.partial(Int8KernelEngine, instruction_set=name)
+            found.append(Candidate(name, by_kernel, (KERNEL_BATCH, 56, 252)))
     if exact_int8_product():
         found.append(Candidate(PYTORCH, Int8Engine, (MAX_ROWS, 512, 1024)))
-    untuned = os.environ.get(FORCE, "") or _best_int8()
-    return sorted(found, key=lambda candidate: candidate.engine != untuned)
+    return found
 
 
 def load_engine(
@@ -179,7 +180,7 @@ def load_engine(
     torch.set_num_threads(1)
     if choice is None:
         return _ENGINES[precision](path, row_counts)
-    offered = {candidate.engine: candidate for candidate in candidates(precision)}
+    offered = {candidate.engine: candidate for candidate in _runnable(precision)}
     if choice.engine not in offered:
         raise StageError(
             f"the tuned {precision} engine '{choice.engine}' cannot be used",

@@ -9,7 +9,7 @@ import mmap
 import platform
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,10 @@ from dlrm_bench.serving import part_pairs
 from dlrm_bench.trace import sample_ends
 from dlrm_bench.workers import CALLS_A_BATCH, Batch, WorkerPool, group
 
+#: What is compared: by wall time, or by CPU time where others took part of the cores meanwhile.
+WALL, UNDISTURBED = "pairs_per_second", "undisturbed_pairs_per_second"
+#: Percent of the cores' time that steal and other load may take before wall time compares nothing.
+QUIET_PERCENT = 2.0
 #: A choice by less than this share of speed would be noise's: the default stays.
 TIE = 0.01
 #: Timed rounds of each candidate; fewer, down to LEAST_ROUNDS, where the time is up.
@@ -53,10 +57,9 @@ class Contender:
     max_abs_difference: float | None = None
     rounds: list[dict[str, float]] = field(default_factory=list)
 
-    @property
-    def pairs_per_second(self) -> float:
-        """Median of its rounds, of all workers together."""
-        return statistics.median(r["pairs_per_second"] for r in self.rounds)
+    def median(self, figure: str) -> float:
+        """Of its rounds' WALL or UNDISTURBED, all workers together."""
+        return statistics.median(one[figure] for one in self.rounds)
 
     def facts(self) -> dict[str, Any]:
         """As tuning.json has it."""
@@ -66,7 +69,7 @@ class Contender:
             "name": self.name,
             "max_abs_difference": self.max_abs_difference,
             "rejected": self.rejected or None,
-            "pairs_per_second": round(self.pairs_per_second, 2) if self.rounds else None,
+            **{name: self.median(name) if self.rounds else None for name in (WALL, UNDISTURBED)},
             "rounds": self.rounds,
         }
 
@@ -220,7 +223,7 @@ class Race:
         rates: list[float] = []
         for number, contender in enumerate(self.contenders):
             warm = self.pairs.batches(contender.choice.batch)
-            rates.append(self._go(number, warm, 0.0, 1.0)["pairs_per_second"])
+            rates.append(self._go(number, warm, 0.0, 1.0)[WALL])
             work.append(self._work(contender, rates[-1]) if self.server else warm)
         for round_ in range(ROUNDS):
             if round_ >= LEAST_ROUNDS and time.monotonic() - began > seconds:
@@ -250,18 +253,25 @@ class Race:
         totals = self.pool.run(repeat(batches, lambda n: n >= most), lambda _batch, _results: None)
         self.major_faults += totals.major_faults
         return {
-            "pairs_per_second": round(totals.busy_pairs_per_second, 2),
-            "undisturbed_pairs_per_second": round(totals.undisturbed_pairs_per_second, 2),
+            WALL: round(totals.busy_pairs_per_second, 2),
+            UNDISTURBED: round(totals.undisturbed_pairs_per_second, 2),
             "pairs": totals.pairs,
             "seconds": round(totals.seconds, 4),
         }
 
 
-def choose(timed: Sequence[Contender], default: Choice) -> Contender:
+def compared_by(evidence: Mapping[str, float | int | None]) -> str:
+    """WALL on a quiet machine. Beside other load rounds differ manifold by wall time, not by CPU
+    time, and a choice is kept for long."""
+    taken = sum(float(evidence[name] or 0) for name in ("steal_percent", "other_load_percent"))
+    return WALL if taken <= QUIET_PERCENT else UNDISTURBED
+
+
+def choose(timed: Sequence[Contender], default: Choice, figure: str) -> Contender:
     """The fastest by its median; the default where that is less than TIE faster."""
-    best = max(timed, key=lambda contender: contender.pairs_per_second)
+    best = max(timed, key=lambda contender: contender.median(figure))
     for contender in timed:
-        enough = contender.pairs_per_second >= (1 - TIE) * best.pairs_per_second
+        enough = contender.median(figure) >= (1 - TIE) * best.median(figure)
         if contender.choice == default and enough:
             return contender
     return best

@@ -42,7 +42,8 @@ def run(ctx: StageContext) -> None:
             "Look at the model file, or run without -e tune=true",
         )
     cores, evidence = _time(ctx, accepted, pairs, model, rows)
-    chosen = tune.choose(accepted, contenders[0].choice)
+    figure = tune.compared_by(evidence)
+    chosen = tune.choose(accepted, contenders[0].choice, figure)
     choice = {
         "schema_version": 1,
         "engine": chosen.choice.engine,
@@ -53,7 +54,8 @@ def run(ctx: StageContext) -> None:
         "choice": choice,
         "chosen": chosen.name,
         "is_default": chosen is contenders[0],
-        "pairs_per_second": round(chosen.pairs_per_second, 2),
+        "compared_by": figure,
+        figure: chosen.median(figure),
         "workers": len(cores),
         "cores": cores,
         "cpu": _cpu_model(),
