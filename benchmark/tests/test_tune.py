@@ -18,6 +18,7 @@ from conftest import DEMO, Pipeline, StageRoot
 from dlrm_bench import engines, tune
 from dlrm_bench.engines import Choice
 from dlrm_bench.model import row_counts
+from dlrm_bench.serving import LEAST_PART
 from dlrm_bench.tune import (
     UNDISTURBED,
     WALL,
@@ -217,10 +218,20 @@ def test_its_deadline_ends_it(demo: Pipeline, tmp_path: Path) -> None:
 
 
 def test_server_times_parts(demo: Pipeline, tmp_path: Path) -> None:
-    root = ask(demo, tmp_path, "tune", "int8", scenario="server")
+    root = ask(demo, tmp_path, "tune", "bf16", scenario="server")
     done = run_quickly(root)
     assert done.returncode == 0, done.stderr
-    assert root.document()["facts"]["choice"]["batch"] > 0
+    for candidate in root.document()["facts"]["candidates"]:
+        assert candidate["rejected"] is None
+        assert candidate["max_abs_difference"] <= 0.05
+        # Samples are hundreds of pairs; a part is a multiple of LEAST_PART.
+        assert all(one["pairs"] % LEAST_PART == 0 for one in candidate["rounds"])
+
+
+def test_a_tuned_run_without_its_choice_is_refused(demo: Pipeline, tmp_path: Path) -> None:
+    root = ask(demo, tmp_path, "accuracy", "int8")
+    assert root.run().returncode == 1
+    assert "stage 'accuracy' needs input 'choice.json' of stage 'tune'" in root.status()["message"]
 
 
 def test_a_candidate_that_raises_is_rejected() -> None:

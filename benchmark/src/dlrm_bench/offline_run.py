@@ -70,9 +70,9 @@ def tuned_choice(ctx: StageContext) -> Choice | None:
     """What stage tune chose for this machine type; None: the request has no tune."""
     from dlrm_bench.engines import Choice
 
-    path = ctx.inputs("tune").get(CHOICE)
-    if path is None:
+    if not ctx.request.parameters.tune:
         return None
+    path = ctx.input("tune", CHOICE)
     what, remedy = f"cannot use '{path}'", "Run again with -e force_stages=tune"
     try:
         chosen = json.loads(path.read_text(encoding="utf-8"))
@@ -87,7 +87,7 @@ def tuned_choice(ctx: StageContext) -> Choice | None:
 
 def tuning_facts(ctx: StageContext) -> dict[str, Any]:
     """Beside engine and batch in stage.json: who chose them, and the threads a worker."""
-    return {"tuned": CHOICE in ctx.inputs("tune"), "threads_per_worker": THREADS_PER_WORKER}
+    return {"tuned": ctx.request.parameters.tune, "threads_per_worker": THREADS_PER_WORKER}
 
 
 def sample_files(ctx: StageContext) -> SampleFiles:

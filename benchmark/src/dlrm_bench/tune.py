@@ -224,6 +224,9 @@ class Race:
         for number, contender in enumerate(self.contenders):
             warm = self.pairs.batches(contender.choice.batch)
             rates.append(self._go(number, warm, 0.0, 1.0)[WALL])
+            if self.server:
+                # As in the run, parts are sized by the speed of an engine that is warm.
+                rates[-1] = self._go(number, warm, 0.0, 1.0)[WALL]
             work.append(self._work(contender, rates[-1]) if self.server else warm)
         for round_ in range(ROUNDS):
             if round_ >= LEAST_ROUNDS and time.monotonic() - began > seconds:
