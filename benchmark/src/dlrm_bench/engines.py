@@ -44,8 +44,10 @@ class Fp32Engine:
 
     _model_of: Callable[[Weights], Fp32Model | Bf16Model] = Fp32Model
 
-    def __init__(self, path: Path, row_counts: Sequence[int], batch: int = FP32_MAX_ROWS) -> None:
-        self.best_batch = batch
+    def __init__(
+        self, path: Path, row_counts: Sequence[int], best_batch: int = FP32_MAX_ROWS
+    ) -> None:
+        self.best_batch = best_batch
         self._model = self._model_of(load_dump(path, row_counts))
 
     def forward(self, dense: Array, ids: Array) -> Array:
@@ -75,8 +77,8 @@ class Bf16Engine(Fp32Engine):
 class Int8Engine:
     """The int8 forward of int8.py, by PyTorch's operations."""
 
-    def __init__(self, path: Path, row_counts: Sequence[int], batch: int = MAX_ROWS) -> None:
-        self.best_batch = batch
+    def __init__(self, path: Path, row_counts: Sequence[int], best_batch: int = MAX_ROWS) -> None:
+        self.best_batch = best_batch
         content = load_int8(path, row_counts)
         if not exact_int8_product():
             raise StageError(
@@ -84,7 +86,7 @@ class Int8Engine:
                 "its int8 matrix product saturates (no VNNI, AMX or I8MM)",
                 "Use precision fp32 here, or another machine",
             )
-        self._model = Int8Model(content, batch)
+        self._model = Int8Model(content, best_batch)
 
     def forward(self, dense: Array, ids: Array) -> Array:
         """As Engine's."""
@@ -100,10 +102,10 @@ class Int8KernelEngine:
         path: Path,
         row_counts: Sequence[int],
         instruction_set: str,
-        batch: int = KERNEL_BATCH,
+        best_batch: int = KERNEL_BATCH,
     ) -> None:
-        self.name, self.best_batch = f"{type(self).__name__} {instruction_set}", batch
-        self._model = KernelModel(load_int8(path, row_counts), instruction_set, batch)
+        self.name, self.best_batch = f"{type(self).__name__} {instruction_set}", best_batch
+        self._model = KernelModel(load_int8(path, row_counts), instruction_set, best_batch)
 
     def forward(self, dense: Array, ids: Array) -> Array:
         """As Engine's."""
@@ -145,7 +147,7 @@ class Choice(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """An engine this CPU can run, its maker (path, row counts, batch=) and batches to try."""
+    """An engine this CPU can run, its maker (path, row counts, best_batch=) and batches to try."""
 
     engine: str
     make: Callable[..., Engine]
@@ -187,7 +189,7 @@ def load_engine(
             f"this CPU and image run {', '.join(offered) or 'none'}",
             "Run again with -e force_stages=tune",
         )
-    return offered[choice.engine].make(path, row_counts, batch=choice.batch)
+    return offered[choice.engine].make(path, row_counts, best_batch=choice.batch)
 
 
 def _tensor(values: Array) -> torch.Tensor:
