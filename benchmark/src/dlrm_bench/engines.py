@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from dlrm_bench.dump import load_dump
 from dlrm_bench.int8 import MAX_ROWS, PAD, Int8Model, exact_int8_product, load_int8
 from dlrm_bench.kernel import KernelModel, instruction_sets
 from dlrm_bench.model import DENSE_FEATURES, IDS, Fp32Model, Weights
+from dlrm_bench.openvino_engine import OpenVinoEngine, why_not
 
 Array = np.ndarray[Any, Any]
 FP32_MAX_ROWS = 512
@@ -24,9 +26,15 @@ FP32_MAX_ROWS = 512
 #: must not leave the L2 cache too often. Nine tiles of AVX512-VNNI.
 KERNEL_BATCH = 126
 LOG = logging.getLogger("dlrm_bench")
-#: Only tests and benchmarks set it: PYTORCH, or the instruction set whose kernel runs.
-FORCE = "DLRM_TEST_INT8_ENGINE"
-PYTORCH, PORTABLE = "pytorch", "portable"
+PYTORCH, PORTABLE, OPENVINO = "pytorch", "portable", "openvino"
+
+
+def force(precision: str) -> str:
+    """The variable that names a precision's engine; only tests and benchmarks set it.
+
+    PYTORCH; of fp32 and bf16 also OPENVINO, of int8 the instruction set whose kernel runs.
+    """
+    return f"DLRM_TEST_{precision.upper()}_ENGINE"
 
 
 class Engine(Protocol):
@@ -108,7 +116,7 @@ class Int8KernelEngine:
 
 def _int8_engine(path: Path, row_counts: Sequence[int]) -> Engine:
     """The kernel where it has an instruction set of this CPU, else PyTorch's operations."""
-    chosen = os.environ.get(FORCE, "") or _best_int8()
+    chosen = os.environ.get(force("int8"), "") or _best_int8()
     if chosen == PYTORCH:
         return Int8Engine(path, row_counts)
     return Int8KernelEngine(path, row_counts, chosen)
@@ -126,9 +134,32 @@ def _best_int8() -> str:
     return best
 
 
+def _float_engine(
+    precision: str, by_pytorch: type[Fp32Engine], path: Path, row_counts: Sequence[int]
+) -> Engine:
+    """OpenVINO where it is tried and computes in this precision, else PyTorch's operations."""
+    chosen = os.environ.get(force(precision), "") or _best_float(precision)
+    if chosen not in (OPENVINO, PYTORCH):
+        raise StageError(
+            f"there is no {precision} engine '{chosen}'",
+            f"{force(precision)} names it",
+            f"Set {OPENVINO} or {PYTORCH} there, or nothing",
+        )
+    if chosen == OPENVINO:
+        return OpenVinoEngine(path, row_counts, precision)
+    return by_pytorch(path, row_counts)
+
+
+def _best_float(precision: str) -> str:
+    why = why_not(precision)
+    if why:
+        LOG.warning("%s by PyTorch, not OpenVINO: %s", precision, why)
+    return PYTORCH if why else OPENVINO
+
+
 _ENGINES: dict[str, Callable[[Path, Sequence[int]], Engine]] = {
-    "fp32": Fp32Engine,
-    "bf16": Bf16Engine,
+    "fp32": functools.partial(_float_engine, "fp32", Fp32Engine),
+    "bf16": functools.partial(_float_engine, "bf16", Bf16Engine),
     "int8": _int8_engine,
 }
 
