@@ -11,13 +11,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from conftest import Pipeline
 from dlrm_bench import engines, openvino_engine
 from dlrm_bench.contract import StageError
-from dlrm_bench.model import row_counts
+from dlrm_bench.model import MULTI_HOT, row_counts
 
 ROWS = row_counts(3000)
 PYTORCHS = {"fp32": engines.Fp32Engine, "bf16": engines.Bf16Engine}
@@ -114,6 +115,21 @@ def test_an_engine_can_be_forced_but_not_one_that_is_missing(
     monkeypatch.setenv(engines.force(precision), "vnni")
     with pytest.raises(StageError, match=f"there is no {precision} engine 'vnni'"):
         load(precision)
+
+
+@pytest.mark.parametrize("precision", PYTORCHS)
+@pytest.mark.parametrize("batch", [100, 512, 2048])
+def test_another_best_batch_gives_the_same_bits(precision: str, batch: int, demo: Pipeline) -> None:
+    needs(precision)
+    dump = demo.stages["dump"].output / "dlrm-multihot-pytorch.pt"
+    rng = np.random.default_rng(batch)
+    dense = rng.normal(3, 1, (2300, 13)).astype(np.float32)
+    ids = rng.integers(0, 2**31, (2300, 214)) % np.repeat(ROWS, MULTI_HOT)
+    first, other = (
+        openvino_engine.OpenVinoEngine(dump, ROWS, precision, size).forward(dense, ids)
+        for size in (openvino_engine.BATCH, batch)
+    )
+    assert np.array_equal(first, other)
 
 
 def test_what_would_report_its_use_is_absent() -> None:

@@ -63,9 +63,9 @@ def why_not(precision: str) -> str:
 class OpenVinoEngine:
     """The forward of one precision, on the calling thread's core; buffers serve one thread."""
 
-    best_batch = BATCH
-
-    def __init__(self, path: Path, row_counts: Sequence[int], precision: str) -> None:
+    def __init__(
+        self, path: Path, row_counts: Sequence[int], precision: str, best_batch: int = BATCH
+    ) -> None:
         weights = load_dump(path, row_counts)
         openvino = _openvino()
         version = openvino.get_version().partition("-")[0]
@@ -73,9 +73,10 @@ class OpenVinoEngine:
         self._tables = [weights[table_name(table)] for table in range(TABLES)]
         self._request = _compiled(weights, precision).create_infer_request()
         self._tensor = functools.partial(openvino.Tensor, shared_memory=True)
-        self._dense = np.zeros((self.best_batch, DENSE_FEATURES), np.float32)
-        self._ids = np.zeros((self.best_batch, IDS), np.int32)
-        self._pooled = np.zeros((self.best_batch, TABLES * DIM), np.float32)
+        self.best_batch, rows = best_batch, _padded(best_batch)
+        self._dense = np.zeros((rows, DENSE_FEATURES), np.float32)
+        self._ids = np.zeros((rows, IDS), np.int32)
+        self._pooled = np.zeros((rows, TABLES * DIM), np.float32)
 
     def forward(self, dense: Array, ids: Array) -> Array:
         """As Engine's; NaN for a pair whose values are not finite."""
@@ -88,7 +89,7 @@ class OpenVinoEngine:
     def _call(self, dense: Array, ids: Array) -> Array:
         """Up to best_batch pairs; what earlier calls left in the padding reaches no other row."""
         count = len(dense)
-        rows = -(-count // PAD) * PAD
+        rows = _padded(count)
         self._dense[:count], self._ids[:count] = dense, ids
         self._embed(count)
         for number, values in enumerate((self._dense, self._pooled)):
@@ -106,6 +107,10 @@ class OpenVinoEngine:
             chosen = ids[:, start : start + hot]
             sums = embedding_bag(chosen, self._tables[table], mode="sum")
             pooled[:, table * DIM : (table + 1) * DIM] = sums
+
+
+def _padded(pairs: int) -> int:
+    return -(-pairs // PAD) * PAD
 
 
 @functools.cache
