@@ -16,6 +16,10 @@ MYPYPATH=typings mypy library/*.py
 say "mypy: the container"
 MYPYPATH=benchmark/src mypy -p dlrm_bench
 
+say "mypy: hosts made of containers, and what happens to them"
+(cd tests && MYPYPATH=../typings:.:unit/library:unit/module_utils mypy --config-file ../pyproject.toml -p fleet)
+(cd tests/faults && MYPYPATH=../../typings:..:.:../unit/library:../unit/module_utils mypy --config-file ../../pyproject.toml -p matrix)
+
 say "yamllint"
 yamllint --strict .
 

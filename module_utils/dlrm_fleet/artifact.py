@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .arriving import ArrivingFile
 from .documents import FleetError, sha256_file, sync_directory
 from .rsync import copy_command, copy_many_command, worded_failure
 from .stage_store import StageStore
@@ -229,26 +230,28 @@ class Storage:
         if resumed > item.size:
             os.truncate(partial, 0)
             resumed = 0
-        transferred = self._copy(item, partial, resumed)
-        found = sha256_file(partial)
+        transferred, found = self._copy(item, partial, resumed)
         if found != item.sha256 and resumed:
             os.truncate(partial, 0)
-            transferred += self._copy(item, partial, 0)
-            found = sha256_file(partial)
+            again, found = self._copy(item, partial, 0)
+            transferred += again
         size = _size(partial) or 0
         if found != item.sha256 or size != item.size:
             partial.unlink(missing_ok=True)
             raise _refusal(item, found, size)
         return transferred
 
-    def _copy(self, item: Item, partial: Path, have: int) -> int:
-        if have < item.size:
-            rc, _out, err = self.run(copy_command(self.source, item.path, str(partial)))
-            if rc != 0:
-                raise worded_failure(self.source, item.path, str(self.root), rc, err)
+    def _copy(self, item: Item, partial: Path, have: int) -> tuple[int, str]:
+        """Bytes that travelled, and the sha256 of all that lies there, flushed to the disk."""
+        with ArrivingFile(partial) as arriving:
+            if have < item.size:
+                rc, _out, err = self.run(copy_command(self.source, item.path, str(partial)))
+                if rc != 0:
+                    raise worded_failure(self.source, item.path, str(self.root), rc, err)
+        found = arriving.sha256(item.sha256)
         with partial.open("rb") as handle:
             os.fsync(handle.fileno())
-        return max((_size(partial) or 0) - have, 0)
+        return max((_size(partial) or 0) - have, 0), found
 
     def _refuse_recorded(self, item: Item) -> None:
         if item.link is None and any(

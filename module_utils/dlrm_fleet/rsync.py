@@ -72,6 +72,8 @@ def ssh_words(source: dict[str, Any]) -> list[str]:
     options += ["ConnectTimeout=30", "ServerAliveInterval=15", "ServerAliveCountMax=4"]
     # An agent's or a config's other key must not open what the fleet's own key does not.
     options += ["IdentityAgent=none", "ControlPath=none"]
+    # Servers' CPUs have AES instructions: several times chacha20's speed, ssh's first choice.
+    options.append("Ciphers=^aes128-gcm@openssh.com,aes256-gcm@openssh.com")
     if source.get("known_hosts_file"):
         options.append(f"UserKnownHostsFile={source['known_hosts_file']}")
     if source.get("jump"):

@@ -6,6 +6,7 @@ Not collected by name: tests/long/fleet.sh runs it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 def test_through_a_bastion(fleet: Fleet) -> None:
     host, bastion = fleet.benchmark_hosts
-    jump = {
+    jump: dict[str, Any] = {
         "dlrm_storage_jump": f"{USER}@{bastion.address}",
         "dlrm_storage_from": [bastion.address],
         "test_hosts": "bench-01",

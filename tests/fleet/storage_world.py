@@ -21,6 +21,9 @@ sys.path.insert(0, str(REPOSITORY / "tests/unit/library"))
 
 import made_run
 
+#: Found here by tests of this package, whose path it is not on.
+__all__ = ["made_run"]
+
 ROOT = "/srv/dlrm"
 STORE = "/srv/dlrm-storage"
 KEYS = "/etc/dlrm-fleet/storage/test"

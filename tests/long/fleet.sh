@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Transfers through a bastion, and with a storage node, a network or a disk that fails, on SSH hosts made of containers.
+# Transfers through a bastion, and with a storage node, a network or a disk that fails; 32 hosts of which three are lost: SSH hosts made of containers.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 export PYTHONPATH="$PWD/tests/plugins${PYTHONPATH:+:$PYTHONPATH}"
-exec python -m pytest -p no_silent_skips tests/fleet/long_storage_faults.py tests/fleet/long_storage_bastion.py "$@"
+exec python -m pytest -p no_silent_skips tests/fleet/long_storage_faults.py tests/fleet/long_storage_bastion.py tests/fleet/long_one_bad_of_each.py "$@"

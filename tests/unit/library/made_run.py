@@ -133,7 +133,8 @@ def make_root(root: Path, precision: str = "int8", until: str = "performance") -
     }
 
     def read_stage(stage: str, key: str) -> dict[str, Any] | None:
-        return StageFolder(root, stage, key).examine()[0]
+        found: dict[str, Any] | None = StageFolder(root, stage, key).examine()[0]
+        return found
 
     while True:
         stages = plan(CATALOGUE, request(precision), extra, read_stage, lambda _folder: None)

@@ -29,6 +29,7 @@ def test_ssh_checks_host_keys_and_never_asks() -> None:
     assert command.startswith("ssh -i '/home/a b/key' -p 2222 ")
     assert "-o StrictHostKeyChecking=yes" in command
     assert "-o BatchMode=yes" in command
+    assert "-o 'Ciphers=^aes128-gcm@openssh.com,aes256-gcm@openssh.com'" in command
     assert "UserKnownHostsFile" not in command
     assert "-o UserKnownHostsFile=/k" in ssh_command({**SOURCE, "known_hosts_file": "/k"})
     assert " -p 22 " in ssh_command({**SOURCE, "port": None})

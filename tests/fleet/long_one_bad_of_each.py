@@ -1,0 +1,171 @@
+"""Of 32 hosts one is unreachable, one fails, one hangs: 29 finish, the same command does the rest.
+
+Not collected by name: tests/long/fleet.sh runs it. DLRM_FLEET_HOSTS: fewer hosts, for a first look.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from .engine import command, docker, wait_until
+from .hosts import USER, Fleet, Host, running
+
+ROOT = "/srv/dlrm"
+STORE = "/srv/dlrm-storage"
+HOSTS = int(os.environ.get("DLRM_FLEET_HOSTS", "32"))
+SMALL: dict[str, Any] = {"row_cap": 2000, "data_rows": 4000, "min_duration": 2}
+# What a whole run of all of them may take on two cores; the one that hangs lasts as long.
+DEADLINE_SECONDS = 300 + 30 * HOSTS
+UNIT = "dlrm-test-trap.service"
+
+
+@dataclass
+class Run:
+    """One controller: what it printed, its verdict, when it began and ended (Unix time)."""
+
+    code: int
+    output: str
+    verdict: dict[str, Any]
+    began: float
+    ended: float
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        return {row["host"]: row for row in self.verdict["results"]}
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    with running(tmp_path_factory.mktemp("many"), HOSTS, "many") as made:
+        prepare(made)
+        yield made
+
+
+def prepare(fleet: Fleet) -> None:
+    """One host makes what its keys name; the others get it, as a restore would give it."""
+    first, *others = fleet.benchmark_hosts
+    ended = play(fleet, [first])
+    assert ended.code == 0, ended.output[-6000:]
+    for host in others:
+        into = f"docker exec -i {host.container} tar -C {ROOT} -xpf -"
+        host.run("install", "-d", "-o", USER, "-g", USER, ROOT)
+        pack = f"docker exec {first.container} tar -C {ROOT} -cf - stages"
+        command("bash", "-c", f"set -o pipefail; {pack} | {into}")
+
+
+def play(fleet: Fleet, hosts: list[Host], **variables: Any) -> Run:
+    verdicts = fleet.folder / f"verdicts-{time.time_ns()}"
+    inventory = fleet.write_inventory(fleet.folder / "chosen", hosts)
+    asked = fleet.command(
+        "--forks",
+        str(len(hosts) + 2),
+        inventory=inventory,
+        precision="int8",
+        deadline=f"{DEADLINE_SECONDS}s",
+        dlrm_verdict_dir=str(verdicts),
+        dlrm_connection_timeout_seconds=30,
+        **SMALL,
+        **variables,
+    )
+    began = time.time()
+    process = fleet.popen(asked, log=fleet.folder / f"{verdicts.name}.log")
+    try:
+        process.wait(2 * DEADLINE_SECONDS)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    [written] = verdicts.glob("verdict-*.json")
+    output = fleet.log_of(process)
+    return Run(process.returncode, output, json.loads(written.read_text()), began, time.time())
+
+
+def trap(host: Host, stage: str, action: str) -> None:
+    """Do `action` (pause, kill) to the stage's container as soon as it starts."""
+    events = (
+        "docker events --filter type=container --filter event=start"
+        f" --filter label=dlrm-fleet.stage={stage} --format '{{{{.ID}}}}'"
+    )
+    script = (
+        f"{events} | while read id; do docker {action} $id && echo $id >/run/trapped; break; done"
+    )
+    host.run("systemd-run", "--quiet", "--collect", "--unit", UNIT, "bash", "-c", script)
+
+
+def trapped(host: Host) -> str:
+    return host.shell("cat /run/trapped 2>/dev/null", check=False).strip()
+
+
+def records(fleet: Fleet, run_id: str) -> dict[str, dict[str, Any]]:
+    """run.json of each host that has one."""
+    names = fleet.storage.shell(f"cd {STORE}/runs/{run_id} && ls -d */run.json").split()
+    return {
+        name.split("/")[0]: json.loads(fleet.storage.shell(f"cat {STORE}/runs/{run_id}/{name}"))
+        for name in names
+    }
+
+
+def seconds_of(moment: str) -> float:
+    return float(command("date", "--date", moment, "+%s"))
+
+
+@pytest.fixture(scope="module")
+def first(fleet: Fleet) -> Run:
+    """The run with one bad host of each kind."""
+    *_, away, failing, hanging = fleet.benchmark_hosts
+    # Both judge what they measure before anything of this run is believed: done anew here.
+    failing.shell(f"rm -rf {ROOT}/stages/accuracy/*")
+    trap(failing, "accuracy", "kill")
+    trap(hanging, "performance", "pause")
+    docker("kill", away.container)
+    ended = play(fleet, fleet.benchmark_hosts, exit_policy="90%" if HOSTS >= 32 else "any")
+    assert trapped(failing), f"no container was killed:\n{ended.output[-4000:]}"
+    assert trapped(hanging), f"no container was paused:\n{ended.output[-4000:]}"
+    return ended
+
+
+def test_the_others_finish_and_the_exit_code_is_the_policys(fleet: Fleet, first: Run) -> None:
+    *good, away, failing, hanging = (host.name for host in fleet.benchmark_hosts)
+    rows = first.rows()
+    assert {rows[name]["status"] for name in good} == {"passed"}, first.output[-6000:]
+    assert rows[away]["status"] == "unreachable", rows[away]
+    assert rows[failing]["status"] == "failed", rows[failing]
+    assert "SIGKILL" in " ".join(rows[failing]["reasons"]), rows[failing]
+    assert rows[hanging]["status"] in ("failed", "interrupted"), rows[hanging]
+    assert "deadline" in " ".join(rows[hanging]["reasons"]), rows[hanging]
+    assert first.code == 0, first.output[-3000:]
+    assert f"{HOSTS - 3} of {HOSTS} hosts passed" in first.output
+
+
+def test_nobody_waits_for_the_one_that_hangs(fleet: Fleet, first: Run) -> None:
+    *good, _away, _failing, _hanging = (host.name for host in fleet.benchmark_hosts)
+    found = records(fleet, first.verdict["run_id"])
+    last = max(seconds_of(found[name]["recorded_at"]) for name in good)
+    assert last < first.began + DEADLINE_SECONDS, "a record waited for the host that hangs"
+    assert first.ended - first.began < DEADLINE_SECONDS + 60 + HOSTS
+
+
+def test_the_same_command_does_what_is_left_and_nothing_twice(fleet: Fleet, first: Run) -> None:
+    *good, away, failing, hanging = fleet.benchmark_hosts
+    before = records(fleet, first.verdict["run_id"])
+    fleet.restart(away)
+    for host in (failing, hanging):
+        host.run("systemctl", "stop", UNIT, check=False)
+    wait_until(away.is_up, "the lost host is back")
+    again = play(fleet, fleet.benchmark_hosts, run_id=first.verdict["run_id"])
+    assert again.code == 0, again.output[-6000:]
+    assert {row["status"] for row in again.rows().values()} == {"passed"}
+    after = records(fleet, first.verdict["run_id"])
+    assert {host.name: after[host.name] for host in good} == {
+        host.name: before[host.name] for host in good
+    }
+    assert sorted(after) == sorted(host.name for host in fleet.benchmark_hosts)
+    for host in fleet.benchmark_hosts:
+        left = host.engine("ps", "--all", "--quiet", "--filter", "label=dlrm-fleet.stage")
+        assert left.strip() == "", f"{host.name}: {left}"
