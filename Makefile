@@ -6,6 +6,8 @@ SHELL := /bin/bash
 PRECISION ?= int8
 INVENTORY ?= inventories/local
 ARGS ?=
+PARTS ?=
+RECIPE ?=
 VENV := .venv
 BASE_ARCHIVE := .cache/base-image-$(shell uname -m).tar
 BASE_IMAGE := $(shell sed -n "s/^ARG BASE=//p" benchmark/Dockerfile)
@@ -46,6 +48,11 @@ test: setup ## The whole suite: lint, unit, container, end to end, clouds, Molec
 test-long: setup ## What takes hours: every fault in every phase, and the other long suites
 	tools/test_requirements.sh
 	for script in tests/long/*.sh; do "$$script"; done
+
+.PHONY: bench
+bench: setup ## Measure the native benchmark on this quiet machine: PARTS="speed machine queue start", RECIPE=FILE.py; an hour
+	tools/test_requirements.sh
+	RECIPE="$(RECIPE)" tools/bench.sh $(PARTS)
 
 .PHONY: fleet-demo
 fleet-demo: setup ## The whole path on three SSH hosts and a storage node, made of containers

@@ -4,25 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 name=dlrm-bench-test
-context=$(mktemp -d)
-trap 'rm -rf "$context"' EXIT
-
-cp -r benchmark/. "$context"
-rm -rf "$context/tests"
-# The same surroundings as roles/dlrm_image gives a build: the machine's CA bundle, wheels that no index serves.
-if [ -n "${PIP_CERT:-}" ]; then cp "$PIP_CERT" "$context/ca/ca.crt"; fi
-if [ -d "${PIP_FIND_LINKS:-}" ]; then
-    find "$PIP_FIND_LINKS" -maxdepth 1 -name '*.whl' -exec cp -t "$context/wheels" {} +
-fi
-
-arguments=()
-archive=.cache/base-image-$(uname -m).tar
-if [ -s "$archive" ]; then
-    base=$(docker load --input "$archive" | sed -n 's/^Loaded image: //p')
-    arguments+=(--build-arg "BASE=$base")
-fi
-
-DOCKER_BUILDKIT=0 docker build --quiet --target test --tag "$name" "${arguments[@]}" "$context" >/dev/null
+tools/build_benchmark_image.sh test "$name"
 if [ "${1:-}" = --build-only ]; then exit 0; fi
 
 # Output goes through a volume-less tmpfs: the tests write nothing on this machine.

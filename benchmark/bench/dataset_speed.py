@@ -21,8 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from memory import ask
-from quality import surroundings
+from demo import ask
+from rounds import surroundings
 
 from dlrm_bench.contract import Request, StageContext, StatusWriter
 from dlrm_bench.dataset import SyntheticDay

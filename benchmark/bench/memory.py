@@ -12,7 +12,6 @@ machine; seconds and the ratio to a copy do. Each result is printed as soon as i
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import math
 import os
@@ -25,58 +24,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from quality import surroundings
+from demo import ask
+from rounds import surroundings
 
 from dlrm_bench.dataset import SyntheticDay
 from dlrm_bench.day import FILES, write_day_files
 from dlrm_bench.model import MULTI_HOT, TABLE_ROWS, row_counts
-from dlrm_bench.request import Parameters
 
 SCALES = (1, 4, 16)
 BASE_ROW_CAP, BASE_DATA_ROWS, BASE_LOG_ROWS = 6_000, 500, 20_000
 SAMPLE_SECONDS = 0.005
 DISK_SAMPLE_SECONDS = 0.2
 FIELDS = ("RssAnon", "RssFile", "RssShmem", "VmHWM")
-INPUTS = {"weights": (), "dataset": ("weights",), "dump": ("weights",)}
-INPUTS["calibrate"] = ("dump", "dataset")
-
-
-def ask(folder: Path, stage: str, parameters: dict[str, Any], done: dict[str, Path]) -> None:
-    """Write a stage's request.json below its folder, its inputs linked."""
-    given: dict[str, Any] = {}
-    (folder / "output").mkdir(parents=True)
-    (folder / "inputs").mkdir()
-    for of in INPUTS[stage]:
-        if of in done:
-            (folder / "inputs" / of).symlink_to(done[of])
-            outputs = json.loads((done[of] / "stage.json").read_text())["outputs"]
-            given[of] = [{**o, "path": f"/dlrm/inputs/{of}/{o['name']}"} for o in outputs]
-    source = {"kind": "folder", "path": "/dlrm/source"} if (folder / "source").exists() else None
-    request = {
-        "schema_version": 1,
-        "stage": stage,
-        "key": hashlib.sha256(stage.encode()).hexdigest(),
-        "recipe": 1,
-        "attempt": 1,
-        "run_id": "20260101T000000Z-abcdef",
-        "parameters": {
-            # Whatever parameters this version has: the data stages read few of them.
-            **dict.fromkeys(Parameters.__dataclass_fields__),
-            "precision": "int8",
-            "scenario": "offline",
-            "implementation": "native",
-            "profile": "demo",
-            "seed": 1,
-            "min_duration_seconds": 10,
-            **parameters,
-        },
-        "inputs": given,
-        "source": source,
-        "deadline": "2099-01-01T00:00:00Z",
-        "provenance": {},
-        "created_at": "2026-01-01T00:00:00Z",
-    }
-    (folder / "request.json").write_text(json.dumps(request))
+STAGES = ("weights", "dataset", "dump", "calibrate")
 
 
 def proc(pid: int, file: str) -> dict[str, int]:
@@ -147,7 +107,7 @@ def demo_stages(folder: Path, scale: int) -> list[dict[str, Any]]:
     }
     done: dict[str, Path] = {}
     results = []
-    for stage in INPUTS:
+    for stage in STAGES:
         root = folder / stage
         ask(root, stage, parameters, done)
         measured = run(root)

@@ -11,18 +11,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from rounds import surroundings
 
 from dlrm_bench import synthetic
 from dlrm_bench.bf16 import Bf16Model
@@ -158,29 +154,6 @@ def missed(result: dict[str, Any]) -> bool:
     int8, bf16 = result["int8"], result["bf16"]
     too_far = result["weights"] == "normal" and int8["logit_p99_9"] > LOGIT_REACH
     return int8["retention"] < RETENTION_REACH or bf16["retention"] < BF16_REACH or bool(too_far)
-
-
-def surroundings() -> dict[str, Any]:
-    """Where and on what code it was measured."""
-    commit = ""
-    with suppress(OSError):  # No git in the container.
-        commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=Path(__file__).parent,
-        ).stdout.strip()
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return {
-        "command": " ".join(sys.argv),
-        "commit": commit,
-        "cpu": models[0] if models else platform.machine(),
-        "cpus": len(os.sched_getaffinity(0)),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-    }
 
 
 def table(results: list[dict[str, Any]]) -> str:

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 from memory import proc
-from quality import surroundings
+from rounds import surroundings
 
 from dlrm_bench.model import DENSE_FEATURES, IDS
 from dlrm_bench.query_set import QuerySet, SampleFiles

@@ -17,33 +17,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import memory
-from quality import surroundings
+import demo
+from rounds import surroundings
 
-INPUTS = {
-    **memory.INPUTS,
-    "accuracy": ("dataset", "calibrate"),
-    "performance": ("dataset", "calibrate", "accuracy"),
-}
 LEAST, MOST = 1.02, 1.20
-
-
-def prepare(scratch: Path, parameters: dict[str, Any]) -> dict[str, Path]:
-    """Every stage before performance; where the outputs of each lie."""
-    done: dict[str, Path] = {}
-    for stage in INPUTS:
-        if stage != "performance":
-            memory.ask(scratch / stage, stage, parameters, done)
-            memory.run(scratch / stage)
-            done[stage] = scratch / stage / "output"
-    return done
 
 
 def measure(folder: Path, parameters: dict[str, Any], done: dict[str, Path]) -> dict[str, Any]:
     """One performance stage: its last LoadGen run and those before it."""
-    memory.ask(folder, "performance", parameters, done)
-    memory.run(folder)
-    facts = json.loads((folder / "output" / "stage.json").read_text())["facts"]
+    demo.ask(folder, "performance", parameters, done)
+    facts = demo.run(folder)["facts"]
     shutil.rmtree(folder)
     seconds = facts["samples_per_query"] / facts["samples_per_second"]
     return {
@@ -64,18 +47,14 @@ def main() -> None:
     parser.add_argument("--min-duration", type=int, default=10, help="seconds")
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()))
     asked = parser.parse_args()
-    parameters = {
-        "row_cap": 20_000,
-        "data_rows": 20_000,
-        "min_duration_seconds": asked.min_duration,
-    }
-    memory.INPUTS.update(INPUTS)
-    print(json.dumps({**surroundings(), **parameters}), flush=True)
+    parameters = {"row_cap": 20_000, "data_rows": 20_000}
+    timed = {**parameters, "min_duration_seconds": asked.min_duration}
+    print(json.dumps({**surroundings(), **timed}), flush=True)
     with tempfile.TemporaryDirectory(dir=asked.scratch, prefix="dlrm-probes-") as scratch:
-        done = prepare(Path(scratch), parameters)
+        done = demo.prepare(Path(scratch), "int8", **parameters)
         results = []
         for number in range(asked.runs):
-            results.append(measure(Path(scratch) / f"run-{number}", parameters, done))
+            results.append(measure(Path(scratch) / f"run-{number}", timed, done))
             print(json.dumps(results[-1]), flush=True)
     ratios = [ratio for result in results for ratio in (*result["superseded"], result["ratio"])]
     within = sum(LEAST <= ratio <= MOST for ratio in ratios)

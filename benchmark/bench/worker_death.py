@@ -13,16 +13,13 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-import memory
-from quality import surroundings
-from real_probes import INPUTS, prepare
+import demo
+from rounds import surroundings
 
 
 def children(pid: int) -> list[int]:
@@ -48,11 +45,7 @@ def status(folder: Path) -> dict[str, Any]:
 
 def measure(folder: Path) -> dict[str, Any]:
     """Kill one worker in the timed part; what happened then."""
-    child = subprocess.Popen(
-        [sys.executable, "-m", "dlrm_bench", "stage"],
-        env={**os.environ, "DLRM_ROOT": str(folder)},
-        stderr=subprocess.DEVNULL,
-    )
+    child = demo.start(folder)
     while status(folder).get("phase") != "measuring":
         if child.poll() is not None:
             raise SystemExit(f"the stage ended before it measured: {status(folder)}")
@@ -61,12 +54,12 @@ def measure(folder: Path) -> dict[str, Any]:
     victim = workers(child.pid)[-1]
     os.kill(victim, signal.SIGKILL)
     killed = time.monotonic()
-    code = child.wait()
+    child.communicate()
     seconds = time.monotonic() - killed
     said = status(folder)
     return {
         "seconds": round(seconds, 2),
-        "exit_code": code,
+        "exit_code": child.returncode,
         "state": said.get("state"),
         "message": said.get("message"),
         "names_it": str(victim) in str(said.get("message")),
@@ -79,14 +72,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()))
     asked = parser.parse_args()
-    parameters = {"row_cap": 20_000, "data_rows": 20_000, "min_duration_seconds": 30}
-    memory.INPUTS.update(INPUTS)
-    print(json.dumps({**surroundings(), **parameters}), flush=True)
+    parameters = {"row_cap": 20_000, "data_rows": 20_000}
+    timed = {**parameters, "min_duration_seconds": 30}
+    print(json.dumps({**surroundings(), **timed}), flush=True)
     with tempfile.TemporaryDirectory(dir=asked.scratch, prefix="dlrm-death-") as scratch:
-        done = prepare(Path(scratch), parameters)
+        done = demo.prepare(Path(scratch), "int8", **parameters)
         for number in range(asked.repeats):
             folder = Path(scratch) / f"run-{number}"
-            memory.ask(folder, "performance", parameters, done)
+            demo.ask(folder, "performance", timed, done)
             print(json.dumps(measure(folder)), flush=True)
             shutil.rmtree(folder)
 

@@ -14,7 +14,7 @@ OFFICIAL_IDENTICAL = ("model", "data", "aggregation trace", "seeds", "rules")
 DEMO_IDENTICAL = ("model's layers", "aggregation", "seeds")
 QUANTIZATION = {
     "fp32": "none",
-    "bf16": "bfloat16 products; fp32 sums, embeddings and last layer",
+    "bf16": "bfloat16 products with fp32 sums; fp32 embedding tables",
     "int8": "int8 weights per output channel, activations per pair, embeddings per row",
 }
 

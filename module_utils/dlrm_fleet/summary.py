@@ -100,7 +100,7 @@ def _row(result: dict[str, Any]) -> dict[str, Any]:
         "soft_auc": accuracy.get("soft_auc"),
         "status": run["verdict"]["status"],
         "grade": run["verdict"]["grade"],
-        "reasons": run["verdict"]["reasons"],
+        "reasons": [*run["verdict"]["reasons"], *_afterthought(result, run)],
         "marks": run["comparability"]["marks"],
         "failure": _failure(result),
     }
@@ -127,6 +127,15 @@ def _row_without_run(result: dict[str, Any]) -> dict[str, Any]:
         "marks": [],
         "failure": _failure(result),
     }
+
+
+def _afterthought(result: dict[str, Any], run: dict[str, Any]) -> list[str]:
+    """What failed beside a result that counts nevertheless."""
+    failure = result.get("failure")
+    if not failure or run["verdict"]["status"] != "passed":
+        return []
+    said = f"{failure.get('phase') or 'run'}: {failure.get('message') or 'no message was left'}"
+    return [f"The result counts, though something else failed: {said}"]
 
 
 def _failure(result: dict[str, Any]) -> dict[str, str] | None:

@@ -1,4 +1,4 @@
-"""BF16 DLRM-DCNv2: bfloat16 products with fp32 sums, from the fp32 dump.
+"""BF16 DLRM-DCNv2 by PyTorch: bfloat16 products with fp32 sums, from the fp32 dump.
 
 Rounded to bfloat16 are the weights of the linear layers and what goes in and out of their products.
 In fp32 stay the embeddings (the dump's pages, shared by all workers: a copy in bfloat16 would cost
@@ -20,6 +20,7 @@ from dlrm_bench.model import (
     bottom_name,
     cross_name,
     linear,
+    not_finite,
     over_name,
     table_name,
 )
@@ -59,7 +60,7 @@ class Bf16Model:
         for layer in range(len(OVER) - 2):
             x = self._product(over_name(layer), x, relu=True)
         last = self._weights[f"{LAST}.weight"], self._weights[f"{LAST}.bias"]
-        return linear(x.float(), *last).flatten()
+        return linear(x.float(), *last).flatten() + not_finite(dense, down)
 
     def forward(self, dense: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
         """Probability of a click, float32 [pairs]."""

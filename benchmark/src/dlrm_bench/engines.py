@@ -18,6 +18,7 @@ from dlrm_bench.dump import load_dump
 from dlrm_bench.int8 import MAX_ROWS, PAD, Int8Model, exact_int8_product, load_int8
 from dlrm_bench.kernel import KernelModel, instruction_sets
 from dlrm_bench.model import DENSE_FEATURES, IDS, Fp32Model, Weights
+from dlrm_bench.openvino_engine import BATCH, OpenVinoEngine, why_not
 
 Array = np.ndarray[Any, Any]
 FP32_MAX_ROWS = 512
@@ -25,9 +26,15 @@ FP32_MAX_ROWS = 512
 #: must not leave the L2 cache too often. Nine tiles of AVX512-VNNI.
 KERNEL_BATCH = 126
 LOG = logging.getLogger("dlrm_bench")
-#: Only tests and benchmarks set it: PYTORCH, or the instruction set whose kernel runs.
-FORCE = "DLRM_TEST_INT8_ENGINE"
-PYTORCH, PORTABLE = "pytorch", "portable"
+PYTORCH, PORTABLE, OPENVINO = "pytorch", "portable", "openvino"
+
+
+def force(precision: str) -> str:
+    """The variable that names a precision's engine; only tests and benchmarks set it.
+
+    PYTORCH; of fp32 and bf16 also OPENVINO, of int8 the instruction set whose kernel runs.
+    """
+    return f"DLRM_TEST_{precision.upper()}_ENGINE"
 
 
 class Engine(Protocol):
@@ -114,7 +121,7 @@ class Int8KernelEngine:
 
 def _int8_engine(path: Path, row_counts: Sequence[int]) -> Engine:
     """The kernel where it has an instruction set of this CPU, else PyTorch's operations."""
-    chosen = os.environ.get(FORCE, "") or _best_int8()
+    chosen = os.environ.get(force("int8"), "") or _best_int8()
     if chosen == PYTORCH:
         return Int8Engine(path, row_counts)
     return Int8KernelEngine(path, row_counts, chosen)
@@ -132,9 +139,32 @@ def _best_int8() -> str:
     return best
 
 
+def _float_engine(
+    precision: str, by_pytorch: type[Fp32Engine], path: Path, row_counts: Sequence[int]
+) -> Engine:
+    """OpenVINO where it is tried and computes in this precision, else PyTorch's operations."""
+    chosen = os.environ.get(force(precision), "") or _best_float(precision)
+    if chosen not in (OPENVINO, PYTORCH):
+        raise StageError(
+            f"there is no {precision} engine '{chosen}'",
+            f"{force(precision)} names it",
+            f"Set {OPENVINO} or {PYTORCH} there, or nothing",
+        )
+    if chosen == OPENVINO:
+        return OpenVinoEngine(path, row_counts, precision)
+    return by_pytorch(path, row_counts)
+
+
+def _best_float(precision: str) -> str:
+    why = why_not(precision)
+    if why:
+        LOG.warning("%s by PyTorch, not OpenVINO: %s", precision, why)
+    return PYTORCH if why else OPENVINO
+
+
 _ENGINES: dict[str, Callable[[Path, Sequence[int]], Engine]] = {
-    "fp32": Fp32Engine,
-    "bf16": Bf16Engine,
+    "fp32": functools.partial(_float_engine, "fp32", Fp32Engine),
+    "bf16": functools.partial(_float_engine, "bf16", Bf16Engine),
     "int8": _int8_engine,
 }
 
@@ -156,16 +186,20 @@ class Candidate(NamedTuple):
 
 def candidates(precision: str) -> list[Candidate]:
     """What stage tune may choose from; first the engine and the batch that run untuned."""
-    untuned = (os.environ.get(FORCE, "") or _best_int8()) if precision == "int8" else PYTORCH
+    best = _best_int8() if precision == "int8" else _best_float(precision)
+    untuned = os.environ.get(force(precision), "") or best
     return sorted(_runnable(precision), key=lambda candidate: candidate.engine != untuned)
 
 
 def _runnable(precision: str) -> list[Candidate]:
     """Another engine is one more entry; its default batch comes first."""
-    if precision != "int8":
-        by_pytorch = {"fp32": Fp32Engine, "bf16": Bf16Engine}[precision]
-        return [Candidate(PYTORCH, by_pytorch, (FP32_MAX_ROWS, 256, 1024))]
     found = []
+    if precision != "int8":
+        if not why_not(precision):
+            by_openvino = functools.partial(OpenVinoEngine, precision=precision)
+            found.append(Candidate(OPENVINO, by_openvino, (BATCH, 512)))
+        by_pytorch = {"fp32": Fp32Engine, "bf16": Bf16Engine}[precision]
+        return [*found, Candidate(PYTORCH, by_pytorch, (FP32_MAX_ROWS, 256, 1024))]
     for name in instruction_sets():
         if name != PORTABLE:
             by_kernel = functools.partial(Int8KernelEngine, instruction_set=name)

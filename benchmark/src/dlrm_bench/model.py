@@ -109,6 +109,15 @@ def linear(
     return torch.relu_(y) if relu else y
 
 
+def not_finite(dense: torch.Tensor, last_down: torch.Tensor) -> torch.Tensor:
+    """To be added to the logits [pairs]: 0, or NaN for a pair whose values are not finite.
+
+    oneDNN's ReLU makes a 0 of a NaN, so such a pair would get a score. `last_down`, the last cross
+    layer's V product, meets every value of the cross net with no ReLU behind it.
+    """
+    return (dense.sum(1) + last_down[:, 0].float()) * 0
+
+
 class Fp32Model:
     """The reference forward, in fp32 throughout."""
 
@@ -148,7 +157,8 @@ class Fp32Model:
             x = torch.addcmul(x, x0, self._linear(cross_name("W", layer), down))
         for layer in range(len(OVER) - 2):
             x = self._linear(over_name(layer), x, relu=True)
-        return self._linear(over_name(len(OVER) - 2), x).flatten()
+        logits = self._linear(over_name(len(OVER) - 2), x).flatten()
+        return logits + not_finite(dense, down)
 
     def forward(self, dense: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
         """Probability of a click for each pair: [pairs]."""

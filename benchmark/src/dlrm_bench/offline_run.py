@@ -46,6 +46,8 @@ USER_CONF, AUDIT_CONFIG = "user.conf", "audit.config"
 CHOICE = "choice.json"
 THREADS_PER_WORKER = 1
 CHECK_SECONDS = 0.5
+#: Between two words about a query's progress: told of each batch, it would be a tenth of the work.
+PROGRESS_SECONDS = 0.5
 
 T = TypeVar("T")
 
@@ -242,18 +244,20 @@ class OfflineRun:
         self.samples_issued += total
         self.pairs_issued += int(spans[:, 1].sum())
         keep = set(default_rng().choice(total, min(KEPT_SAMPLES, total), replace=False).tolist())
-        progress, answered = Progress(self.ctx, self.phase, "samples"), 0
+        progress, answered, told = Progress(self.ctx, self.phase, "samples"), 0, 0.0
         evidence = Evidence(self.pool.cores, self.pool.pids)
 
         def done(batch: Batch, results: Array) -> None:
-            nonlocal answered
+            nonlocal answered, told
             sizes = 8 * batch.spans[:, 1]
             addresses = results.ctypes.data + np.cumsum(sizes) - sizes
             ids = response_ids[batch.first : batch.last]
             loadgen.complete(ids, addresses.tolist(), sizes.tolist())
             answered += len(ids)
-            progress(answered, total)
-            evidence.sample()
+            if time.monotonic() - told >= PROGRESS_SECONDS:
+                told = time.monotonic()
+                progress(answered, total)
+                evidence.sample()
             for position in keep.intersection(range(batch.first, batch.last)):
                 at = int(batch.spans[: position - batch.first, 1].sum())
                 length = min(KEPT_PAIRS, int(spans[position, 1]))

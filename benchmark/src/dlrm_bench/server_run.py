@@ -16,7 +16,13 @@ from numpy.random import default_rng
 from dlrm_bench import loadgen
 from dlrm_bench.contract import StageContext
 from dlrm_bench.evidence import Evidence
-from dlrm_bench.offline_run import KEPT_PAIRS, KEPT_SAMPLES, OfflineRun, Progress
+from dlrm_bench.offline_run import (
+    KEPT_PAIRS,
+    KEPT_SAMPLES,
+    PROGRESS_SECONDS,
+    OfflineRun,
+    Progress,
+)
 from dlrm_bench.query_set import QuerySet, SampleFiles
 from dlrm_bench.serving import Query, ServingPool
 
@@ -30,7 +36,6 @@ HOPELESS = 5
 DEMO_MIN_QUERIES = 1000
 #: Of the rate found, what the run and each further one, should its latency be missed, is run at.
 SHARES = (0.95, 0.85, 0.7, 0.5)
-PROGRESS_SECONDS = 0.5
 
 
 class ServerRun(OfflineRun):

@@ -166,3 +166,18 @@ def test_a_row_keeps_what_ended_the_host_early() -> None:
         UNREACHABLE["failure"],
         None,
     ]
+
+
+def test_what_fails_beside_a_result_that_counts_is_said() -> None:
+    one = result("arm-01") | {"failure": {"phase": "storage", "message": "closing was killed"}}
+    found = summarise([one], "all")
+    assert found["passed"]
+    [row] = found["document"]["results"]
+    assert row["reasons"] == [
+        "The result counts, though something else failed: storage: closing was killed"
+    ]
+    assert any("closing was killed" in line for line in found["lines"])
+    [failed] = summarise([result("arm-02", "failed") | {"failure": one["failure"]}], "all")[
+        "document"
+    ]["results"]
+    assert failed["reasons"] == [REASON]
