@@ -74,6 +74,7 @@ def measure(ctx: StageContext, audit: bool = False) -> None:
         query_set_samples=len(order),
         engine=pool.engine_name,
         best_batch=pool.best_batch,
+        **offline_run.tuning_facts(ctx),
         workers=len(pool.cores),
         cores=pool.cores,
         workers_samples_per_second=round(totals.busy_pairs_per_second * samples_per_pair, 4),
