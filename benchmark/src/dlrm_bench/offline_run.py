@@ -27,7 +27,8 @@ from dlrm_bench import loadgen
 from dlrm_bench.contract import StageContext
 from dlrm_bench.evidence import Evidence
 from dlrm_bench.model import row_counts
-from dlrm_bench.query_set import Array, QuerySet, SampleFiles
+from dlrm_bench.placed_model import place
+from dlrm_bench.query_set import PAIR_BYTES, Array, QuerySet, SampleFiles
 from dlrm_bench.request import StageError, parse_time
 from dlrm_bench.worker_process import MakeEngine
 from dlrm_bench.workers import Batch, RunTotals, WorkerPool, group
@@ -36,7 +37,6 @@ DUMP = ("dump", "dlrm-multihot-pytorch.pt")
 WEIGHTS = {"fp32": DUMP, "bf16": DUMP, "int8": ("calibrate", "dlrm_int8.pt")}
 #: Samples of the timed query whose answers are kept, and how many pairs of each.
 KEPT_SAMPLES, KEPT_PAIRS = 16, 32
-READ_BYTES = 16 << 20
 USER_CONF, AUDIT_CONFIG = "user.conf", "audit.config"
 CHECK_SECONDS = 0.5
 #: Between two words about a query's progress: told of each batch, it would be a tenth of the work.
@@ -97,17 +97,17 @@ class Progress:
 def open_pool(
     ctx: StageContext, files: SampleFiles, kind: type[WorkerPool] = WorkerPool
 ) -> WorkerPool:
-    """Read the weights into the page cache; the pool is then to be entered and awaited."""
-    weights = weights_path(ctx)
-    progress, size = Progress(ctx, "loading model", "bytes"), weights.stat().st_size
-    buffer, done = bytearray(READ_BYTES), 0
-    with weights.open("rb", buffering=0) as file:
-        while count := file.readinto(buffer):
-            done += count
-            progress(done, size)
+    """Bring the weights into memory; the pool is then to be entered and awaited."""
+    weights, check = weights_path(ctx), deadline_check(ctx)
+    parameters = ctx.request.parameters
+    most = files.samples if parameters.demo else loadgen.OFFICIAL_PERFORMANCE_SAMPLES
+    query_set_bytes = PAIR_BYTES * files.rows * min(most, files.samples) // files.samples
+    progress = Progress(ctx, "loading model", "bytes")
+    copied, cpus = parameters.precision == "int8", os.sched_getaffinity(0)
+    model = place(weights, cpus, copied, query_set_bytes, progress, check)
     ctx.status.update("starting workers")
     longest = int(files.lengths.max())
-    return kind(engine_maker(ctx), longest, weights, tick=deadline_check(ctx))
+    return kind(engine_maker(ctx), longest, weights, tick=check, model=model)
 
 
 def deadline_check(ctx: StageContext) -> Callable[[], None]:

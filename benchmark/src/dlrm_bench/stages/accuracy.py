@@ -67,6 +67,7 @@ def run(ctx: StageContext) -> None:
         engine=pool.engine_name,
         best_batch=pool.best_batch,
         workers=len(pool.cores),
+        placement=pool.placement,
         versions=offline_run.versions(),
         **judge(demo, area, predictions.scores, _planted(ctx)),
     )
