@@ -108,6 +108,7 @@ def test_every_candidate_is_recorded_and_the_best_is_chosen(tuned: tuple[str, St
     facts = root.document()["facts"]
     assert facts["choice"] == chosen
     assert (facts["workers"], chosen["threads_per_worker"]) == (len(facts["cores"]), 1)
+    assert [worker["cpu"] for worker in facts["placement"]["workers"]] == facts["cores"]
     assert found["image"] == "dlrm-bench:test"
 
 
@@ -128,6 +129,8 @@ def test_accuracy_and_performance_run_the_choice(
         assert facts["engine"] == names[candidate.engine]
         assert facts["best_batch"] == candidate.batches[-1]
         assert (facts["tuned"], facts["threads_per_worker"]) == (True, 1)
+        # Timed was the model as it lies here, else another choice might be the better one.
+        assert facts["placement"]["model"] == root.document()["facts"]["placement"]["model"]
         if stage == "performance":
             assert facts["reference"]["passed"] is True
 

@@ -33,6 +33,7 @@ from dlrm_bench.model import (
     table_name,
     weight_shapes,
 )
+from dlrm_bench.resident import rebased
 
 INT8_NAME = "dlrm_int8.pt"
 FORMAT = "dlrm-fleet native int8"
@@ -240,6 +241,7 @@ def exact_int8_product() -> bool:
 def load_int8(path: Path, rows: Sequence[int], source_sha256: str = "") -> dict[str, Any]:
     """The file's content, memory-mapped, its format, table sizes and tensors checked.
 
+    Its tensors lie on the file's copy in memory in a process that has adopted one.
     `source_sha256`: of the fp32 dump it must have been made from, where the caller knows.
     """
     what = f"cannot use '{path}' as native int8 model"
@@ -263,7 +265,7 @@ def load_int8(path: Path, rows: Sequence[int], source_sha256: str = "") -> dict[
     problem = _tensor_problem(content, rows)
     if problem:
         raise StageError(what, problem, remedy)
-    return content
+    return rebased(path, content)
 
 
 def _tensor_problem(content: Mapping[str, Any], rows: Sequence[int]) -> str:

@@ -28,7 +28,8 @@ from dlrm_bench import loadgen
 from dlrm_bench.contract import StageContext
 from dlrm_bench.evidence import Evidence
 from dlrm_bench.model import row_counts
-from dlrm_bench.query_set import Array, QuerySet, SampleFiles
+from dlrm_bench.placed_model import PlacedModel, place
+from dlrm_bench.query_set import PAIR_BYTES, Array, QuerySet, SampleFiles
 from dlrm_bench.request import StageError, parse_time
 from dlrm_bench.worker_process import MakeEngine
 from dlrm_bench.workers import Batch, RunTotals, WorkerPool, group
@@ -40,7 +41,6 @@ DUMP = ("dump", "dlrm-multihot-pytorch.pt")
 WEIGHTS = {"fp32": DUMP, "bf16": DUMP, "int8": ("calibrate", "dlrm_int8.pt")}
 #: Samples of the timed query whose answers are kept, and how many pairs of each.
 KEPT_SAMPLES, KEPT_PAIRS = 16, 32
-READ_BYTES = 16 << 20
 USER_CONF, AUDIT_CONFIG = "user.conf", "audit.config"
 #: Stage tune's decision: all of it that later stages read, so that only another one remakes them.
 CHOICE = "choice.json"
@@ -134,23 +134,20 @@ class Progress:
 def open_pool(
     ctx: StageContext, files: SampleFiles, kind: type[WorkerPool] = WorkerPool
 ) -> WorkerPool:
-    """Read the weights into the page cache; the pool is then to be entered and awaited."""
-    weights = read_weights(ctx)
+    """Bring the weights into memory; the pool is then to be entered and awaited."""
+    most = files.samples if ctx.request.parameters.demo else loadgen.OFFICIAL_PERFORMANCE_SAMPLES
+    query_set_bytes = PAIR_BYTES * files.rows * min(most, files.samples) // files.samples
+    model = place_model(ctx, query_set_bytes)
     ctx.status.update("starting workers")
     longest = int(files.lengths.max())
-    return kind(engine_maker(ctx), longest, weights, tick=deadline_check(ctx))
+    return kind(engine_maker(ctx), longest, model.path, tick=deadline_check(ctx), model=model)
 
 
-def read_weights(ctx: StageContext) -> Path:
-    """Read the model file into the page cache, from which all workers map it."""
-    weights = weights_path(ctx)
-    progress, size = Progress(ctx, "loading model", "bytes"), weights.stat().st_size
-    buffer, done = bytearray(READ_BYTES), 0
-    with weights.open("rb", buffering=0) as file:
-        while count := file.readinto(buffer):
-            done += count
-            progress(done, size)
-    return weights
+def place_model(ctx: StageContext, other_bytes: int) -> PlacedModel:
+    """Bring the weights to where workers read them; `other_bytes`: the run needs beside them."""
+    copied, cpus = ctx.request.parameters.precision == "int8", os.sched_getaffinity(0)
+    progress = Progress(ctx, "loading model", "bytes")
+    return place(weights_path(ctx), cpus, copied, other_bytes, progress, deadline_check(ctx))
 
 
 def deadline_check(ctx: StageContext) -> Callable[[], None]:

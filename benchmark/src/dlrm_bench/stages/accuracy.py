@@ -68,6 +68,7 @@ def run(ctx: StageContext) -> None:
         best_batch=pool.best_batch,
         **offline_run.tuning_facts(ctx),
         workers=len(pool.cores),
+        placement=pool.placement,
         versions=offline_run.versions(),
         **judge(demo, area, predictions.scores, _planted(ctx)),
     )

@@ -77,6 +77,7 @@ def measure(ctx: StageContext, audit: bool = False) -> None:
         **offline_run.tuning_facts(ctx),
         workers=len(pool.cores),
         cores=pool.cores,
+        placement=pool.placement,
         workers_samples_per_second=round(totals.busy_pairs_per_second * samples_per_pair, 4),
         samples_per_second=round(offline.samples_issued / totals.seconds, 4),
         evidence=offline.evidence,

@@ -15,7 +15,10 @@ from dlrm_bench.contract import StageContext, StageError
 from dlrm_bench.day import check_ids
 from dlrm_bench.engines import load_engine
 from dlrm_bench.evidence import Evidence
+from dlrm_bench.loadgen import OFFICIAL_PERFORMANCE_SAMPLES
 from dlrm_bench.model import DENSE_FEATURES, IDS, MULTI_HOT, row_counts
+from dlrm_bench.placed_model import PlacedModel
+from dlrm_bench.query_set import PAIR_BYTES
 from dlrm_bench.stages.calibrate import calibration_set
 from dlrm_bench.workers import CALLS_A_BATCH, WorkerPool
 
@@ -30,9 +33,10 @@ LONGEST = 700
 def run(ctx: StageContext) -> None:
     """Outputs: tuning.json, every figure; choice.json, what accuracy and performance go by."""
     precision, rows = ctx.request.parameters.precision, row_counts(ctx.request.parameters.row_cap)
-    model, pairs = offline_run.read_weights(ctx), _pairs(ctx, rows)
+    pairs = _pairs(ctx, rows)
+    model = offline_run.place_model(ctx, _query_set_bytes(ctx, pairs))
     contenders = tune.contenders(precision)
-    against, tolerance = _check(ctx, contenders, pairs, model, rows)
+    against, tolerance = _check(ctx, contenders, pairs, model.path, rows)
     accepted = [one for one in contenders if not one.rejected]
     if not accepted:
         said = "; ".join(f"{c.choice.engine} {c.choice.batch}: {c.rejected}" for c in contenders)
@@ -41,7 +45,7 @@ def run(ctx: StageContext) -> None:
             said or "this CPU runs none",
             "Look at the model file, or run without -e tune=true",
         )
-    cores, evidence = _time(ctx, accepted, pairs, model, rows)
+    pool, evidence = _time(ctx, accepted, pairs, model, rows)
     figure = tune.compared_by(evidence)
     chosen = tune.choose(accepted, contenders[0].choice, figure)
     choice = {
@@ -56,8 +60,9 @@ def run(ctx: StageContext) -> None:
         "is_default": chosen is contenders[0],
         "compared_by": figure,
         figure: chosen.median(figure),
-        "workers": len(cores),
-        "cores": cores,
+        "workers": len(pool.cores),
+        "cores": pool.cores,
+        "placement": pool.placement,
         "cpu": _cpu_model(),
         "reference": {"against": against, "tolerance": tolerance},
         "evidence": evidence,
@@ -79,6 +84,13 @@ def _pairs(ctx: StageContext, rows: tuple[int, ...]) -> tune.CalibrationPairs:
     limits = np.repeat(np.asarray(rows, np.int32), MULTI_HOT)
     check_ids(0, np.array(ids), limits, official=True, file=bins.CALIBRATION_SPARSE_NAME)
     return tune.CalibrationPairs(dense, ids)
+
+
+def _query_set_bytes(ctx: StageContext, pairs: tune.CalibrationPairs) -> int:
+    """Of the runs to come: the model must lie here as it will lie there."""
+    if ctx.request.parameters.demo:
+        return pairs.memory.size
+    return int(PAIR_BYTES * OFFICIAL_PERFORMANCE_SAMPLES * pairs.cuts[:, 1].mean())
 
 
 def _check(
@@ -107,19 +119,19 @@ def _time(
     ctx: StageContext,
     accepted: list[tune.Contender],
     pairs: tune.CalibrationPairs,
-    model: Path,
+    model: PlacedModel,
     rows: tuple[int, ...],
-) -> tuple[list[int], dict[str, Any]]:
-    """The workers' cores, and what else the machine did meanwhile."""
+) -> tuple[WorkerPool, dict[str, Any]]:
+    """The pool, which has ended, and what else the machine did meanwhile."""
     turns = ctx.scratch_dir / "turn"
     turns.write_bytes(b"\0")
     choices = [contender.choice for contender in accepted]
     precision = ctx.request.parameters.precision
-    maker: Any = functools.partial(tune.Contest, precision, model, rows, choices, turns)
+    maker: Any = functools.partial(tune.Contest, precision, model.path, rows, choices, turns)
     most = max(LONGEST, CALLS_A_BATCH * max(choice.batch for choice in choices))
     tick = offline_run.deadline_check(ctx)
     ctx.status.update("starting workers")
-    with WorkerPool(maker, most, model, tick=tick) as pool:
+    with WorkerPool(maker, most, model.path, tick=tick, model=model) as pool:
         pool.wait_ready(offline_run.Progress(ctx, "starting workers", "workers"))
         pool.attach(pairs)
         ctx.status.update("warming up")
@@ -132,7 +144,7 @@ def _time(
 
         race = tune.Race(pool, pairs, tune.Turns(turns), accepted, server, progress)
         race.run(SECONDS[ctx.request.parameters.profile])
-        return list(pool.cores), evidence.facts(race.major_faults)
+        return pool, evidence.facts(race.major_faults)
 
 
 def _cpu_model() -> str | None:
