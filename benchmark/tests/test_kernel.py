@@ -142,7 +142,7 @@ def test_an_id_beyond_its_table_is_named(
 def test_the_engine_is_the_fastest_here_or_says_why_not(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.delenv(engines.FORCE, raising=False)
+    monkeypatch.delenv(engines.force("int8"), raising=False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     monkeypatch.setattr(engines, "instruction_sets", lambda: ["portable"])
     assert isinstance(engines.load_engine("int8", path, ROWS), engines.Int8Engine)
@@ -162,10 +162,10 @@ def test_the_engine_is_the_fastest_here_or_says_why_not(
 def test_an_instruction_set_can_be_forced_but_not_one_that_is_missing(
     path: Path, monkeypatch: pytest.MonkeyPatch, pairs: tuple[Array, Array]
 ) -> None:
-    monkeypatch.setenv(engines.FORCE, "portable")
+    monkeypatch.setenv(engines.force("int8"), "portable")
     engine = engines.load_engine("int8", path, ROWS)
     assert engine.name == "Int8KernelEngine portable"  # type: ignore[attr-defined]
     assert engine.forward(pairs[0][:2], pairs[1][:2]).shape == (2,)
-    monkeypatch.setenv(engines.FORCE, "no such set")
+    monkeypatch.setenv(engines.force("int8"), "no such set")
     with pytest.raises(MemoryError, match="no such set"):
         engines.load_engine("int8", path, ROWS)

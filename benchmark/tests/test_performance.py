@@ -158,6 +158,7 @@ def test_facts_say_what_the_figure_rests_on(measured: StageRoot) -> None:
     facts = measured.document()["facts"]
     assert facts["workers"] == len(facts["cores"]) == len(os.sched_getaffinity(0))
     assert facts["query_set_bytes"] == sum(SAMPLES) * 912
+    assert [worker["cpu"] for worker in facts["placement"]["workers"]] == facts["cores"]
     assert (facts["engine"], facts["best_batch"]) == ("ToyEngine", 400)
     assert facts["versions"]["loadgen"] == "5.1.1"
     # Chosen among the query's samples, of which one may be chosen twice.

@@ -202,7 +202,7 @@ def test_a_request_it_cannot_use_is_refused(
 
 def test_an_unknown_stage_is_refused_with_those_there_are(new_stage: NewStage) -> None:
     root = new_stage("x")
-    root.ask("tune")
+    root.ask("polish")
     assert root.run().returncode == 1
-    assert "cannot run stage 'tune'" in root.status()["message"]
+    assert "cannot run stage 'polish'" in root.status()["message"]
     assert "calibrate, dataset, dump" in root.status()["message"]

@@ -40,8 +40,8 @@ def stage(catalogue: dict[str, Any], name: str) -> dict[str, Any]:
 
 def applies(entry: dict[str, Any], parameters: dict[str, Any]) -> bool:
     """Does a stage or an input with this `when` apply to the request?"""
-    when: dict[str, list[str]] = entry.get("when", {})
-    return all(str(parameters.get(field)) in allowed for field, allowed in when.items())
+    when: dict[str, list[str | bool]] = entry.get("when", {})
+    return all(parameters.get(field) in allowed for field, allowed in when.items())
 
 
 def inputs(entry: dict[str, Any], parameters: dict[str, Any]) -> list[tuple[str, list[str]]]:
@@ -80,8 +80,8 @@ def needs_network(entry: dict[str, Any], request: dict[str, Any]) -> bool:
 
 
 def is_measured(entry: dict[str, Any]) -> bool:
-    """A stage made anew in each run measures the machine and must not be disturbed."""
-    return "run_id" in entry["key_extra"]
+    """A stage of this run or this machine type measures the machine: it must not be disturbed."""
+    return bool({"run_id", "cpu"} & set(entry["key_extra"]))
 
 
 def shm_bytes(entry: dict[str, Any]) -> int:

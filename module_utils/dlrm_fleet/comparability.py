@@ -14,7 +14,7 @@ OFFICIAL_IDENTICAL = ("model", "data", "aggregation trace", "seeds", "rules")
 DEMO_IDENTICAL = ("model's layers", "aggregation", "seeds")
 QUANTIZATION = {
     "fp32": "none",
-    "bf16": "bfloat16 products; fp32 sums, embeddings and last layer",
+    "bf16": "bfloat16 products with fp32 sums; fp32 embedding tables",
     "int8": "int8 weights per output channel, activations per pair, embeddings per row",
 }
 
@@ -46,6 +46,8 @@ def comparability(
         "batching": f"{facts.get('best_batch')} pairs a call, {facts.get('workers')} workers",
         "quantization": QUANTIZATION.get(str(parameters.get("precision")), "not stated"),
     }
+    if facts.get("tuned"):
+        differs["kernels"] += ", chosen by stage tune"
     if parameters.get("scenario") == "server":
         differs["batching"] = (
             f"queries waiting are cut into parts of at most {facts.get('pairs_of_a_part')} pairs, "

@@ -12,8 +12,8 @@ from .documents import FleetError, canonical_json, sha256_text
 
 # Equal to benchmark/stages.json and to the action plugin's list: tests/contract compares.
 STAGES = (
-    *("repositories", "weights", "dataset", "dump", "calibrate", "accuracy", "performance"),
-    "audit",
+    *("repositories", "weights", "dataset", "dump", "calibrate", "tune", "accuracy"),
+    *("performance", "audit"),
 )
 PUBLIC = (
     "precision",
@@ -27,6 +27,7 @@ PUBLIC = (
     "seed",
     "min_duration",
     "audit",
+    "tune",
     "run_id",
     "run_wait",
     "force_stages",
@@ -99,6 +100,7 @@ def normalise(
         "audit": reader.choice("audit", ("none", "test01"), "none"),
         "weights_source": reader.verbatim("weights_source"),
         "data_source": reader.verbatim("data_source"),
+        "tune": reader.boolean("tune", False),
     }
     provision = reader.boolean("provision", False)
     deadline = reader.duration("deadline", DEADLINE_SECONDS[profile or "demo"], 1)
@@ -127,6 +129,9 @@ def normalise(
 def request_sha256(request: dict[str, Any]) -> str:
     """What is measured, not how it is watched (run_id, deadline, verify, ...)."""
     same = {name: request[name] for name in ("schema_version", "parameters", "sources")}
+    # Came later than the first runs: left out where it is off, whose requests are still the same.
+    if not same["parameters"].get("tune"):
+        same["parameters"] = {k: v for k, v in same["parameters"].items() if k != "tune"}
     return sha256_text(canonical_json(same))
 
 

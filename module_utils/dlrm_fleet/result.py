@@ -8,7 +8,8 @@ from typing import Any
 
 from . import catalogue as catalogue_rules
 from . import source_files
-from .documents import FleetError, read_json, sha256_file
+from .documents import FleetError, sha256_file
+from .host_facts import machine_type, read_host
 from .loadgen_log import DETAIL_NAME, SUMMARY_NAME
 from .stage_folder import StageFolder
 from .stage_plan import PlannedStage, plan
@@ -19,6 +20,8 @@ ACCURACY_LOG = "mlperf_log_accuracy.json"
 # Larger outputs (an accuracy log of 1.45 GB) stay on the host; accuracy.txt holds their sha256.
 RUN_FILE_BYTES = 16 * 1024**2
 JUDGED = ("accuracy", "performance", "audit")
+# Whose outputs belong into the run's folder.
+KEPT = ("tune", *JUDGED)
 
 
 @dataclass
@@ -69,7 +72,12 @@ def find(
             found.unreadable.append(f"Stage {stage!r} is damaged on the host: {why}.")
         return document or folder.elsewhere()
 
-    extra: dict[str, str | None] = {"image": image, "run_id": run_id, "architecture": architecture}
+    extra: dict[str, str | None] = {
+        "image": image,
+        "run_id": run_id,
+        "architecture": architecture,
+        "cpu": machine_type(read_host(root)),
+    }
     try:
         planned = plan(
             catalogue,
@@ -96,13 +104,6 @@ def _read_source(root: Path, folder: str) -> list[dict[str, Any]] | None:
         if recalled is None:
             raise
         return recalled
-
-
-def read_host(root: Path) -> dict[str, Any]:
-    try:
-        return read_json(root / "host.json")
-    except FleetError:
-        return {}
 
 
 def judge_found(found: Found, request: dict[str, Any]) -> Judgement:
@@ -185,7 +186,7 @@ def run_files(found: Found) -> list[dict[str, Any]]:
     for name, planned in found.elsewhere.items():
         path = StageFolder(found.root, name, planned.key or "").elsewhere_path
         files.append(_hashed(path, f"stages/{name}.json"))
-    for stage in JUDGED:
+    for stage in KEPT:
         document = found.document(stage) or {"outputs": []}
         for output in document["outputs"]:
             if _stays(stage, output):

@@ -36,7 +36,7 @@ def plan(
     read_stage: ReadStage,
     read_source: ReadSource,
 ) -> list[PlannedStage]:
-    """The stages that apply, in order. `extra`: image, run_id, architecture; None: unknown yet."""
+    """The stages that apply, in order. `extra`: image, run_id, architecture, cpu; None: unknown."""
     planned: dict[str, PlannedStage] = {}
     for entry in catalogue_rules.stages(catalogue):
         if catalogue_rules.applies(entry, request["parameters"]):

@@ -104,7 +104,7 @@ class StageStore:
     ) -> list[PlannedStage]:
         """The shared stages of a request with what is kept of each."""
         shared = [entry for entry in catalogue_rules.stages(catalogue) if is_shared(entry)]
-        extra = {"image": None, "run_id": None, "architecture": architecture}
+        extra = {"image": None, "run_id": None, "architecture": architecture, "cpu": None}
         return plan({**catalogue, "stages": shared}, request, extra, self.read, self.source)
 
     def choose(
@@ -145,8 +145,8 @@ class StageStore:
 
 
 def is_shared(entry: dict[str, Any]) -> bool:
-    """A stage whose result serves every host: neither image nor run enters its key."""
-    return not {"image", "run_id"} & set(entry["key_extra"])
+    """A stage whose result serves every host: neither image, run nor CPU enters its key."""
+    return not {"image", "run_id", "cpu"} & set(entry["key_extra"])
 
 
 def keeps_files(entry: dict[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from . import catalogue as catalogue_rules
 from . import source_files
 from .documents import FleetError
+from .host_facts import machine_type, read_host
 from .run import Runs
 from .stage_folder import StageFolder
 from .stage_plan import PlannedStage, plan
@@ -38,7 +39,12 @@ class Asked:
 
     def plan(self) -> list[PlannedStage]:
         """Reads stage.json files and known hashes; hashes and changes nothing."""
-        extra = {"image": self.image, "run_id": self.run_id, "architecture": self.architecture}
+        extra = {
+            "image": self.image,
+            "run_id": self.run_id,
+            "architecture": self.architecture,
+            "cpu": machine_type(read_host(self.root)),
+        }
         return plan(self.catalogue, self.request, extra, self._read_stage, self._read_source)
 
     def spared(self, stage: str) -> dict[str, Any] | None:

@@ -122,9 +122,12 @@ def _read_performance(
     except FleetError as error:
         reasons.append(str(error))
         return None, None
-    pairs = as_number(facts_of(evidence.performance).get("pairs_computed"))
+    facts = facts_of(evidence.performance)
+    pairs = as_number(facts.get("pairs_computed"))
     seconds = performance["duration_ms"] / 1000
     performance["pairs_per_second"] = pairs / seconds if pairs is not None and seconds > 0 else None
+    if facts.get("placement"):  # Older stages do not tell: their records stay as they are.
+        performance["placement"] = facts["placement"]
     performance.update(_per_part(performance["samples_per_second"], evidence.host))
     return performance, detail
 

@@ -23,6 +23,7 @@ PUBLIC = (
     "seed",
     "min_duration",
     "audit",
+    "tune",
     "run_id",
     "run_wait",
     "force_stages",

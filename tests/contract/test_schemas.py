@@ -180,3 +180,40 @@ def test_the_containers_failure_is_read_on_the_host(
     check("status", status)
     assert status["message"] == "cannot copy 'a': 13 is not liked. Use another seed."
     assert folder.examine() == (None, "")
+
+
+PLACEMENTS = """
+import json, sys
+sys.path[:0] = sys.argv[1:]
+from dlrm_bench.placement import decide, describe, mapped
+from dlrm_bench.topology import Cpu, Node, Topology
+cpus, nodes = (Cpu(0, 0, None, 0), Cpu(1, 1, 1, 1)), (Node(0, 10**12), Node(1, 10**12))
+two, small = Topology(cpus, nodes, 10**12, 10**12), Topology(cpus, nodes, 10**12, 8 * 10**10)
+one = Topology(cpus[:1], nodes[:1], 10**12, 10**12)
+print(json.dumps([
+    describe(decide(two, 9, 0, True), [0, 1], 9, [{"0": 9}, {"1": 9}], [0, 9], "refused"),
+    describe(decide(small, 2 * 10**10, 0, True), [0, 1], 9, [{}], [0, 9]),
+    describe(decide(one, 9, 0, True), [0], 9, [{"0": 9}], [9]),
+    describe(mapped(one, "told to"), [0], 9, [], [0]),
+]))
+"""
+
+
+def test_the_containers_placements_fit_into_the_record(check: Check) -> None:
+    source = str(REPOSITORY / "benchmark/src")
+    told = subprocess.run(
+        [sys.executable, "-c", PLACEMENTS, source], capture_output=True, text=True, check=True
+    )
+    placements = json.loads(told.stdout)
+    run = example("run")
+    for placement in placements:
+        check("run", {**run, "performance": {**run["performance"], "placement": placement}})
+    assert [placement["model"] for placement in placements] == [
+        "copy on each node",
+        "interleaved copy",
+        "copy",
+        "mapped file",
+    ]
+    with pytest.raises(ValidationError, match="elsewhere"):
+        wrong = {**placements[0], "model": "elsewhere"}
+        check("run", {**run, "performance": {**run["performance"], "placement": wrong}})

@@ -1,4 +1,4 @@
-"""BF16 DLRM-DCNv2: bfloat16 products with fp32 sums, from the fp32 dump.
+"""BF16 DLRM-DCNv2 by PyTorch: bfloat16 products with fp32 sums, from the fp32 dump.
 
 Rounded to bfloat16 are the weights of the linear layers and what goes in and out of their products.
 In fp32 stay the embeddings (the dump's pages, shared by all workers: a copy in bfloat16 would cost

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,26 @@ from dlrm_bench.model import check_shapes
 from dlrm_bench.readable import unreadable
 
 DUMP_NAME = "dlrm-multihot-pytorch.pt"
+#: Within mapped_once(): the content of each file loaded so far.
+_mapped: dict[Path, dict[str, Any]] | None = None
+
+
+@contextmanager
+def mapped_once() -> Iterator[None]:
+    """Within it a file is mapped once, however many engines load it: each mapping of a large file
+    costs every worker its own page tables."""
+    global _mapped
+    _mapped = {}
+    try:
+        yield
+    finally:
+        _mapped = None
 
 
 def load_plain(path: Path, what: str, remedy: str) -> dict[str, Any]:
     """A file's dict, memory-mapped; nothing in it is executed."""
+    if _mapped is not None and path in _mapped:
+        return dict(_mapped[path])
     why = unreadable(path)
     if why:
         raise StageError(what, why, remedy)
@@ -32,6 +49,8 @@ def load_plain(path: Path, what: str, remedy: str) -> dict[str, Any]:
         raise StageError(what, f"it is not a whole PyTorch file ({first})", remedy) from error
     if not isinstance(content, dict):
         raise StageError(what, f"it holds a {type(content).__name__}, wanted a dict", remedy)
+    if _mapped is not None:
+        _mapped[path] = content
     return content
 
 

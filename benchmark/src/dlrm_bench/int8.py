@@ -33,6 +33,7 @@ from dlrm_bench.model import (
     table_name,
     weight_shapes,
 )
+from dlrm_bench.resident import rebased
 
 INT8_NAME = "dlrm_int8.pt"
 FORMAT = "dlrm-fleet native int8"
@@ -90,23 +91,25 @@ class _Linear:
 class Int8Model:
     """The forward; buffers are kept, so one instance serves one thread."""
 
-    def __init__(self, content: Mapping[str, Any]) -> None:
+    def __init__(self, content: Mapping[str, Any], most: int = MAX_ROWS) -> None:
+        """`most`: pairs worked on at a time, a multiple of PAD; a call may bring more."""
+        self._most = most
         self._tables = [content[f"{table_name(t)}.rows"] for t in range(len(MULTI_HOT))]
         self._layers = {name: _Linear(content, name) for name in quantized_layers()}
         self._first = (content[f"{FIRST}.weight"], content[f"{FIRST}.bias"])
         self._last = (content[f"{LAST}.weight"], content[f"{LAST}.bias"])
         self._offsets = {
-            h: torch.arange(0, (MAX_ROWS + 1) * h, h, dtype=torch.int32) for h in set(MULTI_HOT)
+            h: torch.arange(0, (most + 1) * h, h, dtype=torch.int32) for h in set(MULTI_HOT)
         }
-        self._dense = torch.zeros(MAX_ROWS, DENSE_FEATURES)
-        self._ids = torch.zeros(MAX_ROWS, IDS, dtype=torch.int32)
-        self._x0 = torch.empty(MAX_ROWS, WIDTH)
-        self._x = torch.empty(MAX_ROWS, WIDTH)
-        self._flat = torch.empty(MAX_ROWS * WIDTH)
-        self._wide = torch.empty(MAX_ROWS * WIDTH)
-        self._other = torch.empty(MAX_ROWS * WIDTH)
-        self._codes = torch.empty(MAX_ROWS * WIDTH, dtype=torch.int8)
-        self._sums = torch.empty(MAX_ROWS * WIDTH, dtype=torch.int32)
+        self._dense = torch.zeros(most, DENSE_FEATURES)
+        self._ids = torch.zeros(most, IDS, dtype=torch.int32)
+        self._x0 = torch.empty(most, WIDTH)
+        self._x = torch.empty(most, WIDTH)
+        self._flat = torch.empty(most * WIDTH)
+        self._wide = torch.empty(most * WIDTH)
+        self._other = torch.empty(most * WIDTH)
+        self._codes = torch.empty(most * WIDTH, dtype=torch.int8)
+        self._sums = torch.empty(most * WIDTH, dtype=torch.int32)
         #: Set by calibrate: called with each layer's name and output.
         self.observer: Any = None
 
@@ -114,8 +117,8 @@ class Int8Model:
         """Probabilities [pairs] of dense float32 [pairs, 13] and ids [pairs, 214]."""
         out = torch.empty(len(dense))
         with torch.inference_mode():
-            for at in range(0, len(dense), MAX_ROWS):
-                count = min(MAX_ROWS, len(dense) - at)
+            for at in range(0, len(dense), self._most):
+                count = min(self._most, len(dense) - at)
                 rows = -(-count // PAD) * PAD
                 self._dense[:count] = dense[at : at + count]
                 self._ids[:count] = ids[at : at + count]
@@ -238,6 +241,7 @@ def exact_int8_product() -> bool:
 def load_int8(path: Path, rows: Sequence[int], source_sha256: str = "") -> dict[str, Any]:
     """The file's content, memory-mapped, its format, table sizes and tensors checked.
 
+    Its tensors lie on the file's copy in memory in a process that has adopted one.
     `source_sha256`: of the fp32 dump it must have been made from, where the caller knows.
     """
     what = f"cannot use '{path}' as native int8 model"
@@ -261,7 +265,7 @@ def load_int8(path: Path, rows: Sequence[int], source_sha256: str = "") -> dict[
     problem = _tensor_problem(content, rows)
     if problem:
         raise StageError(what, problem, remedy)
-    return content
+    return rebased(path, content)
 
 
 def _tensor_problem(content: Mapping[str, Any], rows: Sequence[int]) -> str:

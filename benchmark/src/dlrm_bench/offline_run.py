@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import json
 import logging
 import os
 import platform
@@ -17,7 +18,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,17 +28,23 @@ from dlrm_bench import loadgen
 from dlrm_bench.contract import StageContext
 from dlrm_bench.evidence import Evidence
 from dlrm_bench.model import row_counts
-from dlrm_bench.query_set import Array, QuerySet, SampleFiles
+from dlrm_bench.placed_model import PlacedModel, place
+from dlrm_bench.query_set import PAIR_BYTES, Array, QuerySet, SampleFiles
 from dlrm_bench.request import StageError, parse_time
 from dlrm_bench.worker_process import MakeEngine
 from dlrm_bench.workers import Batch, RunTotals, WorkerPool, group
+
+if TYPE_CHECKING:
+    from dlrm_bench.engines import Choice
 
 DUMP = ("dump", "dlrm-multihot-pytorch.pt")
 WEIGHTS = {"fp32": DUMP, "bf16": DUMP, "int8": ("calibrate", "dlrm_int8.pt")}
 #: Samples of the timed query whose answers are kept, and how many pairs of each.
 KEPT_SAMPLES, KEPT_PAIRS = 16, 32
-READ_BYTES = 16 << 20
 USER_CONF, AUDIT_CONFIG = "user.conf", "audit.config"
+#: Stage tune's decision: all of it that later stages read, so that only another one remakes them.
+CHOICE = "choice.json"
+THREADS_PER_WORKER = 1
 CHECK_SECONDS = 0.5
 #: Between two words about a phase's progress: said of each batch, it would be a tenth of the work.
 PROGRESS_SECONDS = 0.5
@@ -56,7 +63,33 @@ def engine_maker(ctx: StageContext) -> MakeEngine:
 
     parameters = ctx.request.parameters
     rows = row_counts(parameters.row_cap)
-    return functools.partial(load_engine, parameters.precision, weights_path(ctx), rows)
+    return functools.partial(
+        load_engine, parameters.precision, weights_path(ctx), rows, choice=tuned_choice(ctx)
+    )
+
+
+def tuned_choice(ctx: StageContext) -> Choice | None:
+    """What stage tune chose for this machine type; None: the request has no tune."""
+    from dlrm_bench.engines import Choice
+
+    if not ctx.request.parameters.tune:
+        return None
+    path = ctx.input("tune", CHOICE)
+    what, remedy = f"cannot use '{path}'", "Run again with -e force_stages=tune"
+    try:
+        chosen = json.loads(path.read_text(encoding="utf-8"))
+        threads, choice = chosen["threads_per_worker"], Choice(chosen["engine"], chosen["batch"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise StageError(what, f"{type(error).__name__}: {error}", remedy) from error
+    if threads != THREADS_PER_WORKER:
+        why = f"it asks for {threads} threads a worker, this image has {THREADS_PER_WORKER}"
+        raise StageError(what, why, remedy)
+    return choice
+
+
+def tuning_facts(ctx: StageContext) -> dict[str, Any]:
+    """Beside engine and batch in stage.json: who chose them, and the threads a worker."""
+    return {"tuned": ctx.request.parameters.tune, "threads_per_worker": THREADS_PER_WORKER}
 
 
 def sample_files(ctx: StageContext) -> SampleFiles:
@@ -101,17 +134,20 @@ class Progress:
 def open_pool(
     ctx: StageContext, files: SampleFiles, kind: type[WorkerPool] = WorkerPool
 ) -> WorkerPool:
-    """Read the weights into the page cache; the pool is then to be entered and awaited."""
-    weights = weights_path(ctx)
-    progress, size = Progress(ctx, "loading model", "bytes"), weights.stat().st_size
-    buffer, done = bytearray(READ_BYTES), 0
-    with weights.open("rb", buffering=0) as file:
-        while count := file.readinto(buffer):
-            done += count
-            progress(done, size)
+    """Bring the weights into memory; the pool is then to be entered and awaited."""
+    most = files.samples if ctx.request.parameters.demo else loadgen.OFFICIAL_PERFORMANCE_SAMPLES
+    query_set_bytes = PAIR_BYTES * files.rows * min(most, files.samples) // files.samples
+    model = place_model(ctx, query_set_bytes)
     ctx.status.update("starting workers")
     longest = int(files.lengths.max())
-    return kind(engine_maker(ctx), longest, weights, tick=deadline_check(ctx))
+    return kind(engine_maker(ctx), longest, model.path, tick=deadline_check(ctx), model=model)
+
+
+def place_model(ctx: StageContext, other_bytes: int) -> PlacedModel:
+    """Bring the weights to where workers read them; `other_bytes`: the run needs beside them."""
+    copied, cpus = ctx.request.parameters.precision == "int8", os.sched_getaffinity(0)
+    progress = Progress(ctx, "loading model", "bytes")
+    return place(weights_path(ctx), cpus, copied, other_bytes, progress, deadline_check(ctx))
 
 
 def deadline_check(ctx: StageContext) -> Callable[[], None]:

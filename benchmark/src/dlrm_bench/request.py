@@ -60,6 +60,7 @@ class Parameters:
     audit: str
     weights_source: Any
     data_source: Any
+    tune: bool = False
 
     @property
     def demo(self) -> bool:
@@ -160,7 +161,8 @@ def _parameters(given: Mapping[str, Any]) -> Parameters:
     unknown = set(given) - set(Parameters.__dataclass_fields__)
     if unknown:
         raise ValueError(f"unknown parameters: {', '.join(sorted(unknown))}")
-    return Parameters(**{name: given[name] for name in Parameters.__dataclass_fields__})
+    known = {"tune": False, **given}
+    return Parameters(**{name: known[name] for name in Parameters.__dataclass_fields__})
 
 
 def _source(given: Mapping[str, Any] | None) -> Source | None:

@@ -24,6 +24,7 @@ import torch
 
 from dlrm_bench.model import DENSE_FEATURES, IDS
 from dlrm_bench.query_set import Array, PairArrays, SharedMemory
+from dlrm_bench.resident import ResidentFile, adopt, huge_page_bytes
 
 #: Batches a worker holds: one in work, one waiting, so that it never waits for the next.
 BATCHES_IN_FLIGHT = 2
@@ -126,19 +127,31 @@ class Worker:
             results[first:last, 0] = scores
 
 
-def worker_main(pipe: Connection, core: int, make_engine: MakeEngine, weights: Path | None) -> None:
-    """Entry of the process; the last message of a failure is ("error", what, traceback)."""
+def worker_main(
+    pipe: Connection, core: int, make_engine: MakeEngine, weights: Path | None, copied: bool
+) -> None:
+    """Entry of the process; the last message of a failure is ("error", what, traceback).
+
+    `copied`: the descriptor of the weights' copy in memory comes first through the pipe.
+    """
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.sched_setaffinity(0, {core})
     try:
         torch.set_num_threads(1)
         began = time.perf_counter()
+        copy = _take_copy(pipe, weights) if weights is not None and copied else None
         engine = make_engine()
-        if weights is not None:
+        huge = 0
+        if copy is not None:
+            copy.populate()
+            huge = copy.huge_page_bytes()
+        elif weights is not None:
             populate_mappings(weights)
+            file = os.path.realpath(weights)
+            huge = huge_page_bytes(lambda _start, name: name == file)
         name = getattr(engine, "name", type(engine).__name__)
-        pipe.send(("ready", int(engine.best_batch), name, time.perf_counter() - began))
+        pipe.send(("ready", int(engine.best_batch), name, time.perf_counter() - began, huge))
         Worker(pipe, engine).serve()
     except (EOFError, BrokenPipeError, ConnectionResetError):
         os._exit(0)  # The starting process is gone or has closed the pipe: nobody to tell.
@@ -146,6 +159,14 @@ def worker_main(pipe: Connection, core: int, make_engine: MakeEngine, weights: P
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         pipe.send(("error", text, traceback.format_exc()))
         os._exit(1)
+
+
+def _take_copy(pipe: Connection, weights: Path) -> ResidentFile:
+    descriptor = recv_handle(pipe)
+    copy = ResidentFile(weights.stat().st_size, descriptor)
+    copy.close()
+    adopt(weights, copy)
+    return copy
 
 
 def populate_mappings(path: Path) -> int:

@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from dlrm_bench.placed_model import PlacedModel
 from dlrm_bench.query_set import Array, QuerySet, SharedMemory
 from dlrm_bench.request import StageError
 from dlrm_bench.worker_process import BATCHES_IN_FLIGHT, Done, MakeEngine, worker_main
@@ -134,9 +135,18 @@ class WorkerPool:
         weights: Path | None = None,
         cores: Sequence[int] | None = None,
         tick: Callable[[], None] = lambda: None,
+        model: PlacedModel | None = None,
     ) -> None:
-        """`tick` is called at least twice a second in every wait; what it raises ends the wait."""
+        """`tick` is called at least twice a second in every wait; what it raises ends the wait.
+
+        `model`: says the workers' cores, and may hold copies of `weights` for them to map.
+        """
         self.cores = sorted(os.sched_getaffinity(0)) if cores is None else list(cores)
+        if model is not None:
+            self.cores = [cpu.number for cpu in model.placement.cpus]
+        #: Where workers and model lie, once all are ready; empty without a placed model.
+        self.placement: dict[str, Any] = {}
+        self._model = model
         self.best_batch = 0
         self.engine_name = ""
         self._make_engine, self._weights, self._longest = make_engine, weights, longest_sample
@@ -151,9 +161,10 @@ class WorkerPool:
         context.set_forkserver_preload(["torch", "dlrm_bench.worker_process"])
         for index, core in enumerate(self.cores):
             ours, theirs = context.Pipe(duplex=True)
+            copy = None if self._model is None else self._model.descriptor(core)
             process = context.Process(
                 target=worker_main,
-                args=(theirs, core, self._make_engine, self._weights),
+                args=(theirs, core, self._make_engine, self._weights, copy is not None),
                 daemon=True,
             )
             process.start()
@@ -162,11 +173,15 @@ class WorkerPool:
             self._handles.append(handle)
             self._selector.register(ours, selectors.EVENT_READ, handle)
             self._selector.register(process.sentinel, selectors.EVENT_READ, handle)
+            if copy is not None:
+                self._send_descriptor(handle, copy)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.kill()
         self._selector.close()
+        if self._model is not None:
+            self._model.close()
 
     def kill(self) -> None:
         """End every worker now."""
@@ -183,11 +198,15 @@ class WorkerPool:
 
     def wait_ready(self, progress: Callable[[int, int], None]) -> None:
         """Wait until each has its engine, then give them room for results."""
-        ready: list[tuple[Any, ...]] = []
+        ready: dict[int, tuple[Any, ...]] = {}
         while len(ready) < len(self._handles):
-            ready += [message for _, message in self._messages("loading the engine")]
+            for handle, message in self._messages("loading the engine"):
+                ready[handle.index] = message
             progress(len(ready), len(self._handles))
-        _, self.best_batch, self.engine_name, _ = ready[0]
+        _, self.best_batch, self.engine_name, _, _ = ready[0]
+        if self._model is not None:
+            self.placement = self._model.facts([ready[index][4] for index in sorted(ready)])
+            self._model.close()
         most_pairs = max(CALLS_A_BATCH * self.best_batch, self._longest)
         slots = len(self._handles) * BATCHES_IN_FLIGHT
         memory = SharedMemory(slots * most_pairs * 8)

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils.dlrm_fleet.host_facts import machine_type
 from ansible.module_utils.dlrm_fleet.stage_folder import StageFolder
 from ansible.module_utils.dlrm_fleet.stage_plan import PlannedStage, plan
 
@@ -18,7 +19,7 @@ CATALOGUE: dict[str, Any] = json.loads((REPOSITORY / "benchmark" / "stages.json"
 HOST = {
     "schema_version": 1,
     "name": "arm-01",
-    "cpu": {"allowed_cores": 2, "allowed_threads": 2, "allowed_sockets": 1},
+    "cpu": {"model": "a", "allowed_cores": 2, "allowed_threads": 2, "allowed_sockets": 1},
 }
 SAME = {"engine": "torch-int8 1", "best_batch": 400, "workers": 2}
 FACTS: dict[str, dict[str, Any]] = {
@@ -46,7 +47,7 @@ FACTS: dict[str, dict[str, Any]] = {
 }
 
 
-def request(precision: str = "int8") -> dict[str, Any]:
+def request(precision: str = "int8", tune: bool = False) -> dict[str, Any]:
     return {
         "schema_version": 1,
         "parameters": {
@@ -60,6 +61,7 @@ def request(precision: str = "int8") -> dict[str, Any]:
             "min_duration_seconds": 1,
             "weights_source": None,
             "data_source": None,
+            "tune": tune,
         },
         "sources": {"weights_source": None, "data_source": None},
         "marks": ["demo: not comparable"],
@@ -83,6 +85,7 @@ def outputs(stage: str) -> dict[str, bytes]:
         },
         "dump": {"dlrm-multihot-pytorch.pt": b"fp32"},
         "calibrate": {"dlrm_int8.pt": b"int8"},
+        "tune": {"choice.json": b"{}", "tuning.json": b"{}"},
         "accuracy": {
             **log_files,
             "accuracy.txt": b"AUC=80.310%\n",
@@ -122,7 +125,9 @@ def finish_stage(root: Path, planned: PlannedStage) -> None:
     (folder / "stage.json").write_text(json.dumps(document))
 
 
-def make_root(root: Path, precision: str = "int8", until: str = "performance") -> None:
+def make_root(
+    root: Path, precision: str = "int8", until: str = "performance", tune: bool = False
+) -> None:
     """Finishes the stages in order, `until` included."""
     root.mkdir()
     (root / "host.json").write_text(json.dumps(HOST))
@@ -130,6 +135,7 @@ def make_root(root: Path, precision: str = "int8", until: str = "performance") -
         "image": IMAGE,
         "run_id": RUN_ID,
         "architecture": "aarch64",
+        "cpu": machine_type(HOST),
     }
 
     def read_stage(stage: str, key: str) -> dict[str, Any] | None:
@@ -137,7 +143,7 @@ def make_root(root: Path, precision: str = "int8", until: str = "performance") -
         return found
 
     while True:
-        stages = plan(CATALOGUE, request(precision), extra, read_stage, lambda _folder: None)
+        stages = plan(CATALOGUE, request(precision, tune), extra, read_stage, lambda _folder: None)
         waiting = [stage for stage in stages if stage.document is None]
         if not waiting:
             return
@@ -146,12 +152,12 @@ def make_root(root: Path, precision: str = "int8", until: str = "performance") -
             return
 
 
-def arguments(root: Path, precision: str = "int8") -> dict[str, Any]:
+def arguments(root: Path, precision: str = "int8", tune: bool = False) -> dict[str, Any]:
     """Of module dlrm_result_info."""
     return {
         "root": str(root),
         "catalogue": CATALOGUE,
-        "request": request(precision),
+        "request": request(precision, tune),
         "run_id": RUN_ID,
         "image": IMAGE,
     }

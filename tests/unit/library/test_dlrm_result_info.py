@@ -152,6 +152,28 @@ def test_a_catalogue_of_another_version_is_an_error_in_words(
     assert "schema_version 1 is wanted, found 2" in result["msg"]
 
 
+def test_a_tuned_run_takes_its_figures_along(tmp_path: Path) -> None:
+    root = tmp_path / "dlrm"
+    make_root(root, tune=True)
+    result = read(root, request=arguments(root, tune=True)["request"])
+    assert result["verdict"]["status"] == "passed"
+    names = {file["name"] for file in result["run_files"]}
+    assert {"stages/tune.json", "tune/choice.json", "tune/tuning.json"} <= names
+    # It serves no other host: nothing of it is restored there.
+    assert "tune" not in {stage["document"]["stage"] for stage in result["stages"]}
+    assert len(result["artifacts"]) == 4
+
+
+def test_what_was_tuned_on_another_machine_type_is_not_found(tmp_path: Path) -> None:
+    root = tmp_path / "dlrm"
+    make_root(root, tune=True)
+    host = json.loads((root / "host.json").read_text())
+    host["cpu"]["allowed_threads"] = 4
+    (root / "host.json").write_text(json.dumps(host))
+    result = read(root, request=arguments(root, tune=True)["request"])
+    assert result["verdict"]["status"] == "missing"
+
+
 def test_performance_belongs_to_this_run(root: Path) -> None:
     document = json.loads((stage_path(root, "performance") / "stage.json").read_text())
     assert document["run_id"] == RUN_ID

@@ -45,8 +45,11 @@ def keep(folder: Path, precision: str = "int8", until: str = "calibrate") -> Sta
     return StageStore(storage.root)
 
 
-def choose(store: StageStore, precision: str = "int8") -> tuple[list[dict[str, Any]], list[str]]:
-    wanted, missing = store.choose(made_run.CATALOGUE, made_run.request(precision), "x86_64")
+def choose(
+    store: StageStore, precision: str = "int8", tune: bool = False
+) -> tuple[list[dict[str, Any]], list[str]]:
+    request = made_run.request(precision, tune)
+    wanted, missing = store.choose(made_run.CATALOGUE, request, "x86_64")
     return [one.as_dict() for one in wanted], missing
 
 
@@ -70,6 +73,12 @@ def files_of(stages: list[dict[str, Any]]) -> dict[str, set[str]]:
 
 def test_int8_needs_neither_weights_nor_dump(tmp_path: Path) -> None:
     stages, missing = choose(keep(tmp_path))
+    assert missing == []
+    assert files_of(stages) == FILES
+
+
+def test_a_tuned_run_restores_the_same_and_no_tuning(tmp_path: Path) -> None:
+    stages, missing = choose(keep(tmp_path), tune=True)
     assert missing == []
     assert files_of(stages) == FILES
 

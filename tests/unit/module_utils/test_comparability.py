@@ -35,6 +35,12 @@ def test_a_record_says_what_it_compares_with(given: dict[str, Any]) -> None:
     }
 
 
+def test_a_tuned_run_says_so(given: dict[str, Any]) -> None:
+    set_fact("performance", versions={"torch": "2.13.0"}, tuned=True)(given)
+    kernels = judged(given).comparability["differs"]["kernels"]
+    assert kernels == "torch-int8 1, PyTorch 2.13.0, chosen by stage tune"
+
+
 def test_an_official_run_differs_in_kernels_batching_and_quantization_alone(
     given: dict[str, Any],
 ) -> None:

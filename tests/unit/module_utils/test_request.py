@@ -33,6 +33,7 @@ def test_defaults_of_demo() -> None:
             "audit": "none",
             "weights_source": None,
             "data_source": None,
+            "tune": False,
         },
         "run_id": None,
         "run_wait_seconds": 0,
@@ -181,6 +182,7 @@ def test_bad_sources_are_refused(value: object) -> None:
         ({"min_duration": 0}, "min_duration: 0 is not allowed"),
         ({"audit": "test02"}, "audit: 'test02' is not allowed; allowed: none, test01."),
         ({"verify": "maybe"}, "verify: 'maybe' is not allowed; allowed: true, false."),
+        ({"tune": "fast"}, "tune: 'fast' is not allowed; allowed: true, false."),
         ({"keep": "some"}, "keep: 'some' is not allowed; allowed: all, needed."),
         ({"force_stages": "dmp"}, "force_stages: 'dmp' is not allowed; allowed: a list of repos"),
         ({"run_id": "7"}, "run_id: '7' is not allowed; allowed: YYYYmmddTHHMMSSZ-<6 hex"),
@@ -252,8 +254,17 @@ def test_sha256_is_of_what_is_measured() -> None:
         {"precision": "int8", "row_cap": 1000},
         {"precision": "int8", "min_duration": 11},
         {"precision": "int8", "data_source": "/d"},
+        {"precision": "int8", "tune": "true"},
     ]
-    assert len({one, *(request_sha256(normalise(other)) for other in others)}) == 6
+    assert len({one, *(request_sha256(normalise(other)) for other in others)}) == 7
+
+
+def test_a_request_without_tune_is_that_of_the_runs_before_there_was_one() -> None:
+    request = normalise({"precision": "int8", "tune": "false"})
+    before = normalise({"precision": "int8"})
+    del before["parameters"]["tune"]
+    assert request_sha256(request) == request_sha256(before)
+    assert request["parameters"]["tune"] is False
 
 
 def test_machines_that_are_provisioned_are_released_unless_asked_otherwise() -> None:

@@ -17,10 +17,16 @@ from ansible.module_utils.dlrm_fleet.stage_plan import PlannedStage, plan
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CATALOGUE = json.loads((REPOSITORY / "benchmark/stages.json").read_text())
-EXTRA = {"image": "dlrm-bench:1", "run_id": "20260131T120000Z-0a1b2c", "architecture": "x86_64"}
+EXTRA = {
+    "image": "dlrm-bench:1",
+    "run_id": "20260131T120000Z-0a1b2c",
+    "architecture": "x86_64",
+    "cpu": "architecture=x86_64, model=a, allowed_threads=2",
+}
 OUTPUTS = {
     "dataset": ["aggregation_trace.txt", "calibration_dense.npy", "terabyte_dense.bin"],
     "dump": ["dlrm-multihot-pytorch.pt"],
+    "tune": ["choice.json", "tuning.json"],
 }
 
 
@@ -41,7 +47,7 @@ class Disk:
         return {"key": key, "outputs": outputs}
 
 
-ALL = Disk("repositories", "weights", "dataset", "dump", "calibrate", "accuracy", "performance")
+ALL = Disk(*(stage["name"] for stage in CATALOGUE["stages"] if stage["name"] != "audit"))
 
 
 def planned(
@@ -62,9 +68,9 @@ def changed(one: dict[str, PlannedStage], other: dict[str, PlannedStage]) -> lis
 
 
 def test_calibrate_belongs_to_int8_alone() -> None:
-    without_audit = [s["name"] for s in CATALOGUE["stages"] if s["name"] != "audit"]
-    assert list(planned()) == without_audit
-    assert list(planned(audit="test01")) == [*without_audit, "audit"]
+    always = [s["name"] for s in CATALOGUE["stages"] if s["name"] not in ("audit", "tune")]
+    assert list(planned()) == always
+    assert list(planned(audit="test01")) == [*always, "audit"]
     assert "calibrate" not in planned(precision="fp32")
     assert list(planned()["performance"].inputs) == ["dataset", "calibrate"]
     assert list(planned(precision="fp32")["performance"].inputs) == ["dataset", "dump"]
@@ -97,12 +103,58 @@ def test_bare_disk_knows_only_keys_that_wait_for_nothing() -> None:
             {"extra": {"image": "b"}}, ["repositories", "accuracy", "performance"], id="image"
         ),
         pytest.param({"extra": {"architecture": "aarch64"}}, [], id="architecture"),
+        pytest.param({"extra": {"cpu": "another"}}, [], id="cpu"),
     ],
 )
 def test_a_key_changes_only_with_what_decides_its_bytes(
     other: dict[str, Any], wanted: list[str]
 ) -> None:
     assert changed(planned(), planned(**other)) == wanted
+
+
+def test_tune_stands_between_calibrate_and_accuracy_where_it_is_asked() -> None:
+    found = planned(tune="true", audit="test01")
+    assert list(found)[4:6] == ["calibrate", "tune"]
+    assert list(found["tune"].inputs) == ["dataset", "calibrate"]
+    # Nothing of the half that is scored.
+    assert [o["name"] for o in found["tune"].inputs["dataset"][1]] == ["calibration_dense.npy"]
+    for reader in ("accuracy", "performance", "audit"):
+        assert [o["name"] for o in found[reader].inputs["tune"][1]] == ["choice.json"]
+    assert list(planned(tune=True, precision="fp32")["tune"].inputs) == ["dataset", "dump"]
+    assert changed(planned(), found) == ["accuracy", "performance"]
+
+
+@pytest.mark.parametrize(
+    ("other", "wanted"),
+    [
+        pytest.param({"extra": {"cpu": "another"}}, ["tune"], id="cpu"),
+        pytest.param({"scenario": "server"}, ["tune", "accuracy", "performance"], id="scenario"),
+        pytest.param({"min_duration": 11}, ["performance"], id="min_duration"),
+        pytest.param({"data_rows": 9000}, ["dataset"], id="rows alone: the files decide"),
+        pytest.param({"extra": {"run_id": "other"}}, ["performance"], id="run"),
+        pytest.param(
+            {"extra": {"image": "b"}},
+            ["repositories", "tune", "accuracy", "performance"],
+            id="image",
+        ),
+    ],
+)
+def test_tune_is_keyed_by_image_and_machine_type(other: dict[str, Any], wanted: list[str]) -> None:
+    assert changed(planned(tune=True), planned(tune=True, **other)) == wanted
+
+
+def test_another_choice_remakes_what_was_gated_and_other_figures_do_not() -> None:
+    base = planned(tune=True)
+    chosen = planned(Disk(*ALL.done, sha256={"choice.json": "11"}), tune=True)
+    assert changed(base, chosen) == ["accuracy", "performance"]
+    assert changed(base, planned(Disk(*ALL.done, sha256={"tuning.json": "11"}), tune=True)) == []
+
+
+def test_an_unknown_machine_type_is_waited_for() -> None:
+    found = planned(extra={"cpu": ""}, tune=True)
+    assert found["tune"].waits_for == "known once the cpu is known"
+    assert found["accuracy"].waits_for == "known once tune is done"
+    assert planned(extra={"cpu": ""})["accuracy"].key is not None
 
 
 def test_only_named_input_files_enter_a_key() -> None:
@@ -177,6 +229,7 @@ def test_links_carry_architecture_and_precision() -> None:
         "results/int8/mlperf_log_summary.txt"
     )
     assert catalogue.is_measured(entry)
+    assert catalogue.is_measured(catalogue.stage(CATALOGUE, "tune"))
     assert not catalogue.is_measured(catalogue.stage(CATALOGUE, "accuracy"))
 
 

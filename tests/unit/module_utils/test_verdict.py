@@ -89,6 +89,16 @@ def test_figures_per_part_of_the_machine(given: dict[str, Any]) -> None:
     assert performance["pairs_per_second"] == pytest.approx(6_636_000 / 1.342252862)
 
 
+def test_the_record_says_where_workers_and_model_lay(given: dict[str, Any]) -> None:
+    performance = judged(given).performance
+    assert performance is not None
+    assert "placement" not in performance
+    set_fact("performance", placement={"model": "copy"})(given)
+    performance = judged(given).performance
+    assert performance is not None
+    assert performance["placement"] == {"model": "copy"}
+
+
 def test_an_unknown_machine_has_no_figures_per_part(given: dict[str, Any]) -> None:
     given["host"] = {}
     performance = judged(given).performance

@@ -66,7 +66,9 @@ def run(ctx: StageContext) -> None:
         query_set_bytes=offline.query_set_bytes,
         engine=pool.engine_name,
         best_batch=pool.best_batch,
+        **offline_run.tuning_facts(ctx),
         workers=len(pool.cores),
+        placement=pool.placement,
         versions=offline_run.versions(),
         **judge(demo, area, predictions.scores, _planted(ctx)),
     )

@@ -1,0 +1,161 @@
+"""Stage tune: engine and batch for this machine type, timed on the calibration set alone."""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dlrm_bench import bins, offline_run, tune
+from dlrm_bench.contract import StageContext, StageError
+from dlrm_bench.day import check_ids
+from dlrm_bench.engines import load_engine
+from dlrm_bench.evidence import Evidence
+from dlrm_bench.loadgen import OFFICIAL_PERFORMANCE_SAMPLES
+from dlrm_bench.model import DENSE_FEATURES, IDS, MULTI_HOT, row_counts
+from dlrm_bench.placed_model import PlacedModel
+from dlrm_bench.query_set import PAIR_BYTES
+from dlrm_bench.stages.calibrate import calibration_set
+from dlrm_bench.workers import CALLS_A_BATCH, WorkerPool
+
+#: Of the timed rounds of all candidates together.
+SECONDS = {"demo": 10.0, "official": 75.0}
+#: Of the calibration set; 117 MB.
+MOST_PAIRS = 128_000
+#: A sample's most pairs.
+LONGEST = 700
+
+
+def run(ctx: StageContext) -> None:
+    """Outputs: tuning.json, every figure; choice.json, what accuracy and performance go by."""
+    precision, rows = ctx.request.parameters.precision, row_counts(ctx.request.parameters.row_cap)
+    pairs = _pairs(ctx, rows)
+    model = offline_run.place_model(ctx, _query_set_bytes(ctx, pairs))
+    contenders = tune.contenders(precision)
+    against, tolerance = _check(ctx, contenders, pairs, model.path, rows)
+    accepted = [one for one in contenders if not one.rejected]
+    if not accepted:
+        said = "; ".join(f"{c.choice.engine} {c.choice.batch}: {c.rejected}" for c in contenders)
+        raise StageError(
+            f"no {precision} engine can be chosen",
+            said or "this CPU runs none",
+            "Look at the model file, or run without -e tune=true",
+        )
+    pool, evidence = _time(ctx, accepted, pairs, model, rows)
+    figure = tune.compared_by(evidence)
+    chosen = tune.choose(accepted, contenders[0].choice, figure)
+    choice = {
+        "schema_version": 1,
+        "engine": chosen.choice.engine,
+        "batch": chosen.choice.batch,
+        "threads_per_worker": offline_run.THREADS_PER_WORKER,
+    }
+    found: dict[str, Any] = {
+        "choice": choice,
+        "chosen": chosen.name,
+        "is_default": chosen is contenders[0],
+        "compared_by": figure,
+        figure: chosen.median(figure),
+        "workers": len(pool.cores),
+        "cores": pool.cores,
+        "placement": pool.placement,
+        "cpu": _cpu_model(),
+        "reference": {"against": against, "tolerance": tolerance},
+        "evidence": evidence,
+        "candidates": [contender.facts() for contender in contenders],
+    }
+    whole = {**found, "image": ctx.request.provenance["image"], "pairs": pairs.pairs}
+    _write(ctx, "tuning.json", {"schema_version": 1, "precision": precision, **whole})
+    _write(ctx, offline_run.CHOICE, choice)
+    ctx.facts.update(found, versions=offline_run.versions())
+
+
+def _pairs(ctx: StageContext, rows: tuple[int, ...]) -> tune.CalibrationPairs:
+    ctx.status.update("reading the calibration set")
+    dense = calibration_set(ctx, bins.CALIBRATION_DENSE_NAME, "<f4", DENSE_FEATURES)[:MOST_PAIRS]
+    ids = calibration_set(ctx, bins.CALIBRATION_SPARSE_NAME, "<i4", IDS)[:MOST_PAIRS]
+    if len(dense) != len(ids) or not len(dense):
+        why = f"'{bins.CALIBRATION_DENSE_NAME}' has {len(dense)} rows, the ids {len(ids)}"
+        raise StageError("the calibration set cannot be used", why, bins.REMADE)
+    limits = np.repeat(np.asarray(rows, np.int32), MULTI_HOT)
+    check_ids(0, np.array(ids), limits, official=True, file=bins.CALIBRATION_SPARSE_NAME)
+    return tune.CalibrationPairs(dense, ids)
+
+
+def _query_set_bytes(ctx: StageContext, pairs: tune.CalibrationPairs) -> int:
+    """Of the runs to come: the model must lie here as it will lie there."""
+    if ctx.request.parameters.demo:
+        return pairs.memory.size
+    return int(PAIR_BYTES * OFFICIAL_PERFORMANCE_SAMPLES * pairs.cuts[:, 1].mean())
+
+
+def _check(
+    ctx: StageContext,
+    contenders: list[tune.Contender],
+    pairs: tune.CalibrationPairs,
+    model: Path,
+    rows: tuple[int, ...],
+) -> tuple[str, float]:
+    """Who was the judge, and how far off one may be; the contenders know the rest."""
+    precision, tick = ctx.request.parameters.precision, offline_run.deadline_check(ctx)
+    torch.set_num_threads(1)
+    against, forward, tolerance = tune.reference(precision, model, rows)
+    most = max((c.choice.batch for c in contenders), default=0) + tune.CHECKED_BEYOND
+    arrays = pairs.arrays
+    wanted = forward(arrays.dense[:most], arrays.ids[:most])
+    for number, one in enumerate(contenders):
+        tick()
+        ctx.status.update("checking candidates", 100 * number / len(contenders))
+        make = functools.partial(load_engine, precision, model, rows, one.choice)
+        tune.check(one, make, arrays, wanted, tolerance)
+    return against, tolerance
+
+
+def _time(
+    ctx: StageContext,
+    accepted: list[tune.Contender],
+    pairs: tune.CalibrationPairs,
+    model: PlacedModel,
+    rows: tuple[int, ...],
+) -> tuple[WorkerPool, dict[str, Any]]:
+    """The pool, which has ended, and what else the machine did meanwhile."""
+    turns = ctx.scratch_dir / "turn"
+    turns.write_bytes(b"\0")
+    choices = [contender.choice for contender in accepted]
+    precision = ctx.request.parameters.precision
+    maker: Any = functools.partial(tune.Contest, precision, model.path, rows, choices, turns)
+    most = max(LONGEST, CALLS_A_BATCH * max(choice.batch for choice in choices))
+    tick = offline_run.deadline_check(ctx)
+    ctx.status.update("starting workers")
+    with WorkerPool(maker, most, model.path, tick=tick, model=model) as pool:
+        pool.wait_ready(offline_run.Progress(ctx, "starting workers", "workers"))
+        pool.attach(pairs)
+        ctx.status.update("warming up")
+        server = ctx.request.parameters.scenario == "server"
+        evidence = Evidence(pool.cores, pool.pids)
+
+        def progress(percent: float) -> None:
+            evidence.sample()
+            ctx.status.update("timing candidates", percent)
+
+        race = tune.Race(pool, pairs, tune.Turns(turns), accepted, server, progress)
+        race.run(SECONDS[ctx.request.parameters.profile])
+        return pool, evidence.facts(race.major_faults)
+
+
+def _cpu_model() -> str | None:
+    """Linux's name of the CPU; Arm kernels give none."""
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return None
+
+
+def _write(ctx: StageContext, name: str, document: dict[str, Any]) -> None:
+    with ctx.open_output(name) as output:
+        output.write((json.dumps(document, indent=1) + "\n").encode("ascii"))
