@@ -8,6 +8,7 @@ product; where none is given, the engines are measured alone.
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from dlrm_bench import engines, synthetic
 from dlrm_bench.contract import StageError
 from dlrm_bench.dump import load_dump
 from dlrm_bench.model import ID_COLUMNS, MULTI_HOT, TABLES
+from dlrm_bench.placed_model import place
+from dlrm_bench.resident import ResidentFile, adopt
 from dlrm_bench.worker_process import populate_mappings
 
 Array = np.ndarray[Any, Any]
@@ -105,10 +108,18 @@ class Published:
 
 
 def product(precision: str, model: Path, rows: Sequence[int]) -> Product:
-    """What load_engine gives, its file's pages mapped as a worker maps them."""
-    engine = Product(engines.load_engine(precision, model, rows))
-    populate_mappings(model)
-    return engine
+    """What load_engine gives, its model placed as a run places it for a worker on this CPU."""
+    cpus = os.sched_getaffinity(0)
+    placed = place(model, cpus, precision == "int8", 0, lambda _done, _of: None)
+    descriptor = placed.descriptor(min(cpus))
+    if descriptor is None:
+        engine = Product(engines.load_engine(precision, model, rows))
+        populate_mappings(model)
+        return engine
+    copy = ResidentFile(model.stat().st_size, descriptor)
+    adopt(model, copy)
+    copy.populate()
+    return Product(engines.load_engine(precision, model, rows))
 
 
 def pytorch(precision: str, model: Path, rows: Sequence[int], beside: str) -> Product | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import logging
 import os
@@ -320,3 +321,19 @@ def test_a_failed_start_leaves_no_copy(path: Path) -> None:
         pool.wait_ready(silent)
     assert copies_here() == []
     assert not any(Path(f"/proc/{pid}").exists() for pid in pool.pids)
+
+
+def test_memory_that_is_refused_leaves_the_model_mapped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "model"
+    file.write_bytes(b"x" * 4096)
+
+    def refuse(_name: str) -> int:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    monkeypatch.setattr(resident.os, "memfd_create", refuse)
+    model = place(file, CPUS, True, 0, silent)
+    assert model.descriptor(CPUS[0]) is None
+    assert "a copy was refused" in model.placement.why
+    assert "Cannot allocate memory" in model.placement.why

@@ -14,7 +14,7 @@ from typing import Any
 
 from dlrm_bench.placement import Placement, decide, describe, mapped
 from dlrm_bench.request import StageError
-from dlrm_bench.resident import HUGE_PAGE, ResidentFile, gives_huge_pages
+from dlrm_bench.resident import HUGE_PAGE, MemoryRefused, ResidentFile, gives_huge_pages
 from dlrm_bench.topology import Topology, read_topology
 
 LOG = logging.getLogger("dlrm_bench")
@@ -160,9 +160,17 @@ def place(
     elif os.environ.get(TABLES) == MAPPED:
         placement = mapped(topology, f"{TABLES} says so", one_a_core)
     else:
-        placement = decide(topology, size, other_bytes, gives_huge_pages(), one_a_core)
-    LOG.info("model: %s (%s)", placement.where, placement.why)
-    model = PlacedModel(path, topology, placement)
+        try:
+            placement = decide(topology, size, other_bytes, gives_huge_pages(), one_a_core)
+            return _loaded(PlacedModel(path, topology, placement), progress, tick)
+        except MemoryRefused as error:
+            # As where a container's limit is lower than the host's memory: slower, not wrong.
+            placement = mapped(topology, f"a copy was refused: {error.strerror}", one_a_core)
+    return _loaded(PlacedModel(path, topology, placement), progress, tick)
+
+
+def _loaded(model: PlacedModel, progress: Progress, tick: Callable[[], None]) -> PlacedModel:
+    LOG.info("model: %s (%s)", model.placement.where, model.placement.why)
     model.load(progress, tick)
     return model
 

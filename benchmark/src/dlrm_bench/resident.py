@@ -34,18 +34,20 @@ _libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
+class MemoryRefused(OSError):
+    """The kernel gives no such memory."""
+
+
 class ResidentFile:
     """Anonymous shared memory for `size` bytes; another process maps it by its descriptor."""
 
     def __init__(self, size: int, descriptor: int | None = None) -> None:
-        """With a descriptor it is mapped read-only; OSError when the kernel refuses."""
+        """With a descriptor it is mapped read-only; MemoryRefused when the kernel refuses."""
         self.size = size
         whole = -(-size // HUGE_PAGE) * HUGE_PAGE
         self._reserved = whole + HUGE_PAGE
         owner = descriptor is None
-        self.descriptor = os.memfd_create("dlrm-model") if descriptor is None else descriptor
-        if owner:
-            os.ftruncate(self.descriptor, whole)
+        self.descriptor = _memory(whole) if descriptor is None else descriptor
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
         self._room = _mmap(None, self._reserved, 0, flags, -1)
         self.address = -(-self._room // HUGE_PAGE) * HUGE_PAGE
@@ -172,9 +174,19 @@ def _file_mappings() -> list[_Mapping]:
     return found
 
 
+def _memory(size: int) -> int:
+    try:
+        descriptor = os.memfd_create("dlrm-model")
+        os.ftruncate(descriptor, size)
+    except OSError as error:
+        raise MemoryRefused(error.errno, f"no shared memory of {size} bytes: {error}") from error
+    return descriptor
+
+
 def _mmap(address: int | None, size: int, protection: int, flags: int, descriptor: int) -> int:
     got: int = _libc.mmap(address, size, protection, flags, descriptor, 0)
     if got == ctypes.c_void_p(-1).value:
         number = ctypes.get_errno()
-        raise OSError(number, f"{size} bytes of memory cannot be mapped: {os.strerror(number)}")
+        what = f"{size} bytes of memory cannot be mapped: {os.strerror(number)}"
+        raise MemoryRefused(number, what)
     return got
