@@ -58,8 +58,9 @@ def slow_link(
     assert delaying.stdout is not None
     try:
         assert delaying.stdout.readline() == "ready\n"
-        # The kernel advertises half of the buffer (tcp_adv_win_scale = 1).
-        node.shell(f"sysctl -qw net.ipv4.tcp_rmem='4096 {window} {2 * window}'")
+        # The kernel advertises half of the buffer (tcp_adv_win_scale = 1). One size from the start:
+        # streams whose windows grow at different times would not share the link evenly.
+        node.shell(f"sysctl -qw net.ipv4.tcp_rmem='4096 {2 * window} {2 * window}'")
         # BBR takes a link whose packets are held back one by one for a slow one. Linux lets any
         # network namespace have reno.
         host.shell("sysctl -qw net.ipv4.tcp_congestion_control=reno")
