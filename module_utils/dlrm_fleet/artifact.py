@@ -157,13 +157,16 @@ class Storage:
         return transferred
 
     def apply_all(self, steps: list[Step], streams: int = 4) -> int:
-        """Small files in one rsync, `streams` at once; the first error comes last."""
+        """Large files `streams` at once, small ones in one rsync beside them.
+
+        The first error comes last.
+        """
         moving = [step for step in steps if step.action != "reuse"]
         small = [step for step in moving if step.action == "fetch" and step.item.size < SMALL_BYTES]
         groups = [small[at : at + MANY_FILES] for at in range(0, len(small), MANY_FILES)]
         groups += [[step] for step in moving if step not in small]
         self._refuse_all_full(moving)
-        with ThreadPoolExecutor(max_workers=max(1, streams)) as pool:
+        with ThreadPoolExecutor(max_workers=max(1, streams) + bool(small)) as pool:
             futures = [pool.submit(self._bring_many, group) for group in groups]
         errors = [error for error in (future.exception() for future in futures) if error]
         transferred = sum(future.result() for future in futures if not future.exception())
