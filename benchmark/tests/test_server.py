@@ -21,7 +21,7 @@ from offline_support import LENGTHS, run_with, toy_score, write_dataset, write_w
 from conftest import StageRoot
 from dlrm_bench.loadgen import too_slow
 from dlrm_bench.server_performance import TRIALS
-from dlrm_bench.serving import LEAST_PART, Query, ServingPool, cut, part_pairs
+from dlrm_bench.serving import LEAST_PART, Query, ServingPool, cut, even_part, part_pairs
 from dlrm_bench.workers import RunTotals
 
 pytestmark = pytest.mark.measures
@@ -110,7 +110,7 @@ def test_a_run_that_misses_60_ms_is_run_again_at_a_lower_rate(
     assert found["result_validity"] == "INVALID"
     assert facts["latency_p99_ms"] > 60
     rates = [short["target_qps"] for short in facts["superseded_runs"]] + [facts["target_qps"]]
-    assert rates == pytest.approx([194, 174, 140, 100])
+    assert rates == pytest.approx([186, 166, 140, 100])
     for number, short in enumerate(facts["superseded_runs"], 1):
         assert detail(root, f"superseded_{number}_")["result_validity"] == "INVALID"
         assert short["why"].endswith("the bound is 60 ms")
@@ -175,10 +175,25 @@ def test_waiting_queries_are_cut_into_bounded_parts() -> None:
     ]
 
 
-def test_a_part_is_ten_milliseconds_of_a_worker() -> None:
+def test_a_part_is_twelve_milliseconds_of_a_worker() -> None:
     assert part_pairs(20_000, 1024) == 192
-    assert part_pairs(20_000, 128) == 128
+    assert part_pairs(90_000, 126) == 4 * 126
     assert part_pairs(300, 1024) == LEAST_PART
+
+
+@pytest.mark.parametrize(
+    ("pairs", "workers", "held", "wanted"),
+    [
+        pytest.param(200, 2, 0, 100, id="one query on two idle workers"),
+        pytest.param(700, 2, 0, 175, id="in as few parts as there may be, all alike"),
+        pytest.param(700, 2, 175, 175, id="the same worker's second"),
+        pytest.param(270, 192, 0, LEAST_PART, id="many workers"),
+        pytest.param(10_000, 2, 192, 185, id="a queue"),
+        pytest.param(100, 2, 192, LEAST_PART, id="more in work than its share"),
+    ],
+)
+def test_parts_are_even(pairs: int, workers: int, held: int, wanted: int) -> None:
+    assert even_part(pairs, workers, held, 192) == wanted
 
 
 @pytest.mark.parametrize(

@@ -197,13 +197,13 @@ def _runnable(precision: str) -> list[Candidate]:
     if precision != "int8":
         if not why_not(precision):
             by_openvino = functools.partial(OpenVinoEngine, precision=precision)
-            found.append(Candidate(OPENVINO, by_openvino, (BATCH, 512)))
+            found.append(Candidate(OPENVINO, by_openvino, (BATCH, 2048)))
         by_pytorch = {"fp32": Fp32Engine, "bf16": Bf16Engine}[precision]
         return [*found, Candidate(PYTORCH, by_pytorch, (FP32_MAX_ROWS, 256, 1024))]
     for name in instruction_sets():
         if name != PORTABLE:
             by_kernel = functools.partial(Int8KernelEngine, instruction_set=name)
-            found.append(Candidate(name, by_kernel, (KERNEL_BATCH, 56, 252)))
+            found.append(Candidate(name, by_kernel, (KERNEL_BATCH, 252, 504)))
     if exact_int8_product():
         found.append(Candidate(PYTORCH, Int8Engine, (MAX_ROWS, 512, 1024)))
     return found

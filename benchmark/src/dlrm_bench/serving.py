@@ -1,8 +1,9 @@
 """The worker pool as a server: queries come one by one, their pairs go to whoever is free.
 
 Waiting queries are one stream of pairs, oldest first, cut into parts of bounded size: the longest
-sample is then worked on by several workers at once, and none waits behind it. A part that is not
-full waits for at most MAX_WAIT_SECONDS. Every query is computed, whatever was computed before.
+sample is then worked on by several workers at once, and none waits behind it. While no worker is
+idle, a part that is not full waits for at most MAX_WAIT_SECONDS. Every query is computed, whatever
+was computed before.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ import numpy as np
 
 from dlrm_bench.query_set import Array
 from dlrm_bench.worker_process import BATCHES_IN_FLIGHT
-from dlrm_bench.workers import Batch, RunTotals, WorkerPool
+from dlrm_bench.workers import CALLS_A_BATCH, Batch, RunTotals, WorkerPool
 
-#: A part may take a worker this long, a sixth of the latency bound: what a query waits behind.
-PART_SECONDS = 0.010
+#: A part may take a worker this long, a fifth of the latency bound: what a query waits behind.
+PART_SECONDS = 0.012
 #: Fewest pairs of a part, as the int8 engine pads to 64.
 LEAST_PART = 64
-#: The longest an idle worker is kept waiting for a part to fill.
+#: The longest a part waits to fill, all workers having one in work.
 MAX_WAIT_SECONDS = 0.002
 
 
@@ -53,7 +54,17 @@ class _Part:
 def part_pairs(pairs_per_second: float, best_batch: int) -> int:
     """Most pairs of a part for a worker of this speed: a multiple of LEAST_PART."""
     steps = int(pairs_per_second * PART_SECONDS) // LEAST_PART
-    return max(min(steps * LEAST_PART, best_batch), LEAST_PART)
+    return max(min(steps * LEAST_PART, CALLS_A_BATCH * best_batch), LEAST_PART)
+
+
+def even_part(pairs: int, workers: int, held: int, most: int) -> int:
+    """Pairs of a worker's next part, so that all end at about the same time.
+
+    `pairs`: waiting and in work, of all; `held`: in work of this one; `most`: of a part.
+    """
+    share = max(-(-pairs // workers) - held, 1)
+    parts = -(-share // most)
+    return min(max(-(-share // parts), LEAST_PART), most)
 
 
 def cut(waiting: deque[Query], most: int) -> _Part:
@@ -73,6 +84,10 @@ def cut(waiting: deque[Query], most: int) -> _Part:
 class ServingPool(WorkerPool):
     """A pool that serves on a thread of its own between serve() and stop()."""
 
+    #: LoadGen's thread and the serving one share the workers' cores: they must not wait for a
+    #: worker's time slice to end, several milliseconds at each of a query's steps.
+    niceness = 10
+
     def serve(
         self,
         most_pairs: int,
@@ -89,6 +104,7 @@ class ServingPool(WorkerPool):
         self._arrivals: deque[Query] = deque()
         self._parts: dict[int, _Part] = {}
         self._stopping, self._number = False, 0
+        self._pairs_waiting = self._pairs_in_work = 0
         self._serving_totals = RunTotals([[] for _ in self._handles])
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._selector.register(self._wake, selectors.EVENT_READ, None)
@@ -123,6 +139,7 @@ class ServingPool(WorkerPool):
                 results = self._results[handle.index * BATCHES_IN_FLIGHT + slot]
                 # Copied before the slot is free: the next part's worker writes into it at once.
                 complete = _take(self._parts.pop(number), results)
+                self._pairs_in_work -= figures.pairs
                 handle.slots.append(slot)
                 self._serving_totals.done[handle.index].append(figures)
                 # The worker first: answering is the slower part.
@@ -135,26 +152,32 @@ class ServingPool(WorkerPool):
         with suppress(BlockingIOError):
             os.eventfd_read(self._wake)
         while self._arrivals:
-            self._waiting.append(self._arrivals.popleft())
+            query = self._arrivals.popleft()
+            self._pairs_waiting += len(query.results)
+            self._waiting.append(query)
         while self._waiting:
             handle = min(self._handles, key=lambda h: len(h.held))
             if not handle.slots or self._patience() is not None:
                 return
-            part = cut(self._waiting, self._most)
+            held = sum(int(batch.spans[:, 1].sum()) for batch, _ in handle.held.values())
+            pairs = self._pairs_waiting + self._pairs_in_work
+            part = cut(self._waiting, even_part(pairs, len(self._handles), held, self._most))
             spans = np.array([(q.offset + at, n) for q, at, n in part.cuts], dtype=np.int64)
+            size = int(spans[:, 1].sum())
+            self._pairs_waiting -= size
+            self._pairs_in_work += size
             self._parts[self._number] = part
             self._give(handle, iter([Batch(self._number, self._number, spans)]))
             self._number += 1
 
     def _patience(self) -> float | None:
         """Seconds until a part that is not full goes out all the same; None: no reason to wait."""
-        pairs = 0
-        for query in self._waiting:
-            pairs += len(query.results) - query.taken
-            if pairs >= self._most:
-                return None
-        if not self._waiting or all(not handle.slots for handle in self._handles):
+        if not self._waiting or self._pairs_waiting >= self._most:
             return None
+        if any(not handle.held for handle in self._handles):
+            return None  # Somebody is idle.
+        if all(not handle.slots for handle in self._handles):
+            return None  # Nobody could take it: the next answer is the next chance.
         left = self._waiting[0].arrived + MAX_WAIT_SECONDS - time.perf_counter()
         return left if left > 0 else None
 

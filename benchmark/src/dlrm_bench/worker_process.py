@@ -128,7 +128,12 @@ class Worker:
 
 
 def worker_main(
-    pipe: Connection, core: int, make_engine: MakeEngine, weights: Path | None, copied: bool
+    pipe: Connection,
+    core: int,
+    make_engine: MakeEngine,
+    weights: Path | None,
+    copied: bool,
+    niceness: int,
 ) -> None:
     """Entry of the process; the last message of a failure is ("error", what, traceback).
 
@@ -137,6 +142,7 @@ def worker_main(
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.sched_setaffinity(0, {core})
+    os.nice(niceness)
     try:
         torch.set_num_threads(1)
         began = time.perf_counter()

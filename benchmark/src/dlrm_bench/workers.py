@@ -128,6 +128,9 @@ class _Handle:
 class WorkerPool:
     """Starts the workers, hands out batches, notices their end; a context manager."""
 
+    #: What the workers' priority is lowered by.
+    niceness = 0
+
     def __init__(
         self,
         make_engine: MakeEngine,
@@ -164,7 +167,10 @@ class WorkerPool:
             copy = None if self._model is None else self._model.descriptor(core)
             process = context.Process(
                 target=worker_main,
-                args=(theirs, core, self._make_engine, self._weights, copy is not None),
+                args=(
+                    *(theirs, core, self._make_engine, self._weights),
+                    *(copy is not None, self.niceness),
+                ),
                 daemon=True,
             )
             process.start()
