@@ -121,8 +121,10 @@ def lend_login(fleet: Fleet) -> None:
     fleet.storage.run("chmod", "0600", "/root/login")
 
 
-def compare(fleet: Fleet, host: Host, what: str, repeats: int, total: int) -> None:
-    """Pull and scp by turns; each ratio is of two neighbours."""
+def compare(
+    fleet: Fleet, host: Host, what: str, repeats: int, total: int, link_mbit: float | None = None
+) -> None:
+    """Pull and scp by turns; each ratio is of two neighbours. Shares of a link: of files' bytes."""
     lend_login(fleet)
     paths = artifact_paths(host)
     assert len(paths) == 4, paths
@@ -135,6 +137,9 @@ def compare(fleet: Fleet, host: Host, what: str, repeats: int, total: int) -> No
         ratios.append(pulled / by_scp)
         say(figure=what, repeat=repeat, pull_seconds=round(pulled, 2), scp_seconds=round(by_scp, 2),
             pull_mib_s=round(total / MIB / pulled), ratio=round(ratios[-1], 3))  # fmt: skip
+        if link_mbit:
+            pull_share, scp_share = (total * 8e-6 / t / link_mbit for t in (pulled, by_scp))
+            say(figure=what, pull_share_of_link=round(pull_share, 3), scp_share=round(scp_share, 3))
     say(figure=what, median_ratio_of_times=round(statistics.median(ratios), 3))
 
 
@@ -260,7 +265,7 @@ def measure_slow(fleet: Fleet, folder: Path, total: int, repeats: int) -> None:
     give_large(fleet, folder, total)
     set_up(fleet)
     with slow_link(host, fleet.storage, link_mbit=40, round_trip_ms=50, stream_share=0.35):
-        compare(fleet, host, "pull against scp, 40 Mbit/s with 50 ms", repeats, total)
+        compare(fleet, host, "pull against scp, 40 Mbit/s with 50 ms", repeats, total, 40)
 
 
 FIGURES: dict[str, tuple[Callable[[Fleet, Path, int, int], None], int]] = {
