@@ -151,7 +151,7 @@ class Fleet:
         container = f"{self.network}-{name}"
         docker("volume", "create", *owner.labels(self.name), container)
         if engine is not None and name != STORAGE:
-            images.copy_volume(engine, container, image)
+            images.share_volume(engine, container, image)
         docker(
             *("create", "--name", container, "--hostname", name, *owner.labels(self.name)),
             *("--network", self.network, "--ip", address, *CONFINEMENT),
