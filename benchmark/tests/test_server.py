@@ -22,6 +22,7 @@ from conftest import StageRoot
 from dlrm_bench.loadgen import too_slow
 from dlrm_bench.server_performance import TRIALS
 from dlrm_bench.serving import LEAST_PART, Query, ServingPool, cut, even_part, part_pairs
+from dlrm_bench.worker_process import Done
 from dlrm_bench.workers import RunTotals
 
 pytestmark = pytest.mark.measures
@@ -229,6 +230,7 @@ def test_answers_are_copied_before_their_slot_is_written_anew() -> None:
     pool._handles, pool._results = [handle], [slot]
     pool._parts, pool._stopping = {0: cut(deque([first]), 4)}, True
     pool._arrivals, pool._waiting = deque(), deque()
+    pool._pairs_in_work = 4
     pool._serving_totals = RunTotals([[]])
     answered: list[Query] = []
     pool._answered = answered.append
@@ -238,7 +240,8 @@ def test_answers_are_copied_before_their_slot_is_written_anew() -> None:
             slot.fill(-1)
 
     pool._hand_out = hand_out
-    pool._messages = lambda *_: [(handle, ("done", 0, None))]
+    pool._messages = lambda *_: [(handle, ("done", 0, Done(4, 0.0, 0.0, 0)))]
     pool._serve()
     assert answered == [first]
     assert (first.results == 7).all()
+    assert pool._pairs_in_work == 0
