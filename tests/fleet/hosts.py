@@ -18,6 +18,9 @@ from .engine import REPOSITORY, HarnessError, command, docker, wait_until
 from .freezer import thaw
 
 STORAGE = "storage-01"
+INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
+#: Measured: 22 hosts start where 128 are allowed.
+INOTIFY_A_HOST = 6
 STORAGE_KEY = "/etc/dlrm-fleet/storage_key"
 USER = "bench"
 # What an engine inside needs, short of a privileged container; the cgroup namespace is its own.
@@ -73,6 +76,16 @@ class Host:
         wait_until(self.is_up, f"{self.name} has booted", pause=0.5)
 
 
+def _refuse_too_many(hosts: int) -> None:
+    """systemd and sshd of a host take some inotify instances; all are root's, of this machine."""
+    most, wanted = int(INOTIFY.read_text()), INOTIFY_A_HOST * hosts
+    if most < wanted:
+        raise HarnessError(
+            f"{hosts} hosts need {wanted} inotify instances, this machine allows a user {most}: "
+            f"sysctl fs.inotify.max_user_instances={wanted}"
+        )
+
+
 @dataclass
 class Fleet:
     """`count` benchmark hosts and a storage node; remove(), or the next start, cleans up."""
@@ -105,6 +118,7 @@ class Fleet:
         return [host for host in self.hosts.values() if host.name != STORAGE]
 
     def start(self) -> None:
+        _refuse_too_many(self.count + 1)
         owner.remove_stale()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.keys.mkdir(mode=0o700, exist_ok=True)
