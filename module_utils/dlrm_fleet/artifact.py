@@ -164,15 +164,16 @@ class Storage:
         moving = [step for step in steps if step.action != "reuse"]
         small = [step for step in moving if step.action == "fetch" and step.item.size < SMALL_BYTES]
         groups = [small[at : at + MANY_FILES] for at in range(0, len(small), MANY_FILES)]
-        groups += [[step] for step in moving if step not in small]
+        large = [[step] for step in moving if step not in small]
         self._refuse_all_full(moving)
-        with ThreadPoolExecutor(max_workers=max(1, streams) + bool(small)) as pool:
-            futures = [pool.submit(self._bring_many, group) for group in groups]
+        with ThreadPoolExecutor(1) as beside, ThreadPoolExecutor(max(1, streams)) as pool:
+            futures = [beside.submit(self._bring_many, group) for group in groups]
+            futures += [pool.submit(self._bring_many, one) for one in large]
         errors = [error for error in (future.exception() for future in futures) if error]
         transferred = sum(future.result() for future in futures if not future.exception())
         failed = {
             step.item
-            for group, future in zip(groups, futures)
+            for group, future in zip(groups + large, futures)
             if future.exception()
             for step in group
         }

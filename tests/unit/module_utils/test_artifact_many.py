@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,34 @@ def test_large_files_travel_at_once(world: World) -> None:
     world.run = meeting  # type: ignore[method-assign]
     assert world.fetch(streams=2) == 2 * LARGE
     assert world.there() == {"large0", "large1"}
+
+
+def test_small_files_travel_beside_the_large_and_are_none_of_their_streams(world: World) -> None:
+    """The large one waits for the small; the large ones go one after the other all the same."""
+    for number in range(2):
+        world.file(f"small{number}", b"s")
+        world.file(f"large{number}", bytes([number]) * LARGE)
+    run, together, at_once = world.run, threading.Barrier(2, timeout=20), threading.Lock()
+    large_ones: list[str] = []
+
+    def meeting(command: list[str]) -> tuple[int, str, str]:
+        large = "--append" in command
+        if large:
+            assert at_once.acquire(blocking=False), "two large files at once in one stream"
+            large_ones.append(command[-1])
+        if not large or len(large_ones) == 1:
+            together.wait()
+        try:
+            return run(command)
+        finally:
+            if large:
+                time.sleep(0.2)
+                at_once.release()
+
+    world.run = meeting  # type: ignore[method-assign]
+    assert world.fetch(streams=1) == 2 * LARGE + 2
+    assert world.there() == {"small0", "small1", "large0", "large1"}
+    assert len(large_ones) == 2
 
 
 def test_one_bad_file_is_named_and_the_others_arrive(world: World) -> None:
