@@ -21,7 +21,7 @@ from dlrm_bench.contract import StageError
 from dlrm_bench.dump import load_dump
 from dlrm_bench.model import ID_COLUMNS, MULTI_HOT, TABLES
 from dlrm_bench.placed_model import place
-from dlrm_bench.resident import ResidentFile, adopt
+from dlrm_bench.resident import adopt_shared
 from dlrm_bench.worker_process import populate_mappings
 
 Array = np.ndarray[Any, Any]
@@ -116,8 +116,8 @@ def product(precision: str, model: Path, rows: Sequence[int]) -> Product:
         engine = Product(engines.load_engine(precision, model, rows))
         populate_mappings(model)
         return engine
-    copy = ResidentFile(model.stat().st_size, descriptor)
-    adopt(model, copy)
+    copy = adopt_shared(model, os.dup(descriptor))
+    placed.close()
     copy.populate()
     return Product(engines.load_engine(precision, model, rows))
 

@@ -141,6 +141,14 @@ def adopt(path: Path, copy: ResidentFile) -> None:
     _adopted[path] = copy
 
 
+def adopt_shared(path: Path, descriptor: int) -> ResidentFile:
+    """Map the copy another process filled, and adopt it; the descriptor is closed."""
+    copy = ResidentFile(path.stat().st_size, descriptor)
+    copy.close()
+    adopt(path, copy)
+    return copy
+
+
 def rebased(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
     """`content` of the mapped file, with tensors on its adopted copy; as it is without one."""
     if path not in _adopted:

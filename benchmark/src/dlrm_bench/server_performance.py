@@ -99,15 +99,18 @@ def _search(
     guard = ServerRun(ctx, files, pool, 1, most).guarded
     trials: list[dict[str, float]] = []
     ctx.facts["trials"] = trials
-    server = queue_model.Server(pairs_per_second, np.asarray([serving.PART_SECONDS]))
-    rate = queue_model.highest_rate(server, lengths, lambda rate: _queries(ctx, rate), bound)
+
+    def highest(server: queue_model.Server) -> float:
+        return queue_model.highest_rate(server, lengths, lambda rate: _queries(ctx, rate), bound)
+
+    rate = highest(queue_model.Server(pairs_per_second, np.asarray([serving.PART_SECONDS])))
     # A machine that one query takes too long on is tried all the same, at half its capacity.
     rate = rate or pairs_per_second / float(lengths.mean()) / 2
     for number in range(TRIALS):
         ctx.status.update(f"trying {rate:.1f} queries/s", 100 * number / TRIALS)
         trial = server_run.try_rate(pool, query_set, chosen, rate, seconds, most, guard)
         server = queue_model.fit(trial, pairs_per_second)
-        held = queue_model.highest_rate(server, lengths, lambda rate: _queries(ctx, rate), bound)
+        held = highest(server)
         trials.append(
             {
                 "queries_per_second": round(rate, 3),

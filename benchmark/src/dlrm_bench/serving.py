@@ -100,7 +100,6 @@ class ServingPool(WorkerPool):
         """
         self._most, self._answered = most_pairs, answered
         self._waiting: deque[Query] = deque()
-        self._lock = threading.Lock()
         self._arrivals: deque[Query] = deque()
         self._parts: dict[int, _Part] = {}
         self._stopping, self._number = False, 0

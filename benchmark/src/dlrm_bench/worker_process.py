@@ -24,7 +24,7 @@ import torch
 
 from dlrm_bench.model import DENSE_FEATURES, IDS
 from dlrm_bench.query_set import Array, PairArrays, SharedMemory
-from dlrm_bench.resident import ResidentFile, adopt, huge_page_bytes
+from dlrm_bench.resident import adopt_shared, huge_page_bytes
 
 #: Batches a worker holds: one in work, one waiting, so that it never waits for the next.
 BATCHES_IN_FLIGHT = 2
@@ -146,7 +146,7 @@ def worker_main(
     try:
         torch.set_num_threads(1)
         began = time.perf_counter()
-        copy = _take_copy(pipe, weights) if weights is not None and copied else None
+        copy = adopt_shared(weights, recv_handle(pipe)) if weights is not None and copied else None
         engine = make_engine()
         huge = 0
         if copy is not None:
@@ -165,14 +165,6 @@ def worker_main(
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         pipe.send(("error", text, traceback.format_exc()))
         os._exit(1)
-
-
-def _take_copy(pipe: Connection, weights: Path) -> ResidentFile:
-    descriptor = recv_handle(pipe)
-    copy = ResidentFile(weights.stat().st_size, descriptor)
-    copy.close()
-    adopt(weights, copy)
-    return copy
 
 
 def populate_mappings(path: Path) -> int:
