@@ -117,14 +117,14 @@ def share_volume(source: str, target: str, image: str) -> None:
     # Links do not cross mounts: the folder of all volumes is one.
     found = docker("volume", "inspect", "--format", "{{.Mountpoint}}", source).strip()
     volumes = Path(found).parents[1]
-    layers, others = "cp --archive --link /v/{0}/overlay2 /v/{1}/", "cp --archive $other /v/{1}/"
     script = (
-        f"set -e; {layers}; for other in $(find /v/{{0}} -mindepth 1 -maxdepth 1 ! -name overlay2);"
-        f" do {others}; done; echo whole >/v/{{1}}/{WHOLE}"
+        f"set -e; cd /v/{source}/_data; to=/v/{target}/_data; cp --archive --link overlay2 $to;"
+        " find . -mindepth 1 -maxdepth 1 ! -name overlay2 -exec cp --archive -t $to {} +;"
+        f" echo whole >$to/{WHOLE}"
     )
     docker(
         *("run", "--rm", "--network", "none", "--entrypoint", "sh", "--volume", f"{volumes}:/v"),
-        *(image, "-c", script.format(f"{source}/_data", f"{target}/_data")),
+        *(image, "-c", script),
     )
 
 
