@@ -17,6 +17,9 @@ from .documents import FleetError
 CLIENT_TIMEOUT_SECONDS = 300
 LOG_TAIL_BYTES = 1024 * 1024
 KILL_AFTER_SECONDS = 30
+# Later than its own kill: one that cannot end by itself (paused, its `timeout` is paused, too).
+OVERDUE_SECONDS = KILL_AFTER_SECONDS + 5
+END_SECONDS = 10
 LABEL = "dlrm-fleet"
 
 
@@ -58,6 +61,14 @@ class Container:
     def alive(self) -> bool:
         """ "created" is a start in progress, or one whose starter died."""
         return self.status in ("created", "running", "paused", "restarting")
+
+    @property
+    def overdue(self) -> bool:
+        """Started, and not ended when its time was over; by a clock that nobody sets."""
+        ends = self.labels.get(f"{LABEL}.ends")
+        if ends is None or not self.alive or self.status == "created":
+            return False
+        return time.monotonic() > float(ends) + OVERDUE_SECONDS
 
     @property
     def attempt(self) -> int:
@@ -175,6 +186,30 @@ class Engine:
             # Not ended in time; or the engine does not answer, which the next look tells.
             pass
         time.sleep(max(0.0, until - time.monotonic()))
+
+    def end_overdue(self, containers: list[Container]) -> bool:
+        """Kill those of `containers` whose time is over; True: there was one."""
+        overdue = [container for container in containers if container.overdue]
+        for container in overdue:
+            self._end(container)
+        return bool(overdue)
+
+    def _end(self, container: Container) -> None:
+        import docker
+
+        with _worded(f"cannot end container {container.name!r}, whose time is over"):
+            try:
+                if container.status == "paused":
+                    container.raw.unpause()
+                container.raw.kill()
+            except docker.errors.APIError as error:
+                # 409: no longer paused, or no longer running.
+                if error.status_code not in (404, 409):
+                    raise
+            try:
+                container.raw.wait(timeout=END_SECONDS)
+            except docker.errors.NotFound:
+                return
 
     def remove(self, container: Container) -> None:
         import docker

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,7 @@ class _Work:
     def _reap_ended(self) -> Container | None:
         """The living container, if any. Under the lock "created" means that its starter died."""
         alive = None
+        self.engine.end_overdue(self.engine.containers(self.folder.stage, self.folder.key))
         for container in self.engine.containers(self.folder.stage, self.folder.key):
             if container.status == "created" or not container.alive:
                 reap(self.folder, self.engine, container)
@@ -215,6 +217,8 @@ class _Work:
     def _refuse_company(self) -> None:
         """What another run left running takes memory and time from this one's measurement."""
         others = self.engine.others(self.folder.key)
+        if self.engine.end_overdue(others):
+            others = self.engine.others(self.folder.key)
         if others:
             other = others[0]
             run_id = other.labels.get(f"{LABEL}.run_id", "unknown")
@@ -316,6 +320,7 @@ class _Work:
                 f"{LABEL}.run_id": asked.run_id,
                 f"{LABEL}.boot": boot(),
                 f"{LABEL}.oom_kills": str(oom_kills()),
+                f"{LABEL}.ends": str(int(time.monotonic()) + seconds),
             },
             mounts=mounts,
             network=catalogue_rules.needs_network(entry, asked.request),

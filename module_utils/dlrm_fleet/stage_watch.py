@@ -127,7 +127,7 @@ def _look_at(asked: Asked, engine: Engine, planned: PlannedStage, check: bool) -
     folder = asked.folder(planned.name, planned.key)
     try:
         container = _living(folder, engine)
-        if container is not None:
+        if container is not None and (check or not engine.end_overdue([container])):
             return _running(folder, container)
         if not check and folder.path.is_dir():
             return _settled(folder, engine)

@@ -278,7 +278,7 @@ def test_container_is_confined(machine: Machine) -> None:
     assert {label for label in config["Labels"] if label.startswith("dlrm-fleet")} == {
         "dlrm-fleet",
         *(f"dlrm-fleet.{name}" for name in ("root", "stage", "key", "attempt", "run_id")),
-        *(f"dlrm-fleet.{name}" for name in ("boot", "oom_kills")),
+        *(f"dlrm-fleet.{name}" for name in ("boot", "oom_kills", "ends")),
     }
     machine.finish("looking")
     seen = (folder.path / "seen").read_text().splitlines()

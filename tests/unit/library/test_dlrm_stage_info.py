@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from ansible.module_utils.dlrm_fleet.documents import (
 )
 from ansible.module_utils.dlrm_fleet.host_state import oom_kills
 from ansible.module_utils.dlrm_fleet.run import Runs
-from ansible.module_utils.dlrm_fleet.stage_watch import Seen, is_news
+from ansible.module_utils.dlrm_fleet.stage_watch import Seen, is_news, watch
 from tiny.machine import CATALOGUE, RUN, SHA, Machine
 
 
@@ -161,6 +162,42 @@ def test_deadline_holds_inside_the_container(machine: Machine) -> None:
     seen = machine.finish("waiting")
     assert (seen.state, seen.cause, seen.exit_code) == ("failed", "deadline", 124)
     assert "-e deadline=" in seen.message
+
+
+def paused_beyond_its_deadline(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its `timeout` is paused with it, so that it cannot end by itself."""
+    machine.deadline = format_time(utc_now() + timedelta(seconds=2))
+    machine.start("waiting")
+    (container,) = machine.containers()
+    container.pause()
+    time.sleep(3)
+    container.reload()
+    assert container.status == "paused"
+    monkeypatch.setattr(engine, "OVERDUE_SECONDS", 0)
+
+
+def test_a_paused_container_is_ended_after_its_deadline(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paused_beyond_its_deadline(machine, monkeypatch)
+    [seen], _ = watch(machine.asked, machine.engine, "waiting", 0, "", check=True)
+    assert (seen.state, machine.containers()[0].status) == ("running", "paused")
+    seen = machine.watch("waiting")
+    assert (seen.state, seen.cause) == ("failed", "deadline")
+    # Once it goes on, its own timeout may be first.
+    assert seen.exit_code in (124, 137)
+    assert "-e deadline=" in seen.message
+    assert machine.containers() == []
+
+
+def test_a_paused_container_beyond_its_deadline_does_not_hold_up_another_run(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paused_beyond_its_deadline(machine, monkeypatch)
+    machine.deadline = format_time(utc_now() + timedelta(seconds=60))
+    assert machine.finish("made").state == "done"
+    again = machine.start("waiting")
+    assert (again.attempt, again.reason) == (2, "attempt 1 ended without a result (deadline)")
 
 
 def test_watch_words_progress_and_returns_on_news(machine: Machine) -> None:
