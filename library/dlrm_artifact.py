@@ -102,6 +102,10 @@ options:
     description: How many large files travel at once; small ones travel together.
     type: int
     default: 4
+  transfers:
+    description: How many hosts the storage node serves at once; one more waits.
+    type: int
+    default: 4
   source:
     description: How the storage node reaches the host; left out when they are one machine.
     type: dict
@@ -177,6 +181,7 @@ from ansible.module_utils.dlrm_fleet import spool
 from ansible.module_utils.dlrm_fleet.artifact import Step, Storage
 from ansible.module_utils.dlrm_fleet.documents import FleetError
 from ansible.module_utils.dlrm_fleet.rsync import SSH_OPTIONS, run_command
+from ansible.module_utils.dlrm_fleet.storage_places import place
 
 FILE: dict[str, Any] = {
     "name": {"type": "str", "required": True},
@@ -204,6 +209,7 @@ ARGUMENTS: dict[str, Any] = {
     },
     "source": {"type": "dict", "options": SSH_OPTIONS},
     "streams": {"type": "int", "default": 4},
+    "transfers": {"type": "int", "default": 4},
 }
 
 
@@ -229,7 +235,13 @@ def run(storage: Storage, params: dict[str, Any], check_mode: bool) -> dict[str,
         of_run = spool.locked(storage.root, params["run_id"], params["host"])
         with of_run if params["run_files"] else nullcontext():
             steps = storage.plan(items)
-            transferred = storage.apply_all(steps, params["streams"])
+            if any(step.action != "reuse" for step in steps):
+                with place(storage.root, params["transfers"]):
+                    # Another host may have brought them while this one waited.
+                    steps = storage.plan(items)
+                    transferred = storage.apply_all(steps, params["streams"])
+            else:
+                storage.apply_all(steps)
     kept = storage.keep_stages(stages, check_mode)
     return {
         "changed": kept or any(step.changes for step in steps),

@@ -38,6 +38,10 @@ options:
     description: How many large files travel at once; small ones travel together.
     type: int
     default: 4
+  transfers:
+    description: How many hosts the storage node serves at once; one more waits.
+    type: int
+    default: 4
   target:
     description: How the storage node reaches the host; left out when they are one machine.
     type: dict
@@ -100,6 +104,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.documents import FleetError
 from ansible.module_utils.dlrm_fleet.push import Push
 from ansible.module_utils.dlrm_fleet.rsync import SSH_OPTIONS, run_command
+from ansible.module_utils.dlrm_fleet.storage_places import place
 
 ARGUMENTS: dict[str, Any] = {
     "storage_root": {"type": "path", "required": True},
@@ -108,6 +113,7 @@ ARGUMENTS: dict[str, Any] = {
     "files": {"type": "dict", "required": True},
     "refused": {"type": "list", "elements": "str", "default": []},
     "streams": {"type": "int", "default": 4},
+    "transfers": {"type": "int", "default": 4},
     "target": {"type": "dict", "options": SSH_OPTIONS},
 }
 
@@ -117,8 +123,10 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
     root, source = Path(params["storage_root"]), params["target"]
     push = Push(root, params["host"], params["host_root"], source, run_command)
     push.verify({sha256: files[sha256] for sha256 in params["refused"] if sha256 in files})
-    sent = sum(files.values()) if check else push.send(files, params["streams"])
-    return {"changed": bool(files), "sent_bytes": sent}
+    if not check:
+        with place(root, params["transfers"]):
+            push.send(files, params["streams"])
+    return {"changed": bool(files), "sent_bytes": sum(files.values())}
 
 
 def main() -> None:
