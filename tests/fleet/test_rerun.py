@@ -1,27 +1,28 @@
-"""prepare_data.yml once a fleet, rerun.yml on a machine that never saw the weights, one image."""
+"""prepare_data.yml once a fleet, rerun.yml where no weights were, one image, each its own pace."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .engine import REPOSITORY
+from .engine import REPOSITORY, wait_until
 from .hosts import Fleet, Host
+from .traps import stages_of, trap, trapped
 
 SMALL: dict[str, Any] = {"precision": "int8", "row_cap": 2000, "data_rows": 4000, "min_duration": 2}
 ROOT = "/srv/dlrm"
 STORE = "/srv/dlrm-storage"
 
 
-def play(
-    fleet: Fleet, playbook: str, inventory: Path, succeeds: bool = True, **variables: Any
-) -> str:
-    asked = fleet.command(
+def asked(fleet: Fleet, playbook: str, inventory: Path, **variables: Any) -> list[str]:
+    return fleet.command(
         "-e",
         json.dumps(SMALL),
         playbook=playbook,
@@ -33,7 +34,12 @@ def play(
             **variables,
         },
     )
-    process = fleet.popen(asked)
+
+
+def play(
+    fleet: Fleet, playbook: str, inventory: Path, succeeds: bool = True, **variables: Any
+) -> str:
+    process = fleet.popen(asked(fleet, playbook, inventory, **variables))
     output, _ = process.communicate(timeout=1500)
     assert (process.returncode == 0) is succeeds, f"exit {process.returncode}\n{output[-8000:]}"
     return output
@@ -113,10 +119,10 @@ def test_what_nobody_prepared_is_refused(fleet: Fleet) -> None:
 
 
 def test_a_machine_too_small_is_refused_with_the_numbers(fleet: Fleet) -> None:
-    asked = {"profile": "official", "weights_source": "lab:weights", "data_source": "lab:data"}
+    official = {"profile": "official", "weights_source": "lab:weights", "data_source": "lab:data"}
     fixed: dict[str, Any] = {"row_cap": "", "data_rows": "", "min_duration": ""}
     output = play(
-        fleet, "playbooks/rerun.yml", fleet.folder / "lab", succeeds=False, **asked, **fixed
+        fleet, "playbooks/rerun.yml", fleet.folder / "lab", succeeds=False, **official, **fixed
     )
     assert "needs 232 GiB of memory, found" in output
     assert "needs 465 GiB of disk at '/srv/dlrm', found" in output
@@ -134,3 +140,36 @@ def test_two_images_of_one_name_are_refused_or_made_one(fleet: Fleet) -> None:
     assert f"bench-01 has {kept}; bench-02 has {other}." in " ".join(output.split())
     play(fleet, playbook, fleet.inventory)
     assert image_id(host, name) == kept
+
+
+def test_one_that_is_done_is_recorded_while_another_measures(fleet: Fleet) -> None:
+    """Then the controller dies: the same command does what is left, and nothing twice."""
+    done, measures = fleet.benchmark_hosts
+    trap(measures, "performance", "pause")
+    log = fleet.folder / "killed.log"
+    process = fleet.popen(asked(fleet, "playbooks/rerun.yml", fleet.inventory), log)
+    look = f"ls {STORE}/runs/*/{done.name}/SHA256SUMS 2>/dev/null || true"
+    sums = wait_until(
+        lambda: fleet.storage.shell(look).strip() or process.poll() is not None,
+        f"{done.name} is recorded",
+        pause=0.5,
+    )
+    assert process.poll() is None, fleet.log_of(process)[-6000:]
+    held = trapped(measures)
+    form = "{{.State.Status}}"
+    assert measures.engine("inspect", "--format", form, held).strip() == "paused"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    before = fleet.storage.run("cat", str(sums)), stages_of(done, ROOT)
+    measures.engine("unpause", held)
+
+    output = play(fleet, "playbooks/rerun.yml", fleet.inventory)
+    assert "adopted; opened" in output or "collected; it finished" in output
+    assert (fleet.storage.run("cat", str(sums)), stages_of(done, ROOT)) == before
+    folder = Path(str(sums)).parents[1]
+    for host in fleet.benchmark_hosts:
+        record = json.loads(fleet.storage.run("cat", f"{folder}/{host.name}/run.json"))
+        assert record["verdict"]["status"] == "passed", record["verdict"]
+        attempts = host.shell(f"ls -d {ROOT}/stages/performance/*/attempts/* | wc -l")
+        runs = host.shell(f"ls -d {ROOT}/stages/performance/* | wc -l")
+        assert attempts == runs, f"{host.name} measured one run more than once"
