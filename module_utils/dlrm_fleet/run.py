@@ -236,11 +236,12 @@ class Runs:
 
     def renew(self, run_id: str, controller: dict[str, Any]) -> None:
         """Called by each poll; refuses a controller that lost the run to another one."""
+        if self.is_closed(run_id):
+            # Whoever closed it: nobody measures, and on other hosts of the fleet it may go on.
+            return
         now = utc_now()
         present = self.read(run_id)
         _check_holder(present, controller)
-        if self.is_closed(run_id):
-            return
         if lease_is_fresh(present, now) and not present.get("recovered"):
             return
         with self._exclusive():

@@ -54,6 +54,18 @@ def states(runs: Runs) -> list[str]:
     return [run["state"] for run in runs.listed()]
 
 
+def test_a_run_closed_by_another_one_holds_nobody_up(runs: Runs) -> None:
+    """As on the first of several hosts, when the controller dies before it closes the others."""
+    dead = controller(pid=2**22 + 1, pid_started=1)
+    opened(runs, by=dead)
+    runs.close(RUN, dead, OWNER)
+    assert not opened(runs)
+    before = runs.read(RUN)
+    runs.renew(RUN, controller())
+    assert not runs.close(RUN, controller(), OWNER)
+    assert runs.read(RUN) == before
+
+
 def test_open_once_then_renewed_then_closed_once(runs: Runs) -> None:
     assert runs.listed() == []
     assert opened(runs)
