@@ -37,7 +37,7 @@ def is_collected(operator: Operator) -> bool:
 
 def test_the_record_survives_controller_and_machine(operator: Operator) -> None:
     server, host, storage = operator.world.server, operator.host, operator.fleet.storage
-    server.application.console[NAME] = operator.key(host.name)
+    operator.show_keys()
     process = operator.popen()
     begun = f"ls -d {ROOT}/stages/performance/*/attempts/1 2>/dev/null"
     wait_until(

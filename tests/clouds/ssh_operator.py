@@ -21,17 +21,30 @@ NAME = names(1)[0]
 
 
 class Operator:
-    """The product's inventory, a storage node of the user's own, one machine to have."""
+    """The product's inventory, a storage node of the user's own, machines to have."""
 
     def __init__(self, fleet: Fleet, world: AwsWorld) -> None:
         self.fleet, self.world = fleet, world
-        self.host = fleet.benchmark_hosts[0]
+        self.hosts = dict(
+            zip(names(len(fleet.benchmark_hosts)), fleet.benchmark_hosts, strict=True)
+        )
+        self.host = self.hosts[NAME]
         self.known_hosts = fleet.folder / "known_hosts"
         self.inventory = self._inventory()
-        world.server.application.hardware = Hardware([self.host.address], self._power)
+        addresses = {name: host.address for name, host in self.hosts.items()}
+        world.server.application.hardware = Hardware(addresses, self._power)
 
-    def _power(self, _address: str, on: bool) -> None:
-        docker("start" if on else "kill", self.host.container)
+    def _power(self, address: str, on: bool) -> None:
+        [host] = [host for host in self.hosts.values() if host.address == address]
+        if not on:
+            # Its disk goes with the machine.
+            host.shell("rm -rf /srv/dlrm", check=False)
+        docker("start" if on else "kill", host.container)
+
+    def show_keys(self) -> None:
+        """Each machine's own host key on its console."""
+        for name, host in self.hosts.items():
+            self.world.server.application.console[name] = self.key(host.name)
 
     def key(self, name: str) -> str:
         return " ".join((self.fleet.keys / f"host-{name}.pub").read_text().split()[:2])
@@ -51,7 +64,7 @@ class Operator:
             "ansible_ssh_common_args": checked,
         }
         # The login user of the machine comes from the fleet's description, through its tag.
-        group = self.world.group(1, ssh_user=USER)
+        group = self.world.group(len(self.hosts), ssh_user=USER)
         mine = {"ansible_host": storage.address, "ansible_user": USER, **reach}
         document = {
             "all": {
@@ -99,10 +112,12 @@ class Operator:
 
 
 @contextmanager
-def operating(cloud: Path, full: Path, name: str, prepared: bool = True) -> Iterator[Operator]:
-    """An operator with one machine to have, in folders `cloud` and `full`; all is removed after."""
+def operating(
+    cloud: Path, full: Path, name: str, prepared: bool = True, count: int = 1
+) -> Iterator[Operator]:
+    """An operator with machines to have, in folders `cloud` and `full`; all is removed after."""
     world = AwsWorld(cloud)
-    fleet = Fleet(full, count=1, name=name, prepared=prepared)
+    fleet = Fleet(full, count=count, name=name, prepared=prepared)
     try:
         fleet.start()
         yield Operator(fleet, world)

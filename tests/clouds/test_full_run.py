@@ -26,7 +26,7 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
 
 def test_killed_in_the_midst_the_same_command_brings_the_result(operator: Operator) -> None:
     server, host = operator.world.server, operator.host
-    server.application.console[NAME] = operator.key(host.name)
+    operator.show_keys()
     made = server.faults.calls[CREATE]
     process = operator.popen()
     opened = "ls /srv/dlrm/runs/*/run.lock 2>/dev/null"

@@ -25,7 +25,9 @@ def world(tmp_path: Path) -> Iterator[AwsWorld]:
     made = AwsWorld(tmp_path)
     made.show_host_key(names(1)[0], KEY)
     # Nothing is switched on: no connection gets that far.
-    made.server.application.hardware = Hardware(["127.0.0.1"], lambda _address, _on: None)
+    made.server.application.hardware = Hardware(
+        {names(1)[0]: "127.0.0.1"}, lambda _address, _on: None
+    )
     yield made
     made.server.stop()
 

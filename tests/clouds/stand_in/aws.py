@@ -53,14 +53,16 @@ WORDS = {
 
 @dataclass
 class Hardware:
-    """Real hosts that stand behind the cloud's machines, by address; each is used by one."""
+    """Real hosts that stand behind the cloud's machines; each is used by one at a time."""
 
-    addresses: list[str]
+    addresses: dict[str, str]  # by machine's name
     power: Callable[[str, bool], None]
     used: dict[str, str] = field(default_factory=dict)
 
     def boot(self, instance: Any) -> None:
-        free = next(one for one in self.addresses if one not in self.used.values())
+        name = next(tag["value"] for tag in instance.get_tags() if tag["key"] == "Name")
+        free = self.addresses[name]
+        assert free not in self.used.values(), f"a second machine {name}"
         self.used[instance.id] = free
         instance.nics[0].public_ip = instance.nics[0].private_ip_address = free
         self.power(free, True)
@@ -137,7 +139,8 @@ class InBetween:
                 self.tokens[form["ClientToken"]] = (parameters, identity, made)
                 self.seen[identity] = self.faults.hidden_listings
                 if self.hardware is not None:
-                    self.hardware.boot(next(i for i in instances("us-east-1") if i.id == identity))
+                    [machine] = [i for i in instances("us-east-1") if i.id == identity]
+                    self.hardware.boot(machine)
             return made
 
     def power_off_the_ended(self) -> None:
