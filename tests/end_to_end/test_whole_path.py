@@ -154,12 +154,21 @@ def test_a_damaged_output_is_made_anew(
     assert_sound(fleet.runs()[-1])
 
 
-def test_fp32(fleet: Fleet) -> None:
-    output = fleet.run(precision="fp32")
-    assert_sound(fleet.runs()[-1])
-    assert fleet.runs()[-1]["request"]["parameters"]["precision"] == "fp32"
+def test_fp32_with_what_tune_chose(fleet: Fleet) -> None:
+    output = fleet.run(precision="fp32", tune=True)
+    record = fleet.runs()[-1]
+    assert_sound(record)
+    assert record["request"]["parameters"]["precision"] == "fp32"
     assert "calibrate skipped: not part of a request with precision=fp32" in output
     assert fleet.attempts("dump") == 1
+    [tuned] = fleet.stage_documents("tune")
+    [measured] = [
+        document
+        for document in fleet.stage_documents("performance")
+        if document["run_id"] == record["run_id"]
+    ]
+    assert measured["facts"]["tuned"] is True
+    assert measured["facts"]["best_batch"] == tuned["facts"]["choice"]["batch"]
 
 
 def write_official_layout(folder: Path, rows: int) -> None:
