@@ -196,6 +196,9 @@ class Runs:
         if self.is_open(run_id):
             present = self._present(run_id, lock)
             if self.is_closed(run_id):
+                # It goes on on other hosts of the fleet: whoever adopted it there has it here, too.
+                if not check and not is_same_controller(present["controller"], controller):
+                    write_lock(self.path / run_id, {**present, "controller": controller}, owner)
                 return False, present
             _check_request(present, request_sha256)
             if is_same_controller(present["controller"], controller):
@@ -236,12 +239,11 @@ class Runs:
 
     def renew(self, run_id: str, controller: dict[str, Any]) -> None:
         """Called by each poll; refuses a controller that lost the run to another one."""
-        if self.is_closed(run_id):
-            # Whoever closed it: nobody measures, and on other hosts of the fleet it may go on.
-            return
         now = utc_now()
         present = self.read(run_id)
         _check_holder(present, controller)
+        if self.is_closed(run_id):
+            return
         if lease_is_fresh(present, now) and not present.get("recovered"):
             return
         with self._exclusive():

@@ -63,7 +63,7 @@ def add_run(folder: Path, host: str, failure: dict[str, str] | None = None) -> N
         "run_files": found["run_files"],
         "stages": found["stages"],
     }
-    pulled = {**given, "streams": 1}
+    pulled = {**given, "streams": 1, "transfers": 1}
     dlrm_artifact.run(Storage(folder / "storage", None, run_command), pulled, False)
     record = {
         **given,

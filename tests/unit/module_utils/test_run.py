@@ -60,10 +60,11 @@ def test_a_run_closed_by_another_one_holds_nobody_up(runs: Runs) -> None:
     opened(runs, by=dead)
     runs.close(RUN, dead, OWNER)
     assert not opened(runs)
-    before = runs.read(RUN)
     runs.renew(RUN, controller())
     assert not runs.close(RUN, controller(), OWNER)
-    assert runs.read(RUN) == before
+    assert states(runs) == ["closed"]
+    with pytest.raises(FleetError, match="no longer ours"):
+        runs.renew(RUN, dead)
 
 
 def test_open_once_then_renewed_then_closed_once(runs: Runs) -> None:
