@@ -264,7 +264,7 @@ def measure_slow(fleet: Fleet, folder: Path, total: int, repeats: int) -> None:
     [host] = fleet.benchmark_hosts
     give_large(fleet, folder, total)
     set_up(fleet)
-    with slow_link(host, fleet.storage, link_mbit=40, round_trip_ms=50, stream_share=0.35):
+    with slow_link(host, fleet.storage, link_mbit=40, round_trip_ms=50, stream_share=0.33):
         compare(fleet, host, "pull against scp, 40 Mbit/s with 50 ms", repeats, total, 40)
 
 
