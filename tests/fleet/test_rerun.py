@@ -1,20 +1,17 @@
-"""prepare_data.yml once a fleet, rerun.yml where no weights were, one image, each its own pace."""
+"""prepare_data.yml once a fleet, rerun.yml on a machine that never saw the weights, one image."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .engine import REPOSITORY, wait_until
+from .engine import REPOSITORY
 from .hosts import Fleet, Host
-from .traps import stages_of, trap, trapped
 
 SMALL: dict[str, Any] = {"precision": "int8", "row_cap": 2000, "data_rows": 4000, "min_duration": 2}
 ROOT = "/srv/dlrm"
@@ -140,36 +137,3 @@ def test_two_images_of_one_name_are_refused_or_made_one(fleet: Fleet) -> None:
     assert f"bench-01 has {kept}; bench-02 has {other}." in " ".join(output.split())
     play(fleet, playbook, fleet.inventory)
     assert image_id(host, name) == kept
-
-
-def test_one_that_is_done_is_recorded_while_another_measures(fleet: Fleet) -> None:
-    """Then the controller dies: the same command does what is left, and nothing twice."""
-    done, measures = fleet.benchmark_hosts
-    trap(measures, "performance", "pause")
-    log = fleet.folder / "killed.log"
-    process = fleet.popen(asked(fleet, "playbooks/rerun.yml", fleet.inventory), log)
-    look = f"ls {STORE}/runs/*/{done.name}/SHA256SUMS 2>/dev/null || true"
-    sums = wait_until(
-        lambda: fleet.storage.shell(look).strip() or process.poll() is not None,
-        f"{done.name} is recorded",
-        pause=0.5,
-    )
-    assert process.poll() is None, fleet.log_of(process)[-6000:]
-    held = trapped(measures)
-    form = "{{.State.Status}}"
-    assert measures.engine("inspect", "--format", form, held).strip() == "paused"
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    before = fleet.storage.run("cat", str(sums)), stages_of(done, ROOT)
-    measures.engine("unpause", held)
-
-    output = play(fleet, "playbooks/rerun.yml", fleet.inventory)
-    assert "adopted; opened" in output or "collected; it finished" in output
-    assert (fleet.storage.run("cat", str(sums)), stages_of(done, ROOT)) == before
-    folder = Path(str(sums)).parents[1]
-    for host in fleet.benchmark_hosts:
-        record = json.loads(fleet.storage.run("cat", f"{folder}/{host.name}/run.json"))
-        assert record["verdict"]["status"] == "passed", record["verdict"]
-        attempts = host.shell(f"ls -d {ROOT}/stages/performance/*/attempts/* | wc -l")
-        runs = host.shell(f"ls -d {ROOT}/stages/performance/* | wc -l")
-        assert attempts == runs, f"{host.name} measured one run more than once"
