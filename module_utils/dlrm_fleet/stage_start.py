@@ -206,8 +206,10 @@ class _Work:
     def _reap_ended(self) -> Container | None:
         """The living container, if any. Under the lock "created" means that its starter died."""
         alive = None
-        self.engine.end_overdue(self.engine.containers(self.folder.stage, self.folder.key))
-        for container in self.engine.containers(self.folder.stage, self.folder.key):
+        found = self.engine.containers(self.folder.stage, self.folder.key)
+        if self.engine.end_overdue(found):
+            found = self.engine.containers(self.folder.stage, self.folder.key)
+        for container in found:
             if container.status == "created" or not container.alive:
                 reap(self.folder, self.engine, container)
             else:
