@@ -7,4 +7,4 @@ cd "$(dirname "$0")/../.."
 if [ "$(cat /proc/sys/fs/inotify/max_user_instances)" -lt 512 ]; then sysctl --quiet --write fs.inotify.max_user_instances=512; fi
 
 export PYTHONPATH="$PWD/tests/plugins${PYTHONPATH:+:$PYTHONPATH}"
-exec python -m pytest -p no_silent_skips tests/fleet/long_storage_faults.py tests/fleet/long_storage_bastion.py tests/fleet/long_own_pace.py tests/fleet/long_one_bad_of_each.py "$@"
+exec python -m pytest -p no_silent_skips tests/fleet/long_storage_faults.py tests/fleet/long_storage_bastion.py tests/fleet/long_own_pace.py tests/fleet/long_two_architectures.py tests/fleet/long_one_bad_of_each.py "$@"
