@@ -6,7 +6,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 name=dlrm-bench-builder
-results=docs/bench
+# A CPU's results stand in a folder of its own, beside those of others.
+cpu=$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1 | tr -cs '[:alnum:]\n' '-')
+results=docs/bench/${cpu:-$(uname -m)}
 scratch=$PWD/.cache/bench
 mkdir -p "$results" "$scratch"
 tools/build_benchmark_image.sh builder "$name"

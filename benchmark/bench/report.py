@@ -1,4 +1,4 @@
-"""Makes the measured tables of docs/performance.md from docs/bench/*.json.
+"""Makes the measured tables of docs/performance.md from docs/bench/CPU/*.json.
 
     python benchmark/bench/report.py [--check]
 
@@ -146,11 +146,15 @@ TABLES: dict[str, Callable[[Sequence[Document]], str]] = {
 
 
 def render(documents: Sequence[Document]) -> dict[str, str]:
-    """The text of each table, from the documents of its kind."""
+    """The text of each kind: a table a CPU, from the documents of that kind and CPU."""
     made = {}
     for kind, make in TABLES.items():
         of_kind = [document for document in documents if document["kind"] == kind]
-        made[kind] = make(of_kind) if of_kind else NOT_YET
+        of_cpu: dict[str, list[Document]] = {}
+        for document in of_kind:
+            of_cpu.setdefault(document["cpu"], []).append(document)
+        tables = [f"On {cpu}:\n\n{make(found)}" for cpu, found in of_cpu.items()]
+        made[kind] = "\n\n".join(tables) if tables else NOT_YET
     return made
 
 
@@ -168,7 +172,8 @@ def insert(page: str, tables: dict[str, str]) -> str:
 
 def read(folder: Path) -> list[Document]:
     """Every document, in the order of the files' names."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    paths = sorted(folder.glob("*/*.json"))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
 def main() -> int:

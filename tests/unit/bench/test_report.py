@@ -116,6 +116,15 @@ def test_a_changed_working_tree_is_told() -> None:
     assert "commit 0123456-dirty," in report.source({**SPEED, "commit": "0123456789-dirty"})
 
 
+def test_each_cpu_has_a_table_of_its_own() -> None:
+    made = report.render([SPEED, {**SPEED, "cpu": "Another", "row_cap": 1000}])["speed"]
+    first, second = made.split("On Another:")
+    assert first.startswith("On A CPU:\n\n| precision")
+    assert "| int8, 100,000 | Int8KernelEngine" in first
+    assert "| int8, 1,000 |" not in first
+    assert "| int8, 1,000 | Int8KernelEngine" in second
+
+
 def test_what_was_not_measured_is_said() -> None:
     made = report.render([SPEED])
     assert made["machine"] == made["queue"] == made["start"] == "Not measured yet."
