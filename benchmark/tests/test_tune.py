@@ -28,7 +28,7 @@ from dlrm_bench.tune import (
     choose,
     compared_by,
 )
-from dlrm_bench.workers import CALLS_A_BATCH
+from dlrm_bench.workers import batch_pairs
 
 pytestmark = pytest.mark.measures
 
@@ -270,7 +270,7 @@ def test_batches_are_those_of_the_middle_of_a_query(batch: int, pairs: int) -> N
     found = pairs_of(pairs).batches(batch)
     for one in found:
         # None is shrunk: with one more sample it would be too large.
-        assert one.spans[:, 1].sum() > CALLS_A_BATCH * batch - 700
+        assert one.spans[:, 1].sum() > batch_pairs(batch) - 700
     covered = {int(at) for one in found for at, _ in one.spans}
     assert len(covered) == len(pairs_of(pairs).cuts)
 

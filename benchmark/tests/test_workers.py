@@ -154,7 +154,7 @@ def test_a_failed_inference_names_worker_batch_and_cause(
         pool.attach(whole_set)
         with pytest.raises(WorkerError) as failed:
             # Sample 1 holds row 150 and stands alone in the second batch.
-            pool.run(group(whole_set.spans(np.array([5, 1, 3])), 400, calls=1), Answers())
+            pool.run(group(whole_set.spans(np.array([5, 1, 3])), 400, most=400), Answers())
     message = str(failed.value)
     assert words in message
     assert f"worker 0 on core {cores[0]}" in message
@@ -253,7 +253,7 @@ def mapped_and_resident(pid: int, name: str) -> list[tuple[int, int]]:
 def test_batches_are_whole_samples_in_order_near_the_best_size() -> None:
     lengths = np.random.default_rng(1).choice([100, 200, 300, 700], 1000)
     spans = np.stack([np.cumsum(lengths) - lengths, lengths], axis=1)
-    batches = list(group(spans, 512, workers=4, calls=4))
+    batches = list(group(spans, 512, workers=4, most=2048))
     assert np.concatenate([b.spans for b in batches]).tolist() == spans.tolist()
     assert [b.first for b in batches] == [0, *np.cumsum([len(b.spans) for b in batches])[:-1]]
     assert [b.number for b in batches] == list(range(len(batches)))

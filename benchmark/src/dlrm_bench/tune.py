@@ -31,7 +31,7 @@ from dlrm_bench.query_set import PAIR_BYTES, Array, PairArrays, QuerySet, Shared
 from dlrm_bench.reference import plain_forward
 from dlrm_bench.serving import part_pairs
 from dlrm_bench.trace import sample_ends
-from dlrm_bench.workers import CALLS_A_BATCH, Batch, WorkerPool, group
+from dlrm_bench.workers import Batch, WorkerPool, batch_pairs, group
 
 #: What is compared: by wall time, or by CPU time where others took part of the cores meanwhile.
 WALL, UNDISTURBED = "pairs_per_second", "undisturbed_pairs_per_second"
@@ -148,7 +148,7 @@ class CalibrationPairs(QuerySet):
     def batches(self, batch: int) -> list[Batch]:
         """What Offline hands to a worker at once, of the whole set: as in the middle of a query."""
         # A query's end shrinks batches: the set is put behind itself, and that end left out.
-        copies = 1 + -(-4 * CALLS_A_BATCH * batch // self.pairs)
+        copies = 1 + -(-4 * batch_pairs(batch) // self.pairs)
         cuts = np.tile(self.cuts, (copies, 1))
         return [one for one in group(cuts, batch) if one.first < len(self.cuts)]
 

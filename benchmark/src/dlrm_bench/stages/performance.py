@@ -158,7 +158,8 @@ def _probe(ctx: StageContext, files: SampleFiles, pool: WorkerPool, order: list[
     pool.attach(query_set)
     spans = query_set.spans(np.asarray(chosen))
     ctx.status.update("warming up")
-    wanted, single = WARM_UP_CALLS * len(pool.cores), list(group(spans, pool.best_batch, calls=1))
+    wanted = WARM_UP_CALLS * len(pool.cores)
+    single = list(group(spans, pool.best_batch, most=pool.best_batch))
     pool.run(probe.repeat(single, lambda number: number >= wanted), lambda _batch, _results: None)
     batches = list(group(spans, pool.best_batch, len(pool.cores)))
     seconds = PROBE_SECONDS[parameters.profile]

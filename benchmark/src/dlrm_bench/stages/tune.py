@@ -20,7 +20,7 @@ from dlrm_bench.model import DENSE_FEATURES, IDS, MULTI_HOT, row_counts
 from dlrm_bench.placed_model import PlacedModel
 from dlrm_bench.query_set import PAIR_BYTES
 from dlrm_bench.stages.calibrate import calibration_set
-from dlrm_bench.workers import CALLS_A_BATCH, WorkerPool
+from dlrm_bench.workers import WorkerPool, batch_pairs
 
 #: Of the timed rounds of all candidates together.
 SECONDS = {"demo": 10.0, "official": 75.0}
@@ -128,7 +128,7 @@ def _time(
     choices = [contender.choice for contender in accepted]
     precision = ctx.request.parameters.precision
     maker: Any = functools.partial(tune.Contest, precision, model.path, rows, choices, turns)
-    most = max(LONGEST, CALLS_A_BATCH * max(choice.batch for choice in choices))
+    most = max(LONGEST, *(batch_pairs(choice.batch) for choice in choices))
     tick = offline_run.deadline_check(ctx)
     ctx.status.update("starting workers")
     with WorkerPool(maker, most, model.path, tick=tick, model=model) as pool:
