@@ -15,6 +15,7 @@ from dlrm_bench.query_set import QuerySet, SampleFiles
 from dlrm_bench.request import StageError, parse_time
 from dlrm_bench.server_run import ServerRun
 from dlrm_bench.serving import ServingPool, part_pairs
+from dlrm_bench.waiting_line import Pace
 
 #: Trials, each at the rate the one before led to, and how long one takes.
 TRIALS = 3
@@ -39,7 +40,7 @@ def measure(
     `pairs_per_second`: of all workers together, never waiting.
     """
     most = part_pairs(pairs_per_second / len(pool.cores), pool.best_batch)
-    found = _search(ctx, files, pool, order, pairs_per_second, most)
+    found, pace = _search(ctx, files, pool, order, pairs_per_second, most)
     loadgen_here, phase = loadgen.LoadGen(), "measuring"
     superseded: list[dict[str, Any]] = []
     ctx.facts["superseded_runs"] = superseded
@@ -47,7 +48,7 @@ def measure(
         rate = share * found
         queries = _queries(ctx, rate)
         _check_time_left(ctx, rate, queries)
-        run = ServerRun(ctx, files, pool, queries, most, phase)
+        run = ServerRun(ctx, files, pool, queries, most, pace, phase)
         run.run(loadgen_here, replace(settings, target_qps=rate), accuracy=False, audit=audit)
         summary = (run.log_dir / loadgen.SUMMARY).read_text(encoding="utf-8")
         said = server_run.facts(summary)
@@ -74,7 +75,8 @@ def measure(
     run.adopt()
     if audit:
         run.adopt([AUDIT_CONFIG])
-    ctx.facts.update(target_qps=rate, pairs_of_a_part=most, **said)
+    put_back = pool.line.put_back
+    ctx.facts.update(target_qps=rate, pairs_of_a_part=most, queries_put_back=put_back, **said)
     return run
 
 
@@ -85,8 +87,10 @@ def _search(
     order: list[int],
     pairs_per_second: float,
     most: int,
-) -> float:
+) -> tuple[float, Pace]:
     """Queries/s that the model holds, fitted to trials, each at the rate the last one led to.
+
+    And what foretells lateness at it.
 
     Raises StageError where even the last trial's rate is 0.
     """
@@ -103,36 +107,43 @@ def _search(
     def highest(server: queue_model.Server) -> float:
         return queue_model.highest_rate(server, lengths, lambda rate: _queries(ctx, rate), bound)
 
-    rate = highest(queue_model.Server(pairs_per_second, np.asarray([serving.PART_SECONDS])))
+    server = queue_model.Server(pairs_per_second, np.asarray([serving.PART_SECONDS]))
+    rate = highest(server)
     # A machine that one query takes too long on is tried all the same, at half its capacity.
     rate = rate or pairs_per_second / float(lengths.mean()) / 2
+    known: queue_model.Trial | None = None
     for number in range(TRIALS):
         ctx.status.update(f"trying {rate:.1f} queries/s", 100 * number / TRIALS)
-        trial = server_run.try_rate(pool, query_set, chosen, rate, seconds, most, guard)
-        server = queue_model.fit(trial, pairs_per_second)
+        pace = server.pace(bound)
+        trial = server_run.try_rate(pool, query_set, chosen, rate, seconds, most, pace, guard)
+        known = trial.after(known)
+        server = queue_model.fit(known, pairs_per_second)
         held = highest(server)
         trials.append(
             {
                 "queries_per_second": round(rate, 3),
                 "queries": len(trial.pairs),
+                "put_back": int(trial.put_back.sum()),
                 "p99_ms": round(1000 * float(np.quantile(trial.latencies, 0.99)), 3),
                 "model_pairs_per_second": round(server.pairs_per_second, 1),
                 "model_beside_ms": round(1000 * float(np.median(server.beside)), 3),
                 "held_queries_per_second": round(held, 3),
             }
         )
-        # Where nothing holds, a neighbour may have been at work: once more, at half the rate.
-        last, rate = rate, held or rate / 2
+        tried, rate = rate, held
+        if not held:
+            # A neighbour may have been at work: once more, at half the rate, all else forgotten.
+            rate, known = tried / 2, None
     pool.detach()
     query_set.close()
     if not held:
         raise StageError(
             "the Server run cannot start",
-            f"no rate holds {1000 * bound:.0f} ms for 99 of 100 queries; at {last:.2f} a second it "
-            f"was {trials[-1]['p99_ms']:.0f} ms",
+            f"no rate holds {1000 * bound:.0f} ms for 99 of 100 queries; at {tried:.2f} a second "
+            f"it was {trials[-1]['p99_ms']:.0f} ms",
             "Take a machine with more or faster cores, or -e scenario=offline",
         )
-    return held
+    return held, server.pace(bound)
 
 
 def _queries(ctx: StageContext, rate: float) -> int:

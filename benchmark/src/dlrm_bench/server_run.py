@@ -19,16 +19,17 @@ from dlrm_bench.evidence import Evidence
 from dlrm_bench.offline_run import KEPT_PAIRS, KEPT_SAMPLES, OfflineRun, Progress
 from dlrm_bench.query_set import QuerySet, SampleFiles
 from dlrm_bench.queue_model import Trial
-from dlrm_bench.serving import Query, ServingPool
+from dlrm_bench.serving import ServingPool
+from dlrm_bench.waiting_line import Pace, Query
 
 #: Fewest queries of a trial.
 LEAST_QUERIES = 30
-#: A trial is over once a query has waited this many bounds: its queue only grows.
-HOPELESS = 5
+#: A trial is over once more queries than this, and this share of them, were put back.
+HOPELESS, HOPELESS_SHARE = 4, 0.25
 #: A demo's fewest queries: early stopping forgives two late ones of them.
 DEMO_MIN_QUERIES = 1000
 #: Of the rate found, what the run and each further one, should its latency be missed, is run at.
-SHARES = (0.97, 0.9, 0.8, 0.6)
+SHARES = (0.98, 0.95, 0.9, 0.8, 0.6)
 
 
 class ServerRun(OfflineRun):
@@ -43,11 +44,15 @@ class ServerRun(OfflineRun):
         pool: ServingPool,
         expected: int,
         most_pairs: int,
+        pace: Pace | None = None,
         phase: str = "measuring",
     ) -> None:
-        """`expected`: queries the run will have, at least; `most_pairs`: of a part."""
+        """`expected`: queries the run will have, at least; `most_pairs`: of a part.
+
+        `pace`: what lateness is foretold by; None: it does not count.
+        """
         super().__init__(ctx, files, pool, phase)
-        self._expected, self._most = expected, most_pairs
+        self._expected, self._most, self._pace = expected, most_pairs, pace
         self._keep: set[int] = set(
             default_rng().choice(expected, min(KEPT_SAMPLES, expected), replace=False).tolist()
         )
@@ -59,7 +64,7 @@ class ServerRun(OfflineRun):
         super().load(samples)
         self._evidence = Evidence(self.pool.cores, self.pool.pids)
         self._progress = Progress(self.ctx, self.phase, "samples")
-        self.pool.serve(self._most, self._answer, self.guarded)
+        self.pool.serve(self._most, self._pace, self._answer, self.guarded)
 
     def unload(self, samples: list[int]) -> None:
         """Stop serving; all is answered by then."""
@@ -101,40 +106,41 @@ def try_rate(
     rate: float,
     seconds: float,
     most_pairs: int,
+    pace: Pace,
     guarded: Callable[[Callable[[], None]], Callable[[], None]],
 ) -> Trial:
     """Serve these samples in turn at `rate` queries/s for some seconds, at least LEAST_QUERIES.
 
     Arrivals are Poisson, as LoadGen's, of a schedule of their own.
     """
-    arrivals: list[float] = []
+    asked: list[Query] = []
     ended: dict[int, float] = {}
 
     def answered(query: Query) -> None:
         ended[query.response_id] = time.perf_counter()
 
     def hopeless() -> bool:
-        late = HOPELESS * loadgen.SERVER_LATENCY_SECONDS
-        return len(ended) < len(arrivals) and time.perf_counter() - arrivals[len(ended)] > late
+        return pool.line.put_back > max(HOPELESS, HOPELESS_SHARE * len(asked))
 
     rng = default_rng()
-    pool.serve(most_pairs, answered, guarded)
+    pool.serve(most_pairs, pace, answered, guarded)
     due = began = time.perf_counter()
-    while due - began < seconds or len(arrivals) < LEAST_QUERIES:
+    while due - began < seconds or len(asked) < LEAST_QUERIES:
         time.sleep(max(0.0, due - time.perf_counter()))
-        query = make_query(query_set, len(arrivals), samples[len(arrivals) % len(samples)])
+        query = make_query(query_set, len(asked), samples[len(asked) % len(samples)])
         # A late hand-in is part of the latency, as in LoadGen's.
         query.arrived = due
-        arrivals.append(due)
+        asked.append(query)
         pool.submit(query)
         due += float(rng.exponential(1 / rate))
         if hopeless():
             break
     pool.stop()
-    asked = np.asarray(samples)[np.arange(len(arrivals)) % len(samples)]
-    pairs = query_set.spans(asked)[:, 1].astype(np.float64)
-    ends = np.asarray([ended[number] for number in range(len(arrivals))])
-    return Trial(np.asarray(arrivals), pairs, ends - np.asarray(arrivals))
+    arrivals = np.asarray([query.arrived for query in asked])
+    ends = np.asarray([ended[query.response_id] for query in asked])
+    pairs = np.asarray([query.pairs for query in asked], dtype=np.float64)
+    put_back = np.asarray([query.put_back for query in asked])
+    return Trial(arrivals, pairs, ends - arrivals, put_back)
 
 
 def facts(summary: str) -> dict[str, Any]:

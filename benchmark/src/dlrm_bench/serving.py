@@ -1,9 +1,9 @@
 """The worker pool as a server: queries come one by one, their pairs go to whoever is free.
 
-Waiting queries are one stream of pairs, oldest first, cut into parts of bounded size: the longest
-sample is then worked on by several workers at once, and none waits behind it. While no worker is
-idle, a part that is not full waits for at most MAX_WAIT_SECONDS. Every query is computed, whatever
-was computed before.
+Waiting queries are one stream of pairs, in waiting_line.py's order, cut into parts of bounded size:
+the longest sample is then worked on by several workers at once, and none waits behind it. While no
+worker is idle, a part that is not full waits for at most MAX_WAIT_SECONDS. Every query is computed,
+whatever was computed before.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from dlrm_bench.query_set import Array
+from dlrm_bench.waiting_line import Cuts, Pace, Query, WaitingLine
 from dlrm_bench.worker_process import BATCHES_IN_FLIGHT
-from dlrm_bench.workers import CALLS_A_BATCH, Batch, RunTotals, WorkerPool
+from dlrm_bench.workers import Batch, RunTotals, WorkerPool, batch_pairs
 
 #: A part may take a worker this long, a fifth of the latency bound: what a query waits behind.
 PART_SECONDS = 0.012
@@ -31,30 +31,10 @@ LEAST_PART = 64
 MAX_WAIT_SECONDS = 0.002
 
 
-@dataclass(eq=False)
-class Query:
-    """One sample asked for, and its answer as it comes together."""
-
-    response_id: int
-    sample: int
-    offset: int  # first pair in the query set
-    results: Array  # float32 [pairs, 2]: prediction, label
-    arrived: float = field(default_factory=time.perf_counter)
-    taken: int = 0  # pairs handed out
-    done: int = 0  # pairs answered
-
-
-@dataclass(eq=False)
-class _Part:
-    """Which pairs of which queries a batch holds: query, first pair in it, pairs."""
-
-    cuts: list[tuple[Query, int, int]]
-
-
 def part_pairs(pairs_per_second: float, best_batch: int) -> int:
     """Most pairs of a part for a worker of this speed: a multiple of LEAST_PART."""
     steps = int(pairs_per_second * PART_SECONDS) // LEAST_PART
-    return max(min(steps * LEAST_PART, CALLS_A_BATCH * best_batch), LEAST_PART)
+    return max(min(steps * LEAST_PART, batch_pairs(best_batch)), LEAST_PART)
 
 
 def even_part(pairs: int, workers: int, held: int, most: int) -> int:
@@ -67,20 +47,6 @@ def even_part(pairs: int, workers: int, held: int, most: int) -> int:
     return min(max(-(-share // parts), LEAST_PART), most)
 
 
-def cut(waiting: deque[Query], most: int) -> _Part:
-    """Take up to `most` pairs from the head of the stream."""
-    cuts: list[tuple[Query, int, int]] = []
-    while waiting and most:
-        query = waiting[0]
-        pairs = min(len(query.results) - query.taken, most)
-        cuts.append((query, query.taken, pairs))
-        query.taken += pairs
-        most -= pairs
-        if query.taken == len(query.results):
-            waiting.popleft()
-    return _Part(cuts)
-
-
 class ServingPool(WorkerPool):
     """A pool that serves on a thread of its own between serve() and stop()."""
 
@@ -91,19 +57,20 @@ class ServingPool(WorkerPool):
     def serve(
         self,
         most_pairs: int,
+        pace: Pace | None,
         answered: Callable[[Query], None],
         guarded: Callable[[Callable[[], None]], Callable[[], None]],
     ) -> None:
         """Begin; `answered` is called on the serving thread, `guarded` gets what it must not raise.
 
-        `most_pairs`: of a part (part_pairs()).
+        `most_pairs`: of a part (part_pairs()); `pace`: None where lateness does not count.
         """
         self._most, self._answered = most_pairs, answered
-        self._waiting: deque[Query] = deque()
+        self.line = WaitingLine(pace)
         self._arrivals: deque[Query] = deque()
-        self._parts: dict[int, _Part] = {}
+        self._parts: dict[int, Cuts] = {}
         self._stopping, self._number = False, 0
-        self._pairs_waiting = self._pairs_in_work = 0
+        self._pairs_in_work = 0
         self._serving_totals = RunTotals([[] for _ in self._handles])
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._selector.register(self._wake, selectors.EVENT_READ, None)
@@ -130,7 +97,7 @@ class ServingPool(WorkerPool):
             # Read before the queues: what comes in later wakes the next wait.
             stopping = self._stopping
             self._hand_out()
-            if stopping and not (self._arrivals or self._waiting or self._parts):
+            if stopping and not (self._arrivals or self.line or self._parts):
                 break
             for handle, message in self._messages("serving", self._patience()):
                 _, number, figures = message
@@ -150,41 +117,46 @@ class ServingPool(WorkerPool):
     def _hand_out(self) -> None:
         with suppress(BlockingIOError):
             os.eventfd_read(self._wake)
+        now = time.perf_counter()
         while self._arrivals:
-            query = self._arrivals.popleft()
-            self._pairs_waiting += len(query.results)
-            self._waiting.append(query)
-        while self._waiting:
+            self.line.add(self._arrivals.popleft(), self._pairs_in_work, now)
+        while self.line:
             handle = min(self._handles, key=lambda h: len(h.held))
             if not handle.slots or self._patience() is not None:
                 return
+            in_time = self.line.oldest() is not None
+            if handle.held and not in_time:
+                return  # What was put back delays nobody: it goes to idle workers.
             held = sum(int(batch.spans[:, 1].sum()) for batch, _ in handle.held.values())
-            pairs = self._pairs_waiting + self._pairs_in_work
-            part = cut(self._waiting, even_part(pairs, len(self._handles), held, self._most))
-            spans = np.array([(q.offset + at, n) for q, at, n in part.cuts], dtype=np.int64)
-            size = int(spans[:, 1].sum())
-            self._pairs_waiting -= size
-            self._pairs_in_work += size
+            waiting = self.line.pairs if in_time else self.line.pairs_put_back
+            pairs = waiting + self._pairs_in_work
+            size = even_part(pairs, len(self._handles), held, self._most)
+            part = self.line.take(size, self._pairs_in_work, now)
+            if not part:
+                continue
+            spans = np.array([(q.offset + at, n) for q, at, n in part], dtype=np.int64)
+            self._pairs_in_work += int(spans[:, 1].sum())
             self._parts[self._number] = part
             self._give(handle, iter([Batch(self._number, self._number, spans)]))
             self._number += 1
 
     def _patience(self) -> float | None:
         """Seconds until a part that is not full goes out all the same; None: no reason to wait."""
-        if not self._waiting or self._pairs_waiting >= self._most:
+        oldest = self.line.oldest()
+        if oldest is None or self.line.pairs >= self._most:
             return None
         if any(not handle.held for handle in self._handles):
             return None  # Somebody is idle.
         if all(not handle.slots for handle in self._handles):
             return None  # Nobody could take it: the next answer is the next chance.
-        left = self._waiting[0].arrived + MAX_WAIT_SECONDS - time.perf_counter()
+        left = oldest.arrived + MAX_WAIT_SECONDS - time.perf_counter()
         return left if left > 0 else None
 
 
-def _take(part: _Part, results: Array) -> list[Query]:
+def _take(part: Cuts, results: Array) -> list[Query]:
     """Copy a part's answers to its queries; returns those that are whole now."""
     at, complete = 0, []
-    for query, first, pairs in part.cuts:
+    for query, first, pairs in part:
         query.results[first : first + pairs] = results[at : at + pairs]
         at += pairs
         query.done += pairs

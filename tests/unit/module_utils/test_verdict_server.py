@@ -64,7 +64,8 @@ def test_official_wants_its_queries_not_offlines_samples(given: dict[str, Any]) 
 
 
 def test_what_differs_is_said(given: dict[str, Any]) -> None:
-    given["performance"]["facts"]["pairs_of_a_part"] = 192
+    given["performance"]["facts"].update(pairs_of_a_part=192, queries_put_back=7)
     differs = judged(given).comparability["differs"]
     assert differs["batching"].startswith("queries waiting are cut into parts of at most 192 pairs")
+    assert differs["batching"].endswith("but for 7 put back as not all could be in time")
     assert "1,000 queries at least of 270,336" in differs["rules"]
