@@ -47,11 +47,10 @@ class Stub:
 
     def __init__(self, best_batch: int) -> None:
         self.best_batch = best_batch
-        self._scores = np.zeros(best_batch, np.float32)
 
     def forward(self, dense: Array, _ids: Array) -> Array:
         """Zeros, float32 [pairs]."""
-        return self._scores[: len(dense)]
+        return np.zeros(len(dense), np.float32)
 
 
 class Timed(OfflineRun):

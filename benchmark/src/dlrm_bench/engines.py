@@ -38,7 +38,7 @@ def force(precision: str) -> str:
 
 
 class Engine(Protocol):
-    """Scores pairs; `best_batch` is the number of pairs a call should bring."""
+    """Scores any number of pairs; it works on `best_batch` of them at a time."""
 
     best_batch: int
 

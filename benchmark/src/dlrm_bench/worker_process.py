@@ -66,17 +66,21 @@ class Worker:
 
     def serve(self) -> None:
         """Answer messages until told to stop or the other end is gone."""
-        while True:
-            message = self.pipe.recv()
-            if message[0] == "batch":
-                self.pipe.send(self.batch(*message[1:]))
-            elif message[0] == "results":
-                self.take_results(*message[1:])
-            elif message[0] == "attach":
-                self.attach(message[1])
-            elif message[0] == "detach":
-                self.pairs = None
-                self.pipe.send(("detached",))
+        with torch.inference_mode():
+            while True:
+                self.answer(self.pipe.recv())
+
+    def answer(self, message: tuple[Any, ...]) -> None:
+        """One message."""
+        if message[0] == "batch":
+            self.pipe.send(self.batch(*message[1:]))
+        elif message[0] == "results":
+            self.take_results(*message[1:])
+        elif message[0] == "attach":
+            self.attach(message[1])
+        elif message[0] == "detach":
+            self.pairs = None
+            self.pipe.send(("detached",))
 
     def take_results(self, first_slot: int, slots: int, most_pairs: int) -> None:
         """Map the shared results; this worker writes BATCHES_IN_FLIGHT slots from first_slot on."""
@@ -116,15 +120,12 @@ class Worker:
         return "done", number, Done(at, seconds, cpu_seconds, _major_faults() - faults)
 
     def _infer(self, pairs: int, results: Array) -> None:
-        for first in range(0, pairs, self.engine.best_batch):
-            last = min(first + self.engine.best_batch, pairs)
-            with torch.inference_mode():
-                scores = self.engine.forward(self.dense[first:last], self.ids[first:last])
-            if scores.shape != (last - first,):
-                raise ValueError(f"scores have shape {scores.shape}, wanted ({last - first},)")
-            if not np.isfinite(scores).all():
-                raise ValueError(f"{int((~np.isfinite(scores)).sum())} scores are not finite")
-            results[first:last, 0] = scores
+        scores = self.engine.forward(self.dense[:pairs], self.ids[:pairs])
+        if scores.shape != (pairs,):
+            raise ValueError(f"scores have shape {scores.shape}, wanted ({pairs},)")
+        if not np.isfinite(scores).all():
+            raise ValueError(f"{int((~np.isfinite(scores)).sum())} scores are not finite")
+        results[:pairs, 0] = scores
 
 
 def worker_main(
