@@ -146,7 +146,7 @@ def main() -> int:
     parser.add_argument("--data-rows", type=int, default=120_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=10, help="of each measurement")
-    parser.add_argument("--server-seconds", type=int, default=60, help="of a Server run")
+    parser.add_argument("--server-seconds", type=int, default=300, help="of a Server run")
     parser.add_argument("--output", type=Path, required=True)
     asked = parser.parse_args()
     rows = row_counts(asked.row_cap)

@@ -144,12 +144,12 @@ def test_putting_back_holds_a_higher_rate_than_the_order_of_arrival() -> None:
 
 def test_more_cores_hold_a_higher_share_of_their_capacity() -> None:
     shares = []
-    for cores in (2, 6, 32):
+    for cores in (2, 4, 32):
         server = Server(16_000.0 * cores, np.zeros(1))
         rate = highest_rate(server, LENGTHS, lambda _: 30_000, BOUND)
         shares.append(rate * float(LENGTHS.mean()) / server.pairs_per_second)
     assert shares == sorted(shares)
-    assert 0.7 < shares[0] < 0.75
+    assert 0.65 < shares[0] < 0.75
     # The highest load that is asked for.
     assert 0.94 < shares[2] <= 0.95
 
