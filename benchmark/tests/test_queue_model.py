@@ -85,9 +85,6 @@ def test_what_was_put_back_tells_nothing_of_the_speed() -> None:
     latencies[~back] = queue_latencies(at[~back], pairs[~back], 25_000.0) + 0.002
     found = fit(Trial(at, pairs, latencies, back), 32_000.0)
     assert found.pairs_per_second == pytest.approx(25_000.0, rel=0.01)
-    first = Trial(at[:100], pairs[:100], latencies[:100], back[:100])
-    rest = Trial(at[100:], pairs[100:], latencies[100:], back[100:])
-    assert fit(rest.after(first), 32_000.0).pairs_per_second == found.pairs_per_second
     # All of them put back: then they are all there is to go by.
     assert len(Trial(at, pairs, latencies, np.ones(400, dtype=bool)).in_order().pairs) == 400
 

@@ -41,21 +41,11 @@ class Trial:
     latencies: Array  # seconds
     put_back: Array  # whether it was
 
-    def after(self, earlier: Trial | None) -> Trial:
-        """Both as one."""
-        if earlier is None:
-            return self
-        both = zip(earlier.columns(), self.columns(), strict=True)
-        return Trial(*(np.concatenate(column) for column in both))
-
     def in_order(self) -> Trial:
         """Without the queries put back; with them where nothing else is left."""
         kept = ~self.put_back if not self.put_back.all() else self.put_back
-        return Trial(*(column[kept] for column in self.columns()))
-
-    def columns(self) -> tuple[Array, Array, Array, Array]:
-        """In the order of the fields."""
-        return self.arrivals, self.pairs, self.latencies, self.put_back
+        columns = self.arrivals, self.pairs, self.latencies, self.put_back
+        return Trial(*(column[kept] for column in columns))
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from dlrm_bench.server_run import ServerRun
 from dlrm_bench.serving import ServingPool, part_pairs
 from dlrm_bench.waiting_line import Pace
 
-#: Trials, each at the rate the one before led to, and how long one takes.
-TRIALS = 3
-TRIAL_SECONDS = {"demo": 5.0, "official": 20.0}
+#: Trials, each at the rate the one before led to, and a trial's share of the run's least duration.
+TRIALS, TRIAL_SHARE = 3, 0.1
+LEAST_TRIAL_SECONDS, MOST_TRIAL_SECONDS = 5.0, 20.0
 #: Enough samples that a trial's caches are as cold as the run's; 1 GB of them.
 TRIAL_PAIRS = 1_100_000
 SUPERSEDED_FILES = (loadgen.SUMMARY, loadgen.DETAIL, USER_CONF)
@@ -90,15 +90,17 @@ def _search(
 ) -> tuple[float, Pace]:
     """Queries/s that the model holds, fitted to trials, each at the rate the last one led to.
 
-    And what foretells lateness at it.
+    The median of what they lead to, so that a neighbour at work in one of them changes little; and
+    what that trial foretells lateness by.
 
-    Raises StageError where even the last trial's rate is 0.
+    Raises StageError where it is 0.
     """
     chosen = probe.probe_samples(order, TRIAL_PAIRS, files.lengths)
     query_set = QuerySet(files, chosen, Progress(ctx, "loading trial set", "pairs"))
     pool.attach(query_set)
     parameters = ctx.request.parameters
-    seconds = TRIAL_SECONDS[parameters.profile]
+    seconds = TRIAL_SHARE * parameters.min_duration_seconds
+    seconds = min(max(seconds, LEAST_TRIAL_SECONDS), MOST_TRIAL_SECONDS)
     lengths, bound = files.lengths[np.asarray(order)], loadgen.SERVER_LATENCY_SECONDS
     guard = ServerRun(ctx, files, pool, 1, most).guarded
     trials: list[dict[str, float]] = []
@@ -111,14 +113,14 @@ def _search(
     rate = highest(server)
     # A machine that one query takes too long on is tried all the same, at half its capacity.
     rate = rate or pairs_per_second / float(lengths.mean()) / 2
-    known: queue_model.Trial | None = None
+    found: list[tuple[float, Pace]] = []
     for number in range(TRIALS):
         ctx.status.update(f"trying {rate:.1f} queries/s", 100 * number / TRIALS)
         pace = server.pace(bound)
         trial = server_run.try_rate(pool, query_set, chosen, rate, seconds, most, pace, guard)
-        known = trial.after(known)
-        server = queue_model.fit(known, pairs_per_second)
+        server = queue_model.fit(trial, pairs_per_second)
         held = highest(server)
+        found.append((held, server.pace(bound)))
         trials.append(
             {
                 "queries_per_second": round(rate, 3),
@@ -130,20 +132,19 @@ def _search(
                 "held_queries_per_second": round(held, 3),
             }
         )
-        tried, rate = rate, held
-        if not held:
-            # A neighbour may have been at work: once more, at half the rate, all else forgotten.
-            rate, known = tried / 2, None
+        # Where nothing holds, a neighbour may have been at work: once more, at half the rate.
+        tried, rate = rate, held or rate / 2
     pool.detach()
     query_set.close()
-    if not held:
+    median = sorted(found, key=lambda one: one[0])[TRIALS // 2]
+    if not median[0]:
         raise StageError(
             "the Server run cannot start",
             f"no rate holds {1000 * bound:.0f} ms for 99 of 100 queries; at {tried:.2f} a second "
             f"it was {trials[-1]['p99_ms']:.0f} ms",
             "Take a machine with more or faster cores, or -e scenario=offline",
         )
-    return held, server.pace(bound)
+    return median
 
 
 def _queries(ctx: StageContext, rate: float) -> int:
