@@ -17,7 +17,7 @@ from offline_support import BINS, LENGTHS, toy, toy_score, write_dataset
 
 from dlrm_bench.query_set import Array, QuerySet, SampleFiles
 from dlrm_bench.worker_process import populate_mappings
-from dlrm_bench.workers import Batch, RunTotals, WorkerError, WorkerPool, group
+from dlrm_bench.workers import Batch, RunTotals, WorkerError, WorkerPool, batch_pairs, group
 
 pytestmark = pytest.mark.measures
 
@@ -253,7 +253,7 @@ def mapped_and_resident(pid: int, name: str) -> list[tuple[int, int]]:
 def test_batches_are_whole_samples_in_order_near_the_best_size() -> None:
     lengths = np.random.default_rng(1).choice([100, 200, 300, 700], 1000)
     spans = np.stack([np.cumsum(lengths) - lengths, lengths], axis=1)
-    batches = list(group(spans, 512, workers=4, most=2048))
+    batches = list(group(spans, 512, workers=4))
     assert np.concatenate([b.spans for b in batches]).tolist() == spans.tolist()
     assert [b.first for b in batches] == [0, *np.cumsum([len(b.spans) for b in batches])[:-1]]
     assert [b.number for b in batches] == list(range(len(batches)))
@@ -263,3 +263,15 @@ def test_batches_are_whole_samples_in_order_near_the_best_size() -> None:
     # The tail is cut finer: no worker is left alone with a large last batch.
     assert max(sizes[-4:-1]) <= 700
     assert np.mean(sizes[-4:]) < np.mean(sizes[:50]) / 2
+
+
+@pytest.mark.parametrize(
+    ("best_batch", "pairs"),
+    [
+        pytest.param(126, 2016, id="a small one often enough to be worth its messages"),
+        pytest.param(512, 2048, id="four"),
+        pytest.param(4096, 16_384, id="never fewer than four"),
+    ],
+)
+def test_a_batch_is_several_of_the_engines(best_batch: int, pairs: int) -> None:
+    assert batch_pairs(best_batch) == pairs
