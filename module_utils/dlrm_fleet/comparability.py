@@ -52,7 +52,7 @@ def comparability(
         differs["batching"] = (
             f"queries waiting are cut into parts of at most {facts.get('pairs_of_a_part')} pairs, "
             f"{facts.get('workers')} workers; LoadGen coalesces none; in the order of arrival, "
-            f"but for {facts.get('queries_put_back')} put back as not all could be in time"
+            f"but for {facts.get('queries_put_back', 0)} put back as not all could be in time"
         )
     if not official:
         differs["weights and data"] = f"scaled down, tables of {parameters.get('row_cap')} rows"

@@ -120,7 +120,7 @@ def late_queries(arrivals: Array, pairs: Array, beside: Array, pace: Pace) -> in
         waiting.append(query)
         before += seconds
         while max(ends, now) + before - now > patience:
-            longest = max(reversed(waiting))
+            longest = max(waiting)  # the newest of equals, as in the line
             waiting.remove(longest)
             before -= longest[0]
             late += 1

@@ -80,7 +80,7 @@ class ServerRun(OfflineRun):
             if self.samples_issued in self._keep:
                 self._kept_ids.add(response_id)
             self.samples_issued += 1
-            self.pairs_issued += len(query.results)
+            self.pairs_issued += query.pairs
             self.pool.submit(query)
 
     def _answer(self, query: Query) -> None:

@@ -160,6 +160,6 @@ def _take(part: Cuts, results: Array) -> list[Query]:
         query.results[first : first + pairs] = results[at : at + pairs]
         at += pairs
         query.done += pairs
-        if query.done == len(query.results):
+        if query.done == query.pairs:
             complete.append(query)
     return complete
