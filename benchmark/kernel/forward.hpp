@@ -1,8 +1,9 @@
 // The int8 forward of DLRM-DCNv2 (int8.py's arithmetic, operation by operation), for one instruction set.
 // Included once by each of vnni.cpp, i8mm.cpp and portable.cpp, which define struct Isa before:
 //   TILE       most pairs of one tile, which begins at a multiple of TOGETHER
-//   pack()     orders a layer's weights for tile()
-//   tile<R>()  int32 sums of R pairs x PANEL outputs
+//   pack()     orders a layer's weights for run()
+//   run()      int32 sums of a tile's pairs x PANEL outputs, each pair's handed to a function; before it has them
+//              it may call that function's prefetch() for pairs, in order, to have what it will need in the cache
 //   store()    16 codes of a pair to their place
 // Every step keeps pairs apart and is either exact or in a fixed order, so that a score has the same bits
 // whatever the batch and the instruction set. Compiled with -ffp-contract=off: an FMA is where fma() stands.
@@ -23,6 +24,7 @@ typedef uint8_t Bu __attribute__((vector_size(16), aligned(1)));
 inline F load(const float *p) { return *(const Fu *)p; }
 inline I load(const int32_t *p) { return *(const Iu *)p; }
 inline void store(float *p, F v) { *(Fu *)p = v; }
+inline void store(int32_t *p, I v) { *(Iu *)p = v; }
 inline F all(float v) { return v - F{}; }
 inline F floats(I v) { return __builtin_convertvector(v, F); }
 
@@ -32,23 +34,93 @@ constexpr float STEPS = 253;
 // A code as a byte; even, so that halves are rounded as without it.
 constexpr int BYTE = 128;
 
+// Floats from one pair's activations to the next's. Without the 16 eight pairs of WIDTH were whole pages, and a store
+// delays loads at its place in other pages.
+constexpr size_t room(int width) { return width + 16; }
+
+// A range is one register: lanes 0-7 are highest values, 8-15 lowest ones negated; after a ReLU all are highest ones.
+constexpr I FIRST = {0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23}, SECOND = FIRST + 8;
+template <class Isa>
+inline F range_of(F high, F low) {
+    return Isa::max(__builtin_shuffle(high, -low, FIRST), __builtin_shuffle(high, -low, SECOND));
+}
+
 // Scale, zero point (of bytes) and what rounds, of one pair's share of a layer's input.
 struct Row {
     float scale, inverse, shift;
     int32_t zero;
 };
 
+// Makes a tile's results of its sums. KIND: of the layer's input; CROSSED: a result is multiplied by `crossed`, then
+// added to `from`.
+template <class Isa, Kind KIND, bool CROSSED>
+struct Finish {
+    int32_t relu;
+    size_t stride;                  // of from, crossed and to
+    const int32_t *bottom_sums;     // of ANY: [TILE, PANEL] of the first part
+    const int32_t *weight_sums[2];  // by part
+    const float *scale, *bias, *from, *crossed;
+    float *to;
+    F *range;           // [TILE]
+    const Row *row[2];  // by part: [TILE]
+
+    void prefetch(int i) const {
+        for (int c = 0; c < PANEL; c += 16) {
+            __builtin_prefetch(to + i * stride + c, 1);
+            if (CROSSED) __builtin_prefetch(crossed + i * stride + c);
+        }
+        __builtin_prefetch(range + i, 1);
+    }
+
+    // Of pair i the sums of outputs 0-15 and 16-31.
+    [[gnu::always_inline]] void operator()(int i, I first, I second) const {
+        F y = half(i, 0, first), z = half(i, 16, second);
+        F seen = relu ? Isa::max(y, z) : range_of<Isa>(Isa::max(y, z), Isa::min(y, z));
+        range[i] = Isa::max(range[i], seen);
+    }
+
+    [[gnu::always_inline]] F half(int i, int c, I sum) const {
+        F y;
+        if (KIND == ANY) {
+            I bottom = load(bottom_sums + i * PANEL + c) - row[0][i].zero * load(weight_sums[0] + c);
+            y = floats(bottom) * row[0][i].scale;
+            sum -= row[1][i].zero * load(weight_sums[1] + c);
+            y += floats(sum) * row[1][i].scale;
+        } else {
+            sum -= load(weight_sums[0] + c) * (KIND == SYMMETRIC ? BYTE : BYTE - 127);
+            y = floats(sum) * row[0][i].scale;
+        }
+        y = Isa::fma(y, load(scale + c), load(bias + c));  // torch.addcmul's rounding: once
+        if (relu) y = Isa::max(F{}, y);
+        if (CROSSED) y = Isa::fma(load(crossed + i * stride + c), y, load(from + i * stride + c));
+        store(to + i * stride + c, y);
+        return y;
+    }
+};
+
+// Keeps a tile's sums: [TILE, PANEL].
+struct Keep {
+    int32_t *sums;
+
+    void prefetch(int) const {}
+    [[gnu::always_inline]] void operator()(int i, I first, I second) const {
+        store(sums + i * PANEL, first), store(sums + i * PANEL + 16, second);
+    }
+};
+
 template <class Isa>
 struct Forward {
     const Model &m;
-    uint8_t *codes;      // [rows, STRIDE]
-    float *x0, *x, *out; // [rows, WIDTH], [rows, WIDTH], [rows, WIDEST]
-    F *high, *low;       // [2 parts, rows]
-    Row *row;            // [2 parts, rows]
+    uint8_t *codes;       // [rows, STRIDE]
+    float *x0, *x, *out;  // [rows, room(WIDTH)], [rows, room(WIDTH)], [rows, room(WIDEST)]
+    F *range;             // [2 parts, rows]
+    Row *row;             // [2 parts, rows]
     int rows;
 
     Row row_of(Kind kind, int part, int r) {
-        float top = Isa::highest(high[part * m.most + r]), bottom = -Isa::highest(-low[part * m.most + r]);
+        F seen = range[part * m.most + r];
+        float top = Isa::highest(kind == RELU ? seen : __builtin_shuffle(seen, seen, FIRST));
+        float bottom = -Isa::highest(__builtin_shuffle(seen, seen, SECOND));
         bool wrong = !isfinite(top) || (kind != RELU && !isfinite(bottom));
         float reach = top;
         if (kind == SYMMETRIC) reach = (top > -bottom ? top : -bottom) * (float)(253.0 / 127);
@@ -75,81 +147,51 @@ struct Forward {
                 Row it = row[part * m.most + r] = row_of(layer.kind, part, r);
                 F inverse = all(it.inverse), shift = all(it.shift);
                 for (int k = layer.border[part]; k < layer.border[part + 1]; k += 16) {
-                    F scaled = load(from + (size_t)r * width + k) * inverse + shift;
+                    F scaled = load(from + r * room(width) + k) * inverse + shift;
                     Isa::store(codes, r, k, (I)scaled);
                 }
             }
     }
 
     void forget_ranges() {
-        for (int i = 0; i < 2 * m.most; i++) high[i] = all(-INFINITY), low[i] = all(INFINITY);
+        for (int i = 0; i < 2 * m.most; i++) range[i] = all(-INFINITY);
     }
 
-    // `width`: of from and of to; `crossed`: what the result is multiplied by, then added to from.
+    // `crossed`: what the result is multiplied by, then added to from.
     void linear(const Layer &layer, const float *from, float *to, const float *crossed) {
         quantize(layer, crossed ? out : from, layer.inputs);
         forget_ranges();
-        alignas(64) int32_t sums[2][Isa::TILE * PANEL];
+        if (layer.kind == ANY) panels<ANY, false>(layer, from, to, from);
+        else if (layer.kind == RELU) panels<RELU, false>(layer, from, to, from);
+        else panels<SYMMETRIC, true>(layer, from, to, crossed);
+    }
+
+    template <Kind KIND, bool CROSSED>
+    void panels(const Layer &layer, const float *from, float *to, const float *crossed) {
+        alignas(64) int32_t bottom_sums[Isa::TILE * PANEL];
         int tiles = (rows + Isa::TILE - 1) / Isa::TILE;
-        for (int panel = 0; panel < layer.outputs / PANEL; panel++) {
-            const int8_t *weights = layer.packed + (size_t)panel * PANEL * layer.inputs;
+        for (int output = 0; output < layer.outputs; output += PANEL) {
+            const int8_t *weights = layer.packed + (size_t)output * layer.inputs;
+            const int part = CROSSED && output >= DIM;
             for (int tile = 0, first = 0; tile < tiles; tile++) {
                 int count = (rows - first + tiles - tile - 1) / (tiles - tile);
                 count = (count + Isa::TOGETHER - 1) / Isa::TOGETHER * Isa::TOGETHER;
                 if (count > rows - first) count = rows - first;
                 // The next panel comes into the cache while this one is worked on.
                 const int8_t *soon = weights + (size_t)PANEL * layer.inputs * (tiles + tile) / tiles;
-                if (crossed)
-                    for (int r = first; r < first + count; r++)
-                        for (int c = 0; c < PANEL; c += 16) {
-                            __builtin_prefetch(from + (size_t)r * layer.outputs + panel * PANEL + c);
-                            __builtin_prefetch(crossed + (size_t)r * layer.outputs + panel * PANEL + c);
-                        }
-                for (int part = 0; part < layer.parts; part++)
-                    Isa::run(count, codes, first, layer.border[part], layer.border[part + 1], layer.inputs,
-                             weights, sums[part], soon, (128 + tiles - 1) / tiles);
-                if (layer.parts == 2) finish<ANY, 2>(layer, panel, first, count, sums, from, to, crossed);
-                else if (layer.kind == RELU) finish<RELU, 1>(layer, panel, first, count, sums, from, to, crossed);
-                else finish<SYMMETRIC, 1>(layer, panel, first, count, sums, from, to, crossed);
+                const int soon_step = (128 + tiles - 1) / tiles;
+                const size_t at = first * room(layer.outputs) + output;
+                const Finish<Isa, KIND, CROSSED> finish{
+                    layer.relu, room(layer.outputs), bottom_sums,
+                    {layer.sums + output, layer.sums + layer.outputs + output},
+                    layer.scale + output, layer.bias + output, from + at, crossed + at, to + at,
+                    range + part * m.most + first, {row + first, row + m.most + first}};
+                if (KIND == ANY)
+                    Isa::run(count, codes, first, 0, DIM, layer.inputs, weights, soon, soon_step, Keep{bottom_sums});
+                Isa::run(count, codes, first, KIND == ANY ? DIM : 0, layer.inputs, layer.inputs, weights, soon,
+                         soon_step, finish);
                 first += count;
             }
-        }
-    }
-
-    template <Kind KIND, int PARTS>
-    inline void finish(const Layer &layer, int panel, int first, int count, const int32_t (*sums)[Isa::TILE * PANEL],
-                const float *from, float *to, const float *crossed) {
-        int part = crossed && panel >= DIM / PANEL, output = panel * PANEL;
-        F scale[2], bias[2];
-        I weight_sums[2], others[2]{};
-        for (int c = 0; c < 2; c++) {
-            scale[c] = load(layer.scale + output + 16 * c), bias[c] = load(layer.bias + output + 16 * c);
-            weight_sums[c] = load(layer.sums + output + 16 * c);
-            if (KIND == SYMMETRIC) weight_sums[c] *= BYTE;
-            if (KIND == RELU) weight_sums[c] *= BYTE - 127;
-            if (PARTS == 2) others[c] = load(layer.sums + layer.outputs + output + 16 * c);
-        }
-        for (int i = 0; i < count; i++) {
-            int r = first + i;
-            F *high_of = high + part * m.most + r, *low_of = low + part * m.most + r;
-            F h = *high_of, l = *low_of;
-            for (int c = 0; c < 2; c++) {
-                I sum = load(sums[0] + i * PANEL + 16 * c);
-                sum -= KIND == ANY ? row[r].zero * weight_sums[c] : weight_sums[c];
-                F y = floats(sum) * row[r].scale;
-                if (PARTS == 2) {
-                    I other = load(sums[1] + i * PANEL + 16 * c) - row[m.most + r].zero * others[c];
-                    y += floats(other) * row[m.most + r].scale;
-                }
-                y = Isa::fma(y, scale[c], bias[c]);  // torch.addcmul's rounding: once
-                if (layer.relu) y = Isa::max(F{}, y);
-                size_t at = (size_t)r * layer.outputs + output + 16 * c;
-                if (crossed) y = Isa::fma(load(crossed + at), y, load(from + at));
-                store(to + at, y);
-                h = Isa::max(h, y);
-                if (!layer.relu) l = Isa::min(l, y);
-            }
-            *high_of = h, *low_of = l;
         }
     }
 
@@ -166,8 +208,8 @@ struct Forward {
                 }
                 for (int j = 0; j < 8; j++) {
                     F y = Isa::max(F{}, acc[j] + load(m.first_bias + at + 16 * j));
-                    store(out + r * HIDDEN + at + 16 * j, y);
-                    high[r] = Isa::max(high[r], y);
+                    store(out + r * room(HIDDEN) + at + 16 * j, y);
+                    range[r] = Isa::max(range[r], y);
                 }
             }
     }
@@ -189,10 +231,9 @@ struct Forward {
         };
         for (int i = 0; i < AHEAD; i++) prefetch();
         for (int r = 0; r < rows; r++) {
-            float *to = x0 + (size_t)r * WIDTH;
+            float *to = x0 + r * room(WIDTH);
             for (int c = 0; c < DIM; c += 16) {  // The bottom MLP's, already there.
-                high[r] = Isa::max(high[r], load(to + c));
-                low[r] = Isa::min(low[r], load(to + c));
+                range[r] = Isa::max(range[r], range_of<Isa>(load(to + c), load(to + c)));
             }
             F h = all(-INFINITY), l = all(INFINITY), wrong{};
             for (int table = 0, column = 0; table < TABLES; table++) {
@@ -216,8 +257,7 @@ struct Forward {
             }
             float nan = 0;
             for (int i = 0; i < 16; i++) nan += wrong[i];
-            high[m.most + r] = isnan(nan) ? all(INFINITY) : h;
-            low[m.most + r] = l;
+            range[m.most + r] = isnan(nan) ? all(INFINITY) : range_of<Isa>(h, l);
         }
         return 0;
     }
@@ -229,7 +269,7 @@ struct Forward {
         // The second's result is x0's first columns: written narrow, then moved.
         linear(*layer++, out, out, nullptr);
         for (int r = 0; r < rows; r++)
-            for (int c = 0; c < DIM; c += 16) store(x0 + (size_t)r * WIDTH + c, load(out + r * DIM + c));
+            for (int c = 0; c < DIM; c += 16) store(x0 + r * room(WIDTH) + c, load(out + r * room(DIM) + c));
         forget_ranges();
         long wrong = embed(ids);
         if (wrong) return wrong;
@@ -244,7 +284,7 @@ struct Forward {
         for (int r = 0; r < rows; r++) {
             F sum[LAST / 16];
             for (int c = 0; c < LAST / 16; c++)
-                sum[c] = load(out + r * LAST + 16 * c) * load(m.last_weight + 16 * c);
+                sum[c] = load(out + r * room(LAST) + 16 * c) * load(m.last_weight + 16 * c);
             for (int half = LAST / 32; half; half /= 2)
                 for (int c = 0; c < half; c++) sum[c] += sum[c + half];
             for (int half = 8; half; half /= 2)
@@ -264,8 +304,8 @@ long forward(const Model &m, const float *dense, const int32_t *ids, int rows, f
         return found;
     };
     size_t n = m.most;
-    Forward<Isa> f{m, (uint8_t *)take((n + 2) * STRIDE), (float *)take(n * WIDTH * 4), (float *)take(n * WIDTH * 4),
-                   (float *)take(n * WIDEST * 4), (F *)take(2 * n * 64), (F *)take(2 * n * 64),
+    Forward<Isa> f{m, (uint8_t *)take((n + 2) * STRIDE), (float *)take(n * room(WIDTH) * 4),
+                   (float *)take(n * room(WIDTH) * 4), (float *)take(n * room(WIDEST) * 4), (F *)take(2 * n * 64),
                    (Row *)take(2 * n * sizeof(Row)), rows};
     return f.run(dense, ids, scores);
 }

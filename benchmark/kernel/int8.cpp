@@ -58,7 +58,7 @@ void *dlrm_new(const char *set_name, int most, const Given *given, const uint8_t
         sums += 2 * (size_t)given[n].outputs;
     }
     size_t fixed = weights + 4 * sums + 4 * DENSE * HIDDEN;
-    m->scratch_bytes = fixed + (size_t)(most + 2) * (STRIDE + 4 * (2 * WIDTH + WIDEST) + 4 * 64 + 32) + (1 << 20);
+    m->scratch_bytes = fixed + (size_t)(most + 2) * (STRIDE + 4 * (2 * WIDTH + WIDEST + 3 * 16) + 2 * 64 + 32) + (1 << 20);
     char *at = reserve(m->scratch_bytes);
     if (!at) {
         delete m;

@@ -21,14 +21,16 @@ struct Plain {
         *(Bu *)(codes + (size_t)r * STRIDE + k) = __builtin_convertvector(v, B);
     }
 
+    template <class Finish>
     static void run(int count, const uint8_t *codes, int first, int from, int to, int, const int8_t *panel,
-                    int32_t *sums, const int8_t *, int) {
+                    const int8_t *, int, const Finish &finish) {
         for (int r = 0; r < count; r++) {
             const uint8_t *a = codes + (size_t)(first + r) * STRIDE;
-            for (int n = 0; n < PANEL; n++) sums[r * PANEL + n] = 0;
+            int32_t sums[PANEL] = {};
             for (int k = from; k < to; k += 4)
                 for (int n = 0; n < PANEL; n++)
-                    for (int i = 0; i < 4; i++) sums[r * PANEL + n] += a[k + i] * panel[k * PANEL + 4 * n + i];
+                    for (int i = 0; i < 4; i++) sums[n] += a[k + i] * panel[k * PANEL + 4 * n + i];
+            finish(r, load(sums), load(sums + 16));
         }
     }
 };

@@ -7,6 +7,7 @@ namespace {
 
 struct Vnni {
     static constexpr int TILE = 14, TOGETHER = 1;  // 28 sums, 2 of weights, 1 of activations: 31 of 32 registers
+    static constexpr int TURN = 8;                 // of steps: every layer's inputs are whole ones
 
     static F max(F a, F b) { return (F)_mm512_max_ps((__m512)a, (__m512)b); }
     static F min(F a, F b) { return (F)_mm512_min_ps((__m512)a, (__m512)b); }
@@ -20,39 +21,42 @@ struct Vnni {
     }
 
     // Inline assembly: with the intrinsic gcc 12 spills the sums, and so it does where a loop is not unrolled.
-    template <int R>
-    [[gnu::noinline]] static void tile(const uint8_t *a, const int8_t *b, int steps, int32_t *sums, const int8_t *soon, int soon_step) {
+    template <int R, class Finish>
+    [[gnu::noinline]] static void tile(const uint8_t *a, const int8_t *b, int steps, const int8_t *soon, int soon_step,
+                                       const Finish &finish) {
         __m512i low[R], high[R];
 #pragma GCC unroll 14
         for (int r = 0; r < R; r++) low[r] = high[r] = _mm512_setzero_si512();
-        for (int step = 0; step < steps; step++) {
-            __m512i b0 = _mm512_load_si512(b), b1 = _mm512_load_si512(b + 64);
-            _mm_prefetch(soon, _MM_HINT_T1);
+        for (int turn = 0; turn < steps / TURN; turn++) {
+            if (turn < R) finish.prefetch(turn);
+            for (int step = 0; step < TURN; step++) {
+                __m512i b0 = _mm512_load_si512(b), b1 = _mm512_load_si512(b + 64);
+                _mm_prefetch(soon, _MM_HINT_T1);
 #pragma GCC unroll 14
-            for (int r = 0; r < R; r++) {
-                __m512i four = _mm512_set1_epi32(*(const int32_t *)(a + r * STRIDE));
-                asm("vpdpbusd %2, %1, %0" : "+v"(low[r]) : "v"(four), "v"(b0));
-                asm("vpdpbusd %2, %1, %0" : "+v"(high[r]) : "v"(four), "v"(b1));
+                for (int r = 0; r < R; r++) {
+                    __m512i four = _mm512_set1_epi32(*(const int32_t *)(a + r * STRIDE));
+                    asm("vpdpbusd %2, %1, %0" : "+v"(low[r]) : "v"(four), "v"(b0));
+                    asm("vpdpbusd %2, %1, %0" : "+v"(high[r]) : "v"(four), "v"(b1));
+                }
+                a += 4, b += 128, soon += soon_step;
             }
-            a += 4, b += 128, soon += soon_step;
         }
 #pragma GCC unroll 14
-        for (int r = 0; r < R; r++) {
-            _mm512_store_si512(sums + r * PANEL, low[r]);
-            _mm512_store_si512(sums + r * PANEL + 16, high[r]);
-        }
+        for (int r = 0; r < R; r++) finish(r, (I)low[r], (I)high[r]);
     }
 
-    template <int R>
-    static void choose(int count, const uint8_t *a, const int8_t *b, int steps, int32_t *sums, const int8_t *soon, int by) {
-        if (count == R) return tile<R>(a, b, steps, sums, soon, by);
-        if constexpr (R > 1) choose<R - 1>(count, a, b, steps, sums, soon, by);
+    template <int R, class Finish>
+    static void choose(int count, const uint8_t *a, const int8_t *b, int steps, const int8_t *soon, int by,
+                       const Finish &finish) {
+        if (count == R) return tile<R>(a, b, steps, soon, by, finish);
+        if constexpr (R > 1) choose<R - 1>(count, a, b, steps, soon, by, finish);
     }
 
+    template <class Finish>
     static void run(int count, const uint8_t *codes, int first, int from, int to, int, const int8_t *panel,
-                    int32_t *sums, const int8_t *soon, int soon_step) {
-        choose<TILE>(count, codes + (size_t)first * STRIDE + from, panel + from * PANEL, (to - from) / 4, sums,
-                     soon, soon_step);
+                    const int8_t *soon, int soon_step, const Finish &finish) {
+        choose<TILE>(count, codes + (size_t)first * STRIDE + from, panel + from * PANEL, (to - from) / 4, soon,
+                     soon_step, finish);
     }
 };
 
