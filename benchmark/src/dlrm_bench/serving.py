@@ -21,20 +21,21 @@ import numpy as np
 from dlrm_bench.query_set import Array
 from dlrm_bench.waiting_line import Cuts, Pace, Query, WaitingLine
 from dlrm_bench.worker_process import BATCHES_IN_FLIGHT
-from dlrm_bench.workers import Batch, RunTotals, WorkerPool, batch_pairs
+from dlrm_bench.workers import Batch, Handle, RunTotals, WorkerPool
 
 #: A part may take a worker this long, a fifth of the latency bound: what a query waits behind.
 PART_SECONDS = 0.012
-#: Fewest pairs of a part, as the int8 engine pads to 64.
-LEAST_PART = 64
+#: Pairs that a part never has fewer of, as the int8 engine pads to 64, nor more: a query is
+#: answered when the parts its pairs are in have ended. A part costs as much as some three pairs.
+LEAST_PART, MOST_PART = 64, 128
 #: The longest a part waits to fill, all workers having one in work.
 MAX_WAIT_SECONDS = 0.002
 
 
-def part_pairs(pairs_per_second: float, best_batch: int) -> int:
+def part_pairs(pairs_per_second: float) -> int:
     """Most pairs of a part for a worker of this speed: a multiple of LEAST_PART."""
     steps = int(pairs_per_second * PART_SECONDS) // LEAST_PART
-    return max(min(steps * LEAST_PART, batch_pairs(best_batch)), LEAST_PART)
+    return min(max(steps * LEAST_PART, LEAST_PART), MOST_PART)
 
 
 def even_part(pairs: int, workers: int, held: int, most: int) -> int:
@@ -70,7 +71,8 @@ class ServingPool(WorkerPool):
         self._arrivals: deque[Query] = deque()
         self._parts: dict[int, Cuts] = {}
         self._stopping, self._number = False, 0
-        self._pairs_in_work = 0
+        #: Pairs handed out and not answered, and those of them whose parts workers are at.
+        self._pairs_in_work = self._pairs_begun = 0
         self._serving_totals = RunTotals([[] for _ in self._handles])
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._selector.register(self._wake, selectors.EVENT_READ, None)
@@ -106,6 +108,7 @@ class ServingPool(WorkerPool):
                 # Copied before the slot is free: the next part's worker writes into it at once.
                 complete = _take(self._parts.pop(number), results)
                 self._pairs_in_work -= figures.pairs
+                self._pairs_begun += _pairs_of_first(handle) - figures.pairs
                 handle.slots.append(slot)
                 self._serving_totals.done[handle.index].append(figures)
                 # The worker first: answering is the slower part.
@@ -119,7 +122,7 @@ class ServingPool(WorkerPool):
             os.eventfd_read(self._wake)
         now = time.perf_counter()
         while self._arrivals:
-            self.line.add(self._arrivals.popleft(), self._pairs_in_work, now)
+            self.line.add(self._arrivals.popleft(), self._pairs_left(), now)
         while self.line:
             handle = min(self._handles, key=lambda h: len(h.held))
             if not handle.slots or self._patience() is not None:
@@ -127,18 +130,25 @@ class ServingPool(WorkerPool):
             in_time = self.line.oldest() is not None
             if handle.held and not in_time:
                 return  # What was put back delays nobody: it goes to idle workers.
-            held = sum(int(batch.spans[:, 1].sum()) for batch, _ in handle.held.values())
+            held = sum(batch.pairs for batch, _ in handle.held.values())
             waiting = self.line.pairs if in_time else self.line.pairs_put_back
             pairs = waiting + self._pairs_in_work
             size = even_part(pairs, len(self._handles), held, self._most)
-            part = self.line.take(size, self._pairs_in_work, now)
+            part = self.line.take(size, self._pairs_left(), now)
             if not part:
                 continue
             spans = np.array([(q.offset + at, n) for q, at, n in part], dtype=np.int64)
-            self._pairs_in_work += int(spans[:, 1].sum())
+            batch = Batch(self._number, self._number, spans)
+            self._pairs_in_work += batch.pairs
+            if not handle.held:
+                self._pairs_begun += batch.pairs
             self._parts[self._number] = part
-            self._give(handle, iter([Batch(self._number, self._number, spans)]))
+            self._give(handle, iter([batch]))
             self._number += 1
+
+    def _pairs_left(self) -> int:
+        """Of those in work, of which half are done in parts that workers are at, on average."""
+        return self._pairs_in_work - self._pairs_begun // 2
 
     def _patience(self) -> float | None:
         """Seconds until a part that is not full goes out all the same; None: no reason to wait."""
@@ -151,6 +161,11 @@ class ServingPool(WorkerPool):
             return None  # Nobody could take it: the next answer is the next chance.
         left = oldest.arrived + MAX_WAIT_SECONDS - time.perf_counter()
         return left if left > 0 else None
+
+
+def _pairs_of_first(handle: Handle) -> int:
+    """Of the part that a worker is at."""
+    return next((batch.pairs for batch, _ in handle.held.values()), 0)
 
 
 def _take(part: Cuts, results: Array) -> list[Query]:

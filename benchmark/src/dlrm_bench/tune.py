@@ -227,7 +227,7 @@ class Race:
             if self.server:
                 # As in the run, parts are sized by the speed of an engine that is warm.
                 rates[-1] = self._go(number, warm, 0.0, 1.0)[WALL]
-            work.append(self._work(contender, rates[-1]) if self.server else warm)
+            work.append(self._parts(rates[-1]) if self.server else warm)
         for round_ in range(ROUNDS):
             if round_ >= LEAST_ROUNDS and time.monotonic() - began > seconds:
                 break
@@ -240,8 +240,8 @@ class Race:
                 self.contenders[number].rounds.append(figures)
                 self.progress(100 * (round_ * count + step + 1) / (ROUNDS * count))
 
-    def _work(self, contender: Contender, rate: float) -> list[Batch]:
-        return self.pairs.parts(part_pairs(rate / len(self.pool.cores), contender.choice.batch))
+    def _parts(self, rate: float) -> list[Batch]:
+        return self.pairs.parts(part_pairs(rate / len(self.pool.cores)))
 
     def _go(
         self, number: int, batches: Sequence[Batch], seconds: float, rate: float

@@ -6,6 +6,7 @@ WorkerError naming the worker, the cause and the batch.
 
 from __future__ import annotations
 
+import functools
 import logging
 import multiprocessing
 import os
@@ -53,6 +54,11 @@ class Batch:
     def last(self) -> int:
         """One past the position of the last sample."""
         return self.first + len(self.spans)
+
+    @functools.cached_property
+    def pairs(self) -> int:
+        """Of all its samples."""
+        return int(self.spans[:, 1].sum())
 
 
 @dataclass
@@ -119,7 +125,7 @@ def group(
         first, number, done = last, number + 1, int(ends[last - 1])
 
 
-class _Handle:
+class Handle:
     """One worker as seen from the pool."""
 
     def __init__(self, index: int, core: int, process: BaseProcess, pipe: Connection) -> None:
@@ -161,7 +167,7 @@ class WorkerPool:
         self._make_engine, self._weights, self._longest = make_engine, weights, longest_sample
         self._tick = tick
         self._selector = selectors.DefaultSelector()
-        self._handles: list[_Handle] = []
+        self._handles: list[Handle] = []
         self._results: Array = np.empty((0, 0, 2), dtype=np.float32)
 
     def __enter__(self) -> WorkerPool:
@@ -181,7 +187,7 @@ class WorkerPool:
             )
             process.start()
             theirs.close()
-            handle = _Handle(index, core, process, ours)
+            handle = Handle(index, core, process, ours)
             self._handles.append(handle)
             self._selector.register(ours, selectors.EVENT_READ, handle)
             self._selector.register(process.sentinel, selectors.EVENT_READ, handle)
@@ -272,20 +278,20 @@ class WorkerPool:
         totals.seconds = time.perf_counter() - began
         return totals
 
-    def _give(self, handle: _Handle, todo: Iterator[Batch]) -> None:
+    def _give(self, handle: Handle, todo: Iterator[Batch]) -> None:
         batch = next(todo, None)
         if batch is not None:
             slot = handle.slots.pop()
             handle.held[batch.number] = (batch, slot)
             self._send(handle, ("batch", batch.number, slot, batch.spans.tobytes()))
 
-    def _send(self, handle: _Handle, message: tuple[Any, ...]) -> None:
+    def _send(self, handle: Handle, message: tuple[Any, ...]) -> None:
         try:
             handle.pipe.send(message)
         except OSError:
             self._ended(handle, "taking work")
 
-    def _send_descriptor(self, handle: _Handle, descriptor: int) -> None:
+    def _send_descriptor(self, handle: Handle, descriptor: int) -> None:
         try:
             send_handle(handle.pipe, descriptor, handle.process.pid)
         except OSError:
@@ -298,14 +304,14 @@ class WorkerPool:
 
     def _messages(
         self, doing: str, patience: float | None = None
-    ) -> list[tuple[_Handle, tuple[Any, ...]]]:
+    ) -> list[tuple[Handle, tuple[Any, ...]]]:
         """What workers have said within `patience` seconds; raises for one that failed or ended."""
-        got: list[tuple[_Handle, tuple[Any, ...]]] = []
+        got: list[tuple[Handle, tuple[Any, ...]]] = []
         self._tick()
         for key, _ in self._selector.select(POLL_SECONDS if patience is None else patience):
             if key.data is None:
                 continue  # Somebody else's call to look again.
-            handle: _Handle = key.data
+            handle: Handle = key.data
             if key.fileobj is not handle.pipe:
                 if not handle.pipe.poll():
                     self._ended(handle, doing)
@@ -319,18 +325,18 @@ class WorkerPool:
             got.append((handle, message))
         return got
 
-    def _where(self, handle: _Handle, doing: str) -> str:
+    def _where(self, handle: Handle, doing: str) -> str:
         if not handle.held:
             return doing
         batch, _ = next(iter(handle.held.values()))
-        return f"batch {batch.number} ({len(batch.spans)} samples, {batch.spans[:, 1].sum()} pairs)"
+        return f"batch {batch.number} ({len(batch.spans)} samples, {batch.pairs} pairs)"
 
-    def _failed(self, handle: _Handle, doing: str, text: str, trace: str) -> NoReturn:
+    def _failed(self, handle: Handle, doing: str, text: str, trace: str) -> NoReturn:
         LOG.error("%s:\n%s", handle, trace)
         where = self._where(handle, doing)
         raise WorkerError(f"{handle} failed in {where}", text, "The traceback is in the log")
 
-    def _ended(self, handle: _Handle, doing: str) -> NoReturn:
+    def _ended(self, handle: Handle, doing: str) -> NoReturn:
         with suppress(EOFError, OSError):
             while handle.pipe.poll():
                 message = handle.pipe.recv()
