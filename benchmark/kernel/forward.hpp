@@ -187,8 +187,9 @@ struct Forward {
                     layer.scale + output, layer.bias + output, from + at, crossed + at, to + at,
                     range + part * m.most + first, {row + first, row + m.most + first}};
                 if (KIND == ANY)
-                    Isa::run(count, codes, first, 0, DIM, layer.inputs, weights, soon, soon_step, Keep{bottom_sums});
-                Isa::run(count, codes, first, KIND == ANY ? DIM : 0, layer.inputs, layer.inputs, weights, soon,
+                    Isa::run(count, codes, first, 0, layer.border[1], layer.inputs, weights, soon, soon_step,
+                             Keep{bottom_sums});
+                Isa::run(count, codes, first, layer.border[layer.parts - 1], layer.inputs, layer.inputs, weights, soon,
                          soon_step, finish);
                 first += count;
             }
@@ -232,9 +233,8 @@ struct Forward {
         for (int i = 0; i < AHEAD; i++) prefetch();
         for (int r = 0; r < rows; r++) {
             float *to = x0 + r * room(WIDTH);
-            for (int c = 0; c < DIM; c += 16) {  // The bottom MLP's, already there.
+            for (int c = 0; c < DIM; c += 16)  // The bottom MLP's, already there.
                 range[r] = Isa::max(range[r], range_of<Isa>(load(to + c), load(to + c)));
-            }
             F h = all(-INFINITY), l = all(INFINITY), wrong{};
             for (int table = 0, column = 0; table < TABLES; table++) {
                 F acc[DIM / 16] = {};

@@ -33,9 +33,8 @@ MAX_WAIT_SECONDS = 0.002
 
 
 def part_pairs(pairs_per_second: float) -> int:
-    """Most pairs of a part for a worker of this speed: a multiple of LEAST_PART."""
-    steps = int(pairs_per_second * PART_SECONDS) // LEAST_PART
-    return min(max(steps * LEAST_PART, LEAST_PART), MOST_PART)
+    """Most pairs of a part for a worker of this speed."""
+    return MOST_PART if pairs_per_second * PART_SECONDS >= MOST_PART else LEAST_PART
 
 
 def even_part(pairs: int, workers: int, held: int, most: int) -> int:
