@@ -78,7 +78,7 @@ def repeat(batches: Sequence[Batch], enough: Callable[[int], bool]) -> Iterator[
         if enough(number):
             return
         batch = batches[number % len(batches)]
-        yield Batch(number, batch.first, batch.spans)
+        yield Batch(number, batch.first, batch.spans, batch.pairs)
 
 
 def probe_samples(order: list[int], pairs_wanted: float, lengths: Array) -> list[int]:

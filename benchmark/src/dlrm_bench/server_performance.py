@@ -39,7 +39,7 @@ def measure(
     Nothing else is a reason to run again: the first run that holds the bound is the result.
     `pairs_per_second`: of all workers together, never waiting.
     """
-    most = part_pairs(pairs_per_second / len(pool.cores))
+    most = part_pairs(pairs_per_second / len(pool.cores), pool.best_batch)
     found, pace = _search(ctx, files, pool, order, pairs_per_second, most)
     loadgen_here, phase = loadgen.LoadGen(), "measuring"
     superseded: list[dict[str, Any]] = []

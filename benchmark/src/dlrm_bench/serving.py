@@ -14,27 +14,27 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 
 import numpy as np
 
 from dlrm_bench.query_set import Array
 from dlrm_bench.waiting_line import Cuts, Pace, Query, WaitingLine
-from dlrm_bench.worker_process import BATCHES_IN_FLIGHT
+from dlrm_bench.worker_process import BATCHES_IN_FLIGHT, Done
 from dlrm_bench.workers import Batch, Handle, RunTotals, WorkerPool
 
 #: A part may take a worker this long, a fifth of the latency bound: what a query waits behind.
 PART_SECONDS = 0.012
-#: Pairs that a part never has fewer of, as the int8 engine pads to 64, nor more: a query is
-#: answered when the parts its pairs are in have ended. A part costs as much as some three pairs.
+#: Pairs that a part never has fewer of, as engines pad to 64, nor more: a query is answered when
+#: the parts its pairs are in have ended. A part costs as much as some three pairs.
 LEAST_PART, MOST_PART = 64, 128
 #: The longest a part waits to fill, all workers having one in work.
 MAX_WAIT_SECONDS = 0.002
 
 
-def part_pairs(pairs_per_second: float) -> int:
-    """Most pairs of a part for a worker of this speed."""
-    return MOST_PART if pairs_per_second * PART_SECONDS >= MOST_PART else LEAST_PART
+def part_pairs(pairs_per_second: float, best_batch: int) -> int:
+    """Most pairs of a part for a worker of this speed, whose engine takes `best_batch` at once."""
+    most = max(min(MOST_PART, best_batch), LEAST_PART)
+    return most if pairs_per_second * PART_SECONDS >= most else LEAST_PART
 
 
 def even_part(pairs: int, workers: int, held: int, most: int) -> int:
@@ -74,7 +74,9 @@ class ServingPool(WorkerPool):
         self._pairs_in_work = self._pairs_begun = 0
         self._serving_totals = RunTotals([[] for _ in self._handles])
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._selector.register(self._wake, selectors.EVENT_READ, None)
+        self._selector.register(
+            self._wake, selectors.EVENT_READ, lambda: os.eventfd_read(self._wake)
+        )
         self._thread = threading.Thread(target=guarded(self._serve), name="serving")
         self._thread.start()
 
@@ -101,7 +103,8 @@ class ServingPool(WorkerPool):
             if stopping and not (self._arrivals or self.line or self._parts):
                 break
             for handle, message in self._messages("serving", self._patience()):
-                _, number, figures = message
+                _, number, *told = message
+                figures = Done(*told)
                 _, slot = handle.held.pop(number)
                 results = self._results[handle.index * BATCHES_IN_FLIGHT + slot]
                 # Copied before the slot is free: the next part's worker writes into it at once.
@@ -117,8 +120,6 @@ class ServingPool(WorkerPool):
         self._serving_totals.seconds = time.perf_counter() - began
 
     def _hand_out(self) -> None:
-        with suppress(BlockingIOError):
-            os.eventfd_read(self._wake)
         now = time.perf_counter()
         while self._arrivals:
             self.line.add(self._arrivals.popleft(), self._pairs_left(), now)
@@ -137,12 +138,12 @@ class ServingPool(WorkerPool):
             if not part:
                 continue
             spans = np.array([(q.offset + at, n) for q, at, n in part], dtype=np.int64)
-            batch = Batch(self._number, self._number, spans)
+            batch = Batch(self._number, self._number, spans, sum(n for _, _, n in part))
             self._pairs_in_work += batch.pairs
             if not handle.held:
                 self._pairs_begun += batch.pairs
             self._parts[self._number] = part
-            self._give(handle, iter([batch]))
+            self._give(handle, batch)
             self._number += 1
 
     def _pairs_left(self) -> int:

@@ -156,7 +156,7 @@ class CalibrationPairs(QuerySet):
         """What Server hands to a worker at once: this many pairs."""
         pairs = min(pairs, self.pairs)
         offsets = range(0, self.pairs - pairs + 1, pairs)
-        return [Batch(n, n, np.array([[at, pairs]])) for n, at in enumerate(offsets)]
+        return [Batch(n, n, np.array([[at, pairs]]), pairs) for n, at in enumerate(offsets)]
 
 
 class Turns:
@@ -227,7 +227,7 @@ class Race:
             if self.server:
                 # As in the run, parts are sized by the speed of an engine that is warm.
                 rates[-1] = self._go(number, warm, 0.0, 1.0)[WALL]
-            work.append(self._parts(rates[-1]) if self.server else warm)
+            work.append(self._parts(contender, rates[-1]) if self.server else warm)
         for round_ in range(ROUNDS):
             if round_ >= LEAST_ROUNDS and time.monotonic() - began > seconds:
                 break
@@ -240,8 +240,9 @@ class Race:
                 self.contenders[number].rounds.append(figures)
                 self.progress(100 * (round_ * count + step + 1) / (ROUNDS * count))
 
-    def _parts(self, rate: float) -> list[Batch]:
-        return self.pairs.parts(part_pairs(rate / len(self.pool.cores)))
+    def _parts(self, contender: Contender, rate: float) -> list[Batch]:
+        most = part_pairs(rate / len(self.pool.cores), contender.choice.batch)
+        return self.pairs.parts(most)
 
     def _go(
         self, number: int, batches: Sequence[Batch], seconds: float, rate: float
@@ -251,7 +252,7 @@ class Race:
         Batches are counted out beforehand: all are begun, and the last one timed, in any case.
         """
         self.turns.now = number
-        pairs_a_batch = sum(int(one.spans[:, 1].sum()) for one in batches) / len(batches)
+        pairs_a_batch = sum(one.pairs for one in batches) / len(batches)
         most = max(len(self.pool.cores), round(seconds * rate / pairs_a_batch))
         totals = self.pool.run(repeat(batches, lambda n: n >= most), lambda _batch, _results: None)
         self.major_faults += totals.major_faults

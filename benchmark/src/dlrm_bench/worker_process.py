@@ -1,6 +1,6 @@
 """One inference worker: a process pinned to one core, with its own engine and mapped weights.
 
-It is told what to do over a pipe, one message a batch; pairs come from and results go to shared
+It is told what to do over a channel, one message a batch; pairs come from and results go to shared
 memory. It never outlives the process that started it.
 """
 
@@ -14,20 +14,23 @@ import signal
 import time
 import traceback
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
 from pathlib import Path
+from socket import socket
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 
+from dlrm_bench.channel import Channel
 from dlrm_bench.model import DENSE_FEATURES, IDS
 from dlrm_bench.query_set import Array, PairArrays, SharedMemory
 from dlrm_bench.resident import adopt_shared, huge_page_bytes
 
 #: Batches a worker holds: one in work, one waiting, so that it never waits for the next.
 BATCHES_IN_FLIGHT = 2
+#: Characters of a failure's traceback that are told, its end.
+MOST_TRACEBACK = 20_000
 PR_SET_PDEATHSIG = 1
 MADV_POPULATE_READ = 22  # Linux 5.14
 
@@ -56,8 +59,8 @@ class Done(NamedTuple):
 class Worker:
     """State of one worker process."""
 
-    def __init__(self, pipe: Connection, engine: Engine) -> None:
-        self.pipe = pipe
+    def __init__(self, channel: Channel, engine: Engine) -> None:
+        self.channel = channel
         self.engine = engine
         self.pairs: PairArrays | None = None
         self.results: Array = np.empty((0, 0, 2), dtype=np.float32)
@@ -68,19 +71,19 @@ class Worker:
         """Answer messages until told to stop or the other end is gone."""
         with torch.inference_mode():
             while True:
-                self.answer(self.pipe.recv())
+                self.answer(self.channel.receive())
 
     def answer(self, message: tuple[Any, ...]) -> None:
         """One message."""
         if message[0] == "batch":
-            self.pipe.send(self.batch(*message[1:]))
+            self.channel.send("done", *self.batch(*message[1:]))
         elif message[0] == "results":
             self.take_results(*message[1:])
         elif message[0] == "attach":
             self.attach(message[1])
         elif message[0] == "detach":
             self.pairs = None
-            self.pipe.send(("detached",))
+            self.channel.send("detached")
 
     def take_results(self, first_slot: int, slots: int, most_pairs: int) -> None:
         """Map the shared results; this worker writes BATCHES_IN_FLIGHT slots from first_slot on."""
@@ -96,28 +99,29 @@ class Worker:
         memory = self._receive(0)
         memory.make_resident()
         self.pairs = PairArrays(memory, pairs)
-        self.pipe.send(("attached",))
+        self.channel.send("attached")
 
     def _receive(self, size: int) -> SharedMemory:
-        descriptor = recv_handle(self.pipe)
+        descriptor = recv_handle(self.channel)
         memory = SharedMemory(size or os.fstat(descriptor).st_size, descriptor)
         memory.close()
         return memory
 
-    def batch(self, number: int, slot: int, spans: bytes) -> tuple[Any, ...]:
-        """Infer the samples at these spans: ("done", number, Done)."""
+    def batch(self, number: int, slot: int, spans: bytes) -> tuple[int | float, ...]:
+        """Infer the samples at these spans: the batch's number, and what Done holds."""
         assert self.pairs is not None
-        began, cpu, faults = time.perf_counter(), time.process_time(), _major_faults()
+        began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
         results, at = self.results[slot], 0
-        for offset, length in np.frombuffer(spans, dtype=np.int64).reshape(-1, 2):
+        for offset, length in np.frombuffer(spans, dtype=np.int64).reshape(-1, 2).tolist():
             source, to = slice(offset, offset + length), slice(at, at + length)
             self.dense[to] = self.pairs.dense[source]
             self.ids[to] = self.pairs.ids[source]
             results[to, 1] = self.pairs.labels[source]
-            at += int(length)
+            at += length
         self._infer(at, results)
-        seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu
-        return "done", number, Done(at, seconds, cpu_seconds, _major_faults() - faults)
+        seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
+        cpu_seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return number, at, seconds, cpu_seconds, after.ru_majflt - before.ru_majflt
 
     def _infer(self, pairs: int, results: Array) -> None:
         scores = self.engine.forward(self.dense[:pairs], self.ids[:pairs])
@@ -129,7 +133,7 @@ class Worker:
 
 
 def worker_main(
-    pipe: Connection,
+    end: socket,
     core: int,
     make_engine: MakeEngine,
     weights: Path | None,
@@ -138,16 +142,23 @@ def worker_main(
 ) -> None:
     """Entry of the process; the last message of a failure is ("error", what, traceback).
 
-    `copied`: the descriptor of the weights' copy in memory comes first through the pipe.
+    `end`: of the channel to the pool; where `copied`, the descriptor of the weights' copy in memory
+    comes first through it. `niceness`: what its priority is lowered by.
     """
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.sched_setaffinity(0, {core})
     os.nice(niceness)
+    if niceness:
+        # So that it does not, given work, take the CPU of the thread that gives it.
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    channel = Channel(end)
     try:
         torch.set_num_threads(1)
         began = time.perf_counter()
-        copy = adopt_shared(weights, recv_handle(pipe)) if weights is not None and copied else None
+        copy = None
+        if weights is not None and copied:
+            copy = adopt_shared(weights, recv_handle(channel))
         engine = make_engine()
         huge = 0
         if copy is not None:
@@ -158,13 +169,13 @@ def worker_main(
             file = os.path.realpath(weights)
             huge = huge_page_bytes(lambda _start, name: name == file)
         name = getattr(engine, "name", type(engine).__name__)
-        pipe.send(("ready", int(engine.best_batch), name, time.perf_counter() - began, huge))
-        Worker(pipe, engine).serve()
+        channel.send("ready", int(engine.best_batch), name, time.perf_counter() - began, huge)
+        Worker(channel, engine).serve()
     except (EOFError, BrokenPipeError, ConnectionResetError):
-        os._exit(0)  # The starting process is gone or has closed the pipe: nobody to tell.
+        os._exit(0)  # The starting process is gone or has closed its end: nobody to tell.
     except BaseException as error:
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        pipe.send(("error", text, traceback.format_exc()))
+        channel.send("error", text, traceback.format_exc()[-MOST_TRACEBACK:])
         os._exit(1)
 
 
@@ -184,7 +195,3 @@ def populate_mappings(path: Path) -> int:
             if libc.madvise(address, size, MADV_POPULATE_READ) == 0:
                 populated += end - start
     return populated
-
-
-def _major_faults() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_majflt

@@ -6,7 +6,6 @@ WorkerError naming the worker, the cause and the batch.
 
 from __future__ import annotations
 
-import functools
 import logging
 import multiprocessing
 import os
@@ -16,7 +15,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import send_handle
 from pathlib import Path
@@ -24,6 +22,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from dlrm_bench import channel
+from dlrm_bench.channel import Channel
 from dlrm_bench.placed_model import PlacedModel
 from dlrm_bench.query_set import Array, QuerySet, SharedMemory
 from dlrm_bench.request import StageError
@@ -49,16 +49,12 @@ class Batch:
     number: int
     first: int  # position of the first sample within the query
     spans: Array  # offset and length of each in the query set, int64 [n, 2]
+    pairs: int  # of all its samples
 
     @property
     def last(self) -> int:
         """One past the position of the last sample."""
         return self.first + len(self.spans)
-
-    @functools.cached_property
-    def pairs(self) -> int:
-        """Of all its samples."""
-        return int(self.spans[:, 1].sum())
 
 
 @dataclass
@@ -121,15 +117,16 @@ def group(
         size = min(most, max(least, share))
         last = int(np.searchsorted(ends, done + size, side="right"))
         last = max(last, first + 1)
-        yield Batch(number, first, spans[first:last])
-        first, number, done = last, number + 1, int(ends[last - 1])
+        end = int(ends[last - 1])
+        yield Batch(number, first, spans[first:last], end - done)
+        first, number, done = last, number + 1, end
 
 
 class Handle:
     """One worker as seen from the pool."""
 
-    def __init__(self, index: int, core: int, process: BaseProcess, pipe: Connection) -> None:
-        self.index, self.core, self.process, self.pipe = index, core, process, pipe
+    def __init__(self, index: int, core: int, process: BaseProcess, to: Channel) -> None:
+        self.index, self.core, self.process, self.channel = index, core, process, to
         self.slots = list(range(BATCHES_IN_FLIGHT))
         self.held: dict[int, tuple[Batch, int]] = {}
 
@@ -175,7 +172,7 @@ class WorkerPool:
         # Imported once there, so that workers start at once and share those pages.
         context.set_forkserver_preload(["torch", "dlrm_bench.worker_process"])
         for index, core in enumerate(self.cores):
-            ours, theirs = context.Pipe(duplex=True)
+            ours, theirs = channel.pair()
             copy = None if self._model is None else self._model.descriptor(core)
             process = context.Process(
                 target=worker_main,
@@ -187,9 +184,9 @@ class WorkerPool:
             )
             process.start()
             theirs.close()
-            handle = Handle(index, core, process, ours)
+            handle = Handle(index, core, process, Channel(ours))
             self._handles.append(handle)
-            self._selector.register(ours, selectors.EVENT_READ, handle)
+            self._selector.register(handle.channel, selectors.EVENT_READ, handle)
             self._selector.register(process.sentinel, selectors.EVENT_READ, handle)
             if copy is not None:
                 self._send_descriptor(handle, copy)
@@ -207,7 +204,7 @@ class WorkerPool:
             handle.process.kill()
         for handle in self._handles:
             handle.process.join(5)
-            handle.pipe.close()
+            handle.channel.close()
 
     @property
     def pids(self) -> list[int]:
@@ -230,21 +227,21 @@ class WorkerPool:
         memory = SharedMemory(slots * most_pairs * 8)
         self._results = memory.array(np.float32, 0, (slots, most_pairs, 2))
         for handle in self._handles:
-            self._send(handle, ("results", handle.index * BATCHES_IN_FLIGHT, slots, most_pairs))
+            self._send(handle, "results", handle.index * BATCHES_IN_FLIGHT, slots, most_pairs)
             self._send_descriptor(handle, memory.descriptor)
         memory.close()
 
     def attach(self, query_set: QuerySet) -> None:
         """Have every worker map the query set."""
         for handle in self._handles:
-            self._send(handle, ("attach", query_set.pairs))
+            self._send(handle, "attach", query_set.pairs)
             self._send_descriptor(handle, query_set.memory.descriptor)
         self._await_all("mapping the query set")
 
     def detach(self) -> None:
         """Have every worker let go of the query set."""
         for handle in self._handles:
-            self._send(handle, ("detach",))
+            self._send(handle, "detach")
         self._await_all("releasing the query set")
 
     def check_alive(self) -> None:
@@ -265,35 +262,39 @@ class WorkerPool:
         # Breadth first: the first batches must not all go to the first worker.
         for _ in range(BATCHES_IN_FLIGHT):
             for handle in self._handles:
-                self._give(handle, todo)
+                self._give_next(handle, todo)
         while any(handle.held for handle in self._handles):
             for handle, message in self._messages("inferring"):
-                _, number, figures = message
+                _, number, *told = message
+                figures = Done(*told)
                 batch, slot = handle.held.pop(number)
                 results = self._results[handle.index * BATCHES_IN_FLIGHT + slot]
                 done(batch, results[: figures.pairs])
                 handle.slots.append(slot)
-                self._give(handle, todo)
+                self._give_next(handle, todo)
                 totals.done[handle.index].append(figures)
         totals.seconds = time.perf_counter() - began
         return totals
 
-    def _give(self, handle: Handle, todo: Iterator[Batch]) -> None:
+    def _give_next(self, handle: Handle, todo: Iterator[Batch]) -> None:
         batch = next(todo, None)
         if batch is not None:
-            slot = handle.slots.pop()
-            handle.held[batch.number] = (batch, slot)
-            self._send(handle, ("batch", batch.number, slot, batch.spans.tobytes()))
+            self._give(handle, batch)
 
-    def _send(self, handle: Handle, message: tuple[Any, ...]) -> None:
+    def _give(self, handle: Handle, batch: Batch) -> None:
+        slot = handle.slots.pop()
+        handle.held[batch.number] = (batch, slot)
+        self._send(handle, "batch", batch.number, slot, batch.spans.tobytes())
+
+    def _send(self, handle: Handle, *message: Any) -> None:
         try:
-            handle.pipe.send(message)
+            handle.channel.send(*message)
         except OSError:
             self._ended(handle, "taking work")
 
     def _send_descriptor(self, handle: Handle, descriptor: int) -> None:
         try:
-            send_handle(handle.pipe, descriptor, handle.process.pid)
+            send_handle(handle.channel, descriptor, handle.process.pid)
         except OSError:
             self._ended(handle, "taking memory")
 
@@ -309,15 +310,16 @@ class WorkerPool:
         got: list[tuple[Handle, tuple[Any, ...]]] = []
         self._tick()
         for key, _ in self._selector.select(POLL_SECONDS if patience is None else patience):
-            if key.data is None:
-                continue  # Somebody else's call to look again.
+            if callable(key.data):
+                key.data()  # Somebody else's call to look again.
+                continue
             handle: Handle = key.data
-            if key.fileobj is not handle.pipe:
-                if not handle.pipe.poll():
+            if key.fileobj is not handle.channel:
+                if not handle.channel.waiting():
                     self._ended(handle, doing)
                 continue  # Its last words are read first.
             try:
-                message = handle.pipe.recv()
+                message = handle.channel.receive()
             except (EOFError, OSError):
                 self._ended(handle, doing)
             if message[0] == "error":
@@ -338,8 +340,8 @@ class WorkerPool:
 
     def _ended(self, handle: Handle, doing: str) -> NoReturn:
         with suppress(EOFError, OSError):
-            while handle.pipe.poll():
-                message = handle.pipe.recv()
+            while handle.channel.waiting():
+                message = handle.channel.receive()
                 if message[0] == "error":
                     self._failed(handle, doing, message[1], message[2])
         time.sleep(GRACE_SECONDS)
