@@ -36,7 +36,7 @@ constexpr int BYTE = 128;
 
 // Floats from one pair's activations to the next's. Without the 16 eight pairs of WIDTH were whole pages, and a store
 // delays loads at its place in other pages.
-constexpr size_t room(int width) { return width + 16; }
+constexpr size_t room(size_t width) { return width + 16; }
 
 // A range is one register: lanes 0-7 are highest values, 8-15 lowest ones negated; after a ReLU all are highest ones.
 constexpr I FIRST = {0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23}, SECOND = FIRST + 8;
@@ -51,12 +51,12 @@ struct Row {
     int32_t zero;
 };
 
-// Makes a tile's results of its sums. KIND: of the layer's input; CROSSED: a result is multiplied by `crossed`, then
-// added to `from`.
-template <class Isa, Kind KIND, bool CROSSED>
+// Makes a tile's results of its sums. KIND: of the layer's input; RELUS: results below 0 become 0. Those of a cross
+// layer's second product are multiplied by `crossed`, then added to `from`.
+template <class Isa, Kind KIND, bool RELUS>
 struct Finish {
-    int32_t relu;
-    size_t stride;                  // of from, crossed and to
+    static constexpr bool CROSSED = KIND == SYMMETRIC;
+    size_t outputs;                 // of the layer
     const int32_t *bottom_sums;     // of ANY: [TILE, PANEL] of the first part
     const int32_t *weight_sums[2];  // by part
     const float *scale, *bias, *from, *crossed;
@@ -64,10 +64,13 @@ struct Finish {
     F *range;           // [TILE]
     const Row *row[2];  // by part: [TILE]
 
+    // Where pair i's are in from, crossed and to: a constant where it matters.
+    [[gnu::always_inline]] size_t at(int i) const { return i * room(CROSSED ? WIDTH : outputs); }
+
     void prefetch(int i) const {
         for (int c = 0; c < PANEL; c += 16) {
-            __builtin_prefetch(to + i * stride + c, 1);
-            if (CROSSED) __builtin_prefetch(crossed + i * stride + c);
+            __builtin_prefetch(to + at(i) + c, 1);
+            if (CROSSED) __builtin_prefetch(crossed + at(i) + c);
         }
         __builtin_prefetch(range + i, 1);
     }
@@ -75,7 +78,7 @@ struct Finish {
     // Of pair i the sums of outputs 0-15 and 16-31.
     [[gnu::always_inline]] void operator()(int i, I first, I second) const {
         F y = half(i, 0, first), z = half(i, 16, second);
-        F seen = relu ? Isa::max(y, z) : range_of<Isa>(Isa::max(y, z), Isa::min(y, z));
+        F seen = RELUS ? Isa::max(y, z) : range_of<Isa>(Isa::max(y, z), Isa::min(y, z));
         range[i] = Isa::max(range[i], seen);
     }
 
@@ -91,9 +94,9 @@ struct Finish {
             y = floats(sum) * row[0][i].scale;
         }
         y = Isa::fma(y, load(scale + c), load(bias + c));  // torch.addcmul's rounding: once
-        if (relu) y = Isa::max(F{}, y);
-        if (CROSSED) y = Isa::fma(load(crossed + i * stride + c), y, load(from + i * stride + c));
-        store(to + i * stride + c, y);
+        if (RELUS) y = Isa::max(F{}, y);
+        if (CROSSED) y = Isa::fma(load(crossed + at(i) + c), y, load(from + at(i) + c));
+        store(to + at(i) + c, y);
         return y;
     }
 };
@@ -145,10 +148,14 @@ struct Forward {
         for (int r = 0; r < rows; r++)
             for (int part = 0; part < layer.parts; part++) {
                 Row it = row[part * m.most + r] = row_of(layer.kind, part, r);
-                F inverse = all(it.inverse), shift = all(it.shift);
-                for (int k = layer.border[part]; k < layer.border[part + 1]; k += 16) {
-                    F scaled = load(from + r * room(width) + k) * inverse + shift;
-                    Isa::store(codes, r, k, (I)scaled);
+                const F inverse = all(it.inverse), shift = all(it.shift);
+                const float *pair = from + r * room(width);
+                // Variables of the loop's own: else each byte written may have changed them.
+                uint8_t *to = codes;
+                const int end = layer.border[part + 1];
+                for (int k = layer.border[part]; k < end; k += 16) {
+                    F scaled = load(pair + k) * inverse + shift;
+                    Isa::store(to, r, k, (I)scaled);
                 }
             }
     }
@@ -161,28 +168,31 @@ struct Forward {
     void linear(const Layer &layer, const float *from, float *to, const float *crossed) {
         quantize(layer, crossed ? out : from, layer.inputs);
         forget_ranges();
-        if (layer.kind == ANY) panels<ANY, false>(layer, from, to, from);
-        else if (layer.kind == RELU) panels<RELU, false>(layer, from, to, from);
-        else panels<SYMMETRIC, true>(layer, from, to, crossed);
+        if (layer.kind == SYMMETRIC) panels<SYMMETRIC, false>(layer, from, to, crossed);
+        else if (layer.kind == RELU) panels<RELU, true>(layer, from, to, from);
+        else if (layer.relu) panels<ANY, true>(layer, from, to, from);
+        else panels<ANY, false>(layer, from, to, from);
     }
 
-    template <Kind KIND, bool CROSSED>
+    template <Kind KIND, bool RELUS>
     void panels(const Layer &layer, const float *from, float *to, const float *crossed) {
         alignas(64) int32_t bottom_sums[Isa::TILE * PANEL];
-        int tiles = (rows + Isa::TILE - 1) / Isa::TILE;
+        // Tiles have the same number of pairs, but the first `more` of them TOGETHER more.
+        const int tiles = (rows + Isa::TILE - 1) / Isa::TILE, groups = (rows + Isa::TOGETHER - 1) / Isa::TOGETHER;
+        const int each = groups / tiles, more = groups % tiles;
+        const size_t panel = (size_t)PANEL * layer.inputs, soon_tile = panel / tiles;
+        const int soon_step = (128 + tiles - 1) / tiles;
         for (int output = 0; output < layer.outputs; output += PANEL) {
             const int8_t *weights = layer.packed + (size_t)output * layer.inputs;
-            const int part = CROSSED && output >= DIM;
+            const int part = KIND == SYMMETRIC && output >= DIM;
             for (int tile = 0, first = 0; tile < tiles; tile++) {
-                int count = (rows - first + tiles - tile - 1) / (tiles - tile);
-                count = (count + Isa::TOGETHER - 1) / Isa::TOGETHER * Isa::TOGETHER;
+                int count = Isa::TOGETHER * (each + (tile < more));
                 if (count > rows - first) count = rows - first;
                 // The next panel comes into the cache while this one is worked on.
-                const int8_t *soon = weights + (size_t)PANEL * layer.inputs * (tiles + tile) / tiles;
-                const int soon_step = (128 + tiles - 1) / tiles;
+                const int8_t *soon = weights + panel + tile * soon_tile;
                 const size_t at = first * room(layer.outputs) + output;
-                const Finish<Isa, KIND, CROSSED> finish{
-                    layer.relu, room(layer.outputs), bottom_sums,
+                const Finish<Isa, KIND, RELUS> finish{
+                    (size_t)layer.outputs, bottom_sums,
                     {layer.sums + output, layer.sums + layer.outputs + output},
                     layer.scale + output, layer.bias + output, from + at, crossed + at, to + at,
                     range + part * m.most + first, {row + first, row + m.most + first}};
