@@ -9,6 +9,8 @@ from multiprocessing.reduction import recv_handle, send_handle
 import pytest
 
 from dlrm_bench.channel import MOST_BYTES, Channel, pair
+from dlrm_bench.engines import candidates
+from dlrm_bench.workers import batch_pairs
 
 
 @pytest.fixture
@@ -26,6 +28,15 @@ def test_messages_arrive_whole_and_in_order(ends: tuple[Channel, Channel]) -> No
         ours.send(*message)
     assert [theirs.receive() for _ in range(3)] == [("detach",), largest, ("done", 7, 126, 0.5)]
     assert not theirs.waiting()
+
+
+def test_the_largest_batch_fits(ends: tuple[Channel, Channel]) -> None:
+    ours, theirs = ends
+    offered = [c for precision in ("fp32", "bf16", "int8") for c in candidates(precision)]
+    most = max(batch_pairs(batch) for candidate in offered for batch in candidate.batches)
+    spans = bytes(16 * most)  # Offset and length of as many samples of one pair.
+    ours.send("batch", 1 << 40, 1, spans)
+    assert theirs.receive() == ("batch", 1 << 40, 1, spans)
 
 
 def test_a_message_beyond_a_packet_is_refused_and_nothing_is_sent(

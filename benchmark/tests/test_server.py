@@ -255,6 +255,18 @@ def test_answers_are_copied_before_their_slot_is_written_anew() -> None:
     assert pool._pairs_in_work == pool._pairs_begun == 0
 
 
+def test_a_query_wakes_the_serving_thread_once() -> None:
+    """Else it would look again and again until the next one, on a core that a worker needs."""
+    pool = ServingPool(functools.partial(toy, "ToyEngine"), 10, cores=[])
+    with pool:
+        pool.serve(64, None, lambda _query: None, lambda _serve: lambda: None)
+        pool.submit(query(4))
+        assert pool._selector.select(0)
+        pool._messages("serving", 0.0)
+        assert not pool._selector.select(0)
+        pool.stop()
+
+
 def test_half_of_what_workers_are_at_counts_as_done() -> None:
     """Of one part that its worker is at and one that waits behind it."""
     pool: Any = ServingPool.__new__(ServingPool)

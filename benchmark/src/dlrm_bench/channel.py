@@ -9,8 +9,8 @@ import pickle
 import socket
 from typing import Any
 
-#: Of a message; a batch of a hundred samples has 2 KB.
-MOST_BYTES = 1 << 17
+#: Of a message: the largest batch of any engine, were its samples of one pair, has 128 KiB.
+MOST_BYTES = 192 << 10
 
 
 class Channel:
@@ -60,4 +60,8 @@ class Channel:
 
 def pair() -> tuple[socket.socket, socket.socket]:
     """Two ends, to be made channels of in their processes."""
-    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    for end in ends:
+        # Whatever the host's default is: a packet must fit.
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MOST_BYTES)
+    return ends
