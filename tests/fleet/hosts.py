@@ -334,6 +334,7 @@ def golden(host: str, folder: Path) -> tuple[str, str]:
         finally:
             made.close_connections()
             made.remove()
+        images.remove_superseded()
     return root, engine
 
 
@@ -353,5 +354,5 @@ def _make_golden(made: Fleet, product: str, root: str, engine: str) -> None:
         " rm -rf /srv/dlrm /home/bench/{data,model,results}"
     )
     docker("commit", "--change", "LABEL dlrm-fleet.test-host=prepared", host.container, root)
-    docker("volume", "create", "--label", "dlrm-fleet.test-host=engine", engine)
+    docker("volume", "create", "--label", images.ENGINE, engine)
     images.copy_volume(host.container, engine, root)

@@ -17,6 +17,12 @@ from .engine import REPOSITORY, HarnessError, command, docker
 # What decides how role dlrm_host leaves a machine.
 HOST_SOURCES = ("roles/dlrm_host", "inventories/common/group_vars/all/dlrm_host.yml")
 
+# Label of an engine's volume that hosts start from.
+ENGINE = "dlrm-fleet.test-host=engine"
+
+# Of each kind the newest stay: this work tree's, and that of another one beside it.
+KEPT = 2
+
 # Written last into a copied volume.
 WHOLE = ".dlrm-test-whole"
 
@@ -98,6 +104,21 @@ def names(host: str, product: str) -> tuple[str, str]:
     """(prepared root file system, volume of the engine's files with the product's image)."""
     prepared = f"dlrm-test-host-prepared:{_digest(host, _tree(*HOST_SOURCES))}"
     return prepared, f"dlrm-test-engine-{_digest(host, product)}"
+
+
+def remove_superseded() -> None:
+    """What hosts of older sources started from; what a running host still uses stays."""
+    for kind in ("bare", "engine", "prepared"):
+        # Newest first.
+        listed = docker("image", "ls", "--format", "{{.ID}}", f"dlrm-test-host-{kind}").split()
+        for identity in listed[KEPT:]:
+            docker("image", "rm", identity, check=False)
+    form = "{{.CreatedAt}} {{.Name}}"
+    volumes = docker("volume", "ls", "--quiet", "--filter", f"label={ENGINE}").split()
+    if volumes:
+        made = docker("volume", "inspect", "--format", form, *volumes).splitlines()
+        for line in sorted(made, reverse=True)[KEPT:]:
+            docker("volume", "rm", line.split()[-1], check=False)
 
 
 def copy_volume(source: str, target: str, image: str) -> None:
