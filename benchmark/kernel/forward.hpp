@@ -225,37 +225,51 @@ struct Forward {
             }
     }
 
+    // Where a pair's rows are; false where a table has not the id it is asked for.
+    bool find(const int32_t *ids, const uint8_t **found) {
+        bool wrong = false;
+        for (int i = 0; i < IDS; i++) {
+            wrong |= (uint32_t)ids[i] >= m.table_rows[i];
+            found[i] = m.table[i] + (uint64_t)(uint32_t)ids[i] * ROW_BYTES;
+        }
+        return !wrong;
+    }
+
+    // 1 + the position of the first id that its table has not: there is one.
+    long wrong_id(const int32_t *ids) {
+        long at = 0;
+        while ((uint32_t)ids[at] < m.table_rows[at % IDS]) at++;
+        return 1 + at;
+    }
+
+    // Rows are used once: what other work needs shall stay in the caches.
+    static void ask(const uint8_t *row) {
+        for (int byte = 0; byte < DIM; byte += 64) __builtin_prefetch(row + byte, 0, 0);
+        __builtin_prefetch(row + ROW_BYTES - 1, 0, 0);
+    }
+
     // Sums of the chosen rows; 0, or 1 + the position of an id that its table has not.
     long embed(const int32_t *ids) {
-        long count = (long)rows * IDS;
-        for (long i = 0; i < count; i++)
-            if ((uint32_t)ids[i] >= (uint32_t)m.table_rows[i % IDS]) return 1 + i;
-        long ahead = 0;
-        int ahead_column = 0;
-        auto prefetch = [&] {
-            if (ahead == count) return;
-            const uint8_t *row = m.table[ahead_column] + (size_t)ids[ahead] * ROW_BYTES;
-            for (int byte = 0; byte < DIM; byte += 64) __builtin_prefetch(row + byte);
-            __builtin_prefetch(row + ROW_BYTES - 1);
-            ahead++;
-            if (++ahead_column == IDS) ahead_column = 0;
-        };
-        for (int i = 0; i < AHEAD; i++) prefetch();
+        const uint8_t *found[2 * IDS];  // of this pair and of the next one
+        if (!find(ids, found)) return wrong_id(ids);
+        for (int i = 0; i < AHEAD; i++) ask(found[i]);
         for (int r = 0; r < rows; r++) {
+            const size_t following = r + 1 < rows ? r + 1 : r;
+            if (!find(ids + following * IDS, found + IDS)) return wrong_id(ids);
             float *to = x0 + r * room(WIDTH);
             for (int c = 0; c < DIM; c += 16)  // The bottom MLP's, already there.
                 range[r] = Isa::max(range[r], range_of<Isa>(load(to + c), load(to + c)));
             F h = all(-INFINITY), l = all(INFINITY), wrong{};
-            for (int table = 0, column = 0; table < TABLES; table++) {
+            const uint8_t *const *next = found;
+            for (int table = 0; table < TABLES; table++) {
                 F acc[DIM / 16] = {};
-                for (int hot = 0; hot < HOT[table]; hot++, column++) {
-                    prefetch();
-                    const uint8_t *from = m.table[column] + (size_t)ids[(size_t)r * IDS + column] * ROW_BYTES;
+                for (const uint8_t *const *end = next + HOT[table]; next < end; next++) {
+                    ask(next[AHEAD]);
                     float ends[2];
-                    __builtin_memcpy(ends, from + DIM, 8);
+                    __builtin_memcpy(ends, *next + DIM, 8);
                     F scale = all(ends[0]), low_end = all(ends[1]);
                     for (int c = 0; c < DIM / 16; c++)
-                        acc[c] = Isa::fma(scale, Isa::widen(from + 16 * c), acc[c] + low_end);
+                        acc[c] = Isa::fma(scale, Isa::widen(*next + 16 * c), acc[c] + low_end);
                 }
                 to += DIM;
                 for (int c = 0; c < DIM / 16; c++) {
@@ -268,6 +282,7 @@ struct Forward {
             float nan = 0;
             for (int i = 0; i < 16; i++) nan += wrong[i];
             range[m.most + r] = isnan(nan) ? all(INFINITY) : range_of<Isa>(h, l);
+            __builtin_memcpy(found, found + IDS, sizeof(found) / 2);
         }
         return 0;
     }

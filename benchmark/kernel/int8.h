@@ -9,7 +9,7 @@ constexpr int HOT[TABLES] = {3, 2, 1, 2, 6, 1, 1, 1, 1, 7, 3, 8, 1, 6, 9, 5, 1, 
 constexpr int ROW_BYTES = DIM + 8;  // codes, scale, smallest value
 constexpr int PANEL = 32;           // outputs a tile works on
 constexpr int STRIDE = WIDTH + 64;  // an odd number of cache lines: rows of a tile fall into different sets
-constexpr int AHEAD = 64;           // embedding rows asked for in advance
+constexpr int AHEAD = 64;           // embedding rows asked for in advance, fewer than a pair has
 
 enum Kind : int32_t { ANY, SYMMETRIC, RELU };
 
@@ -26,7 +26,7 @@ struct Model {
     int32_t most;  // pairs a call may bring
     Layer layers[LAYERS];
     const uint8_t *table[IDS];  // by column
-    int64_t table_rows[IDS];
+    uint32_t table_rows[IDS];
     float *first_weight;  // [13, 512]: transposed
     const float *first_bias, *last_weight;
     float last_bias;
