@@ -4,7 +4,8 @@
         --recipe RECIPE.py --output speed_int8_100000.json
 
 All run interleaved in one process on one core, each at its best batch; between them peak.cpp
-measures what the core can do at most. Pairs are fresh in every round; the engine and the recipe,
+measures what the core can do at most. A few rounds in each of several processes: a process' speed
+differs by more than its rounds do. Pairs are fresh in every round; the engine and the recipe,
 whose tables are apart, get the same ones, and PyTorch's engine, which reads the engine's file,
 others like them. Every timed output is compared with fp32. Rounds with other load do not count.
 """
@@ -13,13 +14,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -37,6 +40,8 @@ AUC_PAIRS = 2000
 DATA_ROWS = 2000
 #: Numbers of the first accuracy and timed pairs; calibration has others.
 ACCURACY, TIMED = 4_000_000, 5_000_000
+#: Numbers of pairs that a process may use.
+PROCESS = 10_000
 
 
 def rate(engine: Forward, parts: Sequence[Pairs], outputs: list[Array]) -> float:
@@ -59,12 +64,13 @@ class Bench:
         rows: Sequence[int],
         seed: int,
         round_pairs: int,
+        process: int,
     ) -> None:
         """`round_pairs`: of a round, several calls of each engine."""
         self._macs = macs_a_pair
         self.engines, self.rows, self.seed = engines, rows, seed
         self.round_pairs = round_pairs
-        self._fp32, self._peak, self._number = fp32, peak, TIMED
+        self._fp32, self._peak, self._number = fp32, peak, TIMED + process * PROCESS
 
     def fp32(self, pairs: Pairs) -> Array:
         """The plain model's probabilities."""
@@ -137,6 +143,64 @@ class Bench:
         return kept
 
 
+class Sweeps(NamedTuple):
+    """Each engine's fastest batch, and pairs a second of each that was tried."""
+
+    best: dict[str, int]
+    rates: dict[str, dict[int, float]]
+
+
+class Measured(NamedTuple):
+    """What one process found."""
+
+    engines: dict[str, str]
+    sweeps: Sweeps
+    rounds: list[dict[str, Any]]
+    retention: dict[str, float]
+
+
+def sweep(bench: Bench, asked: argparse.Namespace) -> Sweeps:
+    """Every engine with every batch asked for."""
+    found = Sweeps({}, {})
+    for name, one in bench.engines.items():
+        tried = asked.recipe_batches
+        if isinstance(one, Product):
+            own = one.best_batch
+            tried = asked.engine_batches or f"{own // 2},{own},{2 * own},{4 * own}"
+        sizes = [int(n) for n in tried.split(",")]
+        found.best[name], found.rates[name] = bench.best_batch(name, sizes)
+    return found
+
+
+def measure(
+    asked: argparse.Namespace, done: Mapping[str, Path], process: int, sweeps: Sweeps | None
+) -> Measured:
+    """A process' rounds; the first one, without `sweeps`, finds batches and accuracy too."""
+    os.sched_setaffinity(0, {asked.core})
+    rows = row_counts(asked.row_cap)
+    model, dump = model_file(done, asked.precision), done[DUMP[0]] / DUMP[1]
+    engine = product(asked.precision, model, rows)
+    found: dict[str, Forward] = {"engine": engine}
+    named = {"engine": engine.name}
+    beside = pytorch(asked.precision, model, rows, engine.name)
+    if beside:
+        found["pytorch"], named["pytorch"] = beside, beside.name
+    if asked.recipe:
+        found["recipe"] = Published(asked.recipe, asked.precision, dump, rows)
+        named["recipe"] = Published.name
+    fp32 = Fp32Model(load_dump(dump, rows))
+    with tempfile.TemporaryDirectory(prefix="dlrm-peak-") as scratch:
+        peak = load_peak(asked.precision, Path(scratch))
+    bench = Bench(
+        *(found, fp32, peak, macs(asked.precision), rows, asked.seed, asked.round_pairs, process)
+    )
+    kept = {} if sweeps else bench.retention(asked.auc_pairs)
+    sweeps = sweeps or sweep(bench, asked)
+    first = process * asked.rounds
+    raw = [bench.round(sweeps.best, first + number) for number in range(asked.rounds)]
+    return Measured(named, sweeps, [{"process": process, **one} for one in raw], kept)
+
+
 def summary(raw: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, Any]:
     """Of each engine: pairs/s, share of the peak, and how many times as fast the engine is."""
     keys = ("pairs_per_second", "share_of_peak", "engine_against")
@@ -150,7 +214,8 @@ def main() -> int:
     parser.add_argument("--recipe", type=Path, help="RECIPE.py of candidates.py")
     parser.add_argument("--row-cap", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--processes", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3, help="of each process")
     parser.add_argument("--round-pairs", type=int, default=4096)
     parser.add_argument("--auc-pairs", type=int, default=40_000)
     parser.add_argument("--core", type=int, default=min(os.sched_getaffinity(0)))
@@ -158,33 +223,15 @@ def main() -> int:
     parser.add_argument("--engine-batches", help="else 1/2, 1, 2 and 4 times the engine's own")
     parser.add_argument("--output", type=Path, required=True)
     asked = parser.parse_args()
-    rows = row_counts(asked.row_cap)
+    parts: list[Measured] = []
     with tempfile.TemporaryDirectory(prefix="dlrm-speed-") as scratch:
         done = prepare(Path(scratch), asked.precision, asked.row_cap, DATA_ROWS)
-        os.sched_setaffinity(0, {asked.core})
-        model, dump = model_file(done, asked.precision), done[DUMP[0]] / DUMP[1]
-        engine = product(asked.precision, model, rows)
-        found: dict[str, Forward] = {"engine": engine}
-        named = {"engine": engine.name}
-        beside = pytorch(asked.precision, model, rows, engine.name)
-        if beside:
-            found["pytorch"], named["pytorch"] = beside, beside.name
-        if asked.recipe:
-            found["recipe"] = Published(asked.recipe, asked.precision, dump, rows)
-            named["recipe"] = Published.name
-        peak = load_peak(asked.precision, Path(scratch))
-        macs_a_pair, fp32 = macs(asked.precision), Fp32Model(load_dump(dump, rows))
-        bench = Bench(found, fp32, peak, macs_a_pair, rows, asked.seed, asked.round_pairs)
-        best, sweeps = {}, {}
-        for name, one in found.items():
-            tried = asked.recipe_batches
-            if isinstance(one, Product):
-                own = one.best_batch
-                tried = asked.engine_batches or f"{own // 2},{own},{2 * own},{4 * own}"
-            best[name], sweeps[name] = bench.best_batch(name, [int(n) for n in tried.split(",")])
-        raw = [bench.round(best, number) for number in range(asked.rounds)]
-        kept = bench.retention(asked.auc_pairs)
-    figures = summary(raw, list(found))
+        for process in range(asked.processes):
+            sweeps = parts[0].sweeps if parts else None
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as one:
+                parts.append(one.submit(measure, asked, done, process, sweeps).result())
+    first, raw = parts[0], [one for part in parts for one in part.rounds]
+    figures = summary(raw, list(first.engines))
     write(
         asked.output,
         "speed",
@@ -192,14 +239,15 @@ def main() -> int:
         precision=asked.precision,
         row_cap=asked.row_cap,
         seed=asked.seed,
-        engines=named,
-        macs_per_pair=macs_a_pair,
-        best_batch=best,
-        pairs_per_second_by_batch=sweeps,
-        soft_auc_retention=kept,
+        engines=first.engines,
+        macs_per_pair=macs(asked.precision),
+        best_batch=first.sweeps.best,
+        pairs_per_second_by_batch=first.sweeps.rates,
+        soft_auc_retention=first.retention,
         summary=figures,
     )
-    print(json.dumps({"best_batch": best, "soft_auc_retention": kept, **figures}))
+    shown = {"best_batch": first.sweeps.best, "soft_auc_retention": first.retention}
+    print(json.dumps({**shown, **figures}))
     return 0 if enough(raw) else 1
 
 
