@@ -108,8 +108,8 @@ def names(host: str, product: str) -> tuple[str, str]:
 
 def remove_superseded() -> None:
     """What hosts of older sources started from; what a running host still uses stays."""
-    for kind in ("bare", "engine", "prepared"):
-        # Newest first.
+    # An image goes after those that were made of it; each list is newest first.
+    for kind in ("prepared", "engine", "bare"):
         listed = docker("image", "ls", "--format", "{{.ID}}", f"dlrm-test-host-{kind}").split()
         for identity in listed[KEPT:]:
             docker("image", "rm", identity, check=False)
