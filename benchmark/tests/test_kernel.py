@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import platform
 from collections.abc import Callable
@@ -131,11 +132,12 @@ def test_weights_that_are_not_finite_are_refused(content: dict[str, Any], tmp_pa
 def test_an_id_beyond_its_table_is_named(
     content: dict[str, Any], pairs: tuple[Array, Array]
 ) -> None:
-    for name in instruction_sets():
+    # The first and a later pair of the second block.
+    for name, pair in itertools.product(instruction_sets(), (64, 66)):
         for value in (-1, ROWS[25]):
             ids = pairs[1][:70].copy()
-            ids[66, 213] = value
-            with pytest.raises(RuntimeError, match=f"id {value} of pair 66, column 213"):
+            ids[pair, 213] = value
+            with pytest.raises(RuntimeError, match=f"id {value} of pair {pair}, column 213"):
                 KernelModel(content, name, 64).forward(pairs[0][:70], ids)
 
 
