@@ -66,7 +66,7 @@ class Bench:
         round_pairs: int,
         process: int,
     ) -> None:
-        """`round_pairs`: of a round, several calls of each engine."""
+        """`round_pairs`: of a round, several calls of each engine; `process`: its number."""
         self._macs = macs_a_pair
         self.engines, self.rows, self.seed = engines, rows, seed
         self.round_pairs = round_pairs
@@ -191,9 +191,8 @@ def measure(
     fp32 = Fp32Model(load_dump(dump, rows))
     with tempfile.TemporaryDirectory(prefix="dlrm-peak-") as scratch:
         peak = load_peak(asked.precision, Path(scratch))
-    bench = Bench(
-        *(found, fp32, peak, macs(asked.precision), rows, asked.seed, asked.round_pairs, process)
-    )
+    work = macs(asked.precision)
+    bench = Bench(found, fp32, peak, work, rows, asked.seed, asked.round_pairs, process)
     kept = {} if sweeps else bench.retention(asked.auc_pairs)
     sweeps = sweeps or sweep(bench, asked)
     first = process * asked.rounds

@@ -242,7 +242,7 @@ struct Forward {
         return 1 + at;
     }
 
-    // Rows are used once: what other work needs shall stay in the caches.
+    // A row is seldom used again soon: what other work needs shall stay in the caches.
     static void ask(const uint8_t *row) {
         for (int byte = 0; byte < DIM; byte += 64) __builtin_prefetch(row + byte, 0, 0);
         __builtin_prefetch(row + ROW_BYTES - 1, 0, 0);
