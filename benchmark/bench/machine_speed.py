@@ -141,7 +141,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--precision", choices=["int8", "fp32", "bf16"], default="int8")
     parser.add_argument("--recipe", type=Path, help="RECIPE.py of candidates.py")
-    parser.add_argument("--recipe-batch", type=int, default=4096)
+    parser.add_argument("--recipe-batch", type=int, default=16384)
     parser.add_argument("--row-cap", type=int, default=100_000)
     parser.add_argument("--data-rows", type=int, default=120_000)
     parser.add_argument("--rounds", type=int, default=5)
