@@ -2,8 +2,8 @@
 // Included once by each of vnni.cpp, i8mm.cpp and portable.cpp, which define struct Isa before:
 //   TILE       most pairs of one tile, which begins at a multiple of TOGETHER
 //   pack()     orders a layer's weights for run()
-//   run()      int32 sums of a tile's pairs x PANEL outputs, each pair's handed to a function; before it has them
-//              it may call that function's prefetch() for pairs, in order, to have what it will need in the cache
+//   run()      int32 sums of a tile's pairs x PANEL outputs, as [TILE, PANEL]; while it works on them it may call
+//              next() of what it is given to do beside
 //   store()    16 codes of a pair to their place
 // Every step keeps pairs apart and is either exact or in a fixed order, so that a score has the same bits
 // whatever the batch and the instruction set. Compiled with -ffp-contract=off: an FMA is where fma() stands.
@@ -31,6 +31,8 @@ inline F floats(I v) { return __builtin_convertvector(v, F); }
 constexpr float ROUND = 3 << 22;  // int8.py
 constexpr float STEPS = 253;
 
+constexpr int SOON = 4;  // pairs ahead that what results need is asked for
+
 // A code as a byte; even, so that halves are rounded as without it.
 constexpr int BYTE = 128;
 
@@ -51,23 +53,27 @@ struct Row {
     int32_t zero;
 };
 
-// Makes a tile's results of its sums. KIND: of the layer's input; RELUS: results below 0 become 0. Those of a cross
-// layer's second product are multiplied by `crossed`, then added to `from`.
+// Makes a tile's results of its sums, pair by pair beside the next tile's product, which leaves part of the core idle.
+// KIND: of the layer's input; RELUS: results below 0 become 0. Those of a cross layer's second product are multiplied
+// by `crossed`, then added to `from`.
 template <class Isa, Kind KIND, bool RELUS>
-struct Finish {
+struct Results {
     static constexpr bool CROSSED = KIND == SYMMETRIC;
-    size_t outputs;                 // of the layer
+    int count, made;                // pairs
+    const int32_t *sums;            // [TILE, PANEL]
     const int32_t *bottom_sums;     // of ANY: [TILE, PANEL] of the first part
     const int32_t *weight_sums[2];  // by part
+    size_t outputs;                 // of the layer
     const float *scale, *bias, *from, *crossed;
     float *to;
     F *range;           // [TILE]
     const Row *row[2];  // by part: [TILE]
 
-    // Where pair i's are in from, crossed and to: a constant where it matters.
+    // Where pair i's are in from, crossed and to.
     [[gnu::always_inline]] size_t at(int i) const { return i * room(CROSSED ? WIDTH : outputs); }
 
-    void prefetch(int i) const {
+    // To have in the cache what a pair needs; there may be no such pair.
+    [[gnu::always_inline]] void prefetch(int i) const {
         for (int c = 0; c < PANEL; c += 16) {
             __builtin_prefetch(to + at(i) + c, 1);
             if (CROSSED) __builtin_prefetch(crossed + at(i) + c);
@@ -75,14 +81,26 @@ struct Finish {
         __builtin_prefetch(range + i, 1);
     }
 
-    // Of pair i the sums of outputs 0-15 and 16-31.
-    [[gnu::always_inline]] void operator()(int i, I first, I second) const {
-        F y = half(i, 0, first), z = half(i, 16, second);
+    void begin() const {
+        for (int i = 0; i < SOON; i++) prefetch(i);
+    }
+
+    [[gnu::always_inline]] void next() {
+        if (made == count) return;
+        const int i = made++;
+        prefetch(i + SOON);
+        F y = half(i, 0), z = half(i, 16);
         F seen = RELUS ? Isa::max(y, z) : range_of<Isa>(Isa::max(y, z), Isa::min(y, z));
         range[i] = Isa::max(range[i], seen);
     }
 
-    [[gnu::always_inline]] F half(int i, int c, I sum) const {
+    void rest() {
+        while (made < count) next();
+    }
+
+    // Pair i's results c to c + 15 of the tile's.
+    [[gnu::always_inline]] F half(int i, int c) const {
+        I sum = load(sums + i * PANEL + c);
         F y;
         if (KIND == ANY) {
             I bottom = load(bottom_sums + i * PANEL + c) - row[0][i].zero * load(weight_sums[0] + c);
@@ -101,14 +119,9 @@ struct Finish {
     }
 };
 
-// Keeps a tile's sums: [TILE, PANEL].
-struct Keep {
-    int32_t *sums;
-
-    void prefetch(int) const {}
-    [[gnu::always_inline]] void operator()(int i, I first, I second) const {
-        store(sums + i * PANEL, first), store(sums + i * PANEL + 16, second);
-    }
+// To do beside a product.
+struct Nothing {
+    void next() {}
 };
 
 template <class Isa>
@@ -176,7 +189,11 @@ struct Forward {
 
     template <Kind KIND, bool RELUS>
     void panels(const Layer &layer, const float *from, float *to, const float *crossed) {
-        alignas(64) int32_t bottom_sums[Isa::TILE * PANEL];
+        // Of a tile and of the one before it.
+        alignas(64) int32_t sums[2][Isa::TILE * PANEL], bottom_sums[2][Isa::TILE * PANEL];
+        Results<Isa, KIND, RELUS> before{};
+        Nothing nothing;
+        int now = 0;
         // Tiles have the same number of pairs, but the first `more` of them TOGETHER more.
         const int tiles = (rows + Isa::TILE - 1) / Isa::TILE, groups = (rows + Isa::TOGETHER - 1) / Isa::TOGETHER;
         const int each = groups / tiles, more = groups % tiles;
@@ -191,19 +208,22 @@ struct Forward {
                 // The next panel comes into the cache while this one is worked on.
                 const int8_t *soon = weights + panel + tile * soon_tile;
                 const size_t at = first * room(layer.outputs) + output;
-                const Finish<Isa, KIND, RELUS> finish{
-                    (size_t)layer.outputs, bottom_sums,
-                    {layer.sums + output, layer.sums + layer.outputs + output},
-                    layer.scale + output, layer.bias + output, from + at, crossed + at, to + at,
-                    range + part * m.most + first, {row + first, row + m.most + first}};
                 if (KIND == ANY)
                     Isa::run(count, codes, first, 0, layer.border[1], layer.inputs, weights, soon, soon_step,
-                             Keep{bottom_sums});
+                             bottom_sums[now], nothing);
                 Isa::run(count, codes, first, layer.border[layer.parts - 1], layer.inputs, layer.inputs, weights, soon,
-                         soon_step, finish);
+                         soon_step, sums[now], before);
+                before.rest();
+                before = {count, 0, sums[now], bottom_sums[now],
+                          {layer.sums + output, layer.sums + layer.outputs + output},
+                          (size_t)layer.outputs, layer.scale + output, layer.bias + output, from + at, crossed + at,
+                          to + at, range + part * m.most + first, {row + first, row + m.most + first}};
+                before.begin();
+                now = !now;
                 first += count;
             }
         }
+        before.rest();
     }
 
     // fp32, inputs in their order: [rows, 13] -> out [rows, 512].

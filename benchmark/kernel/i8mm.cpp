@@ -63,14 +63,12 @@ struct I8mm {
         if constexpr (TWOS > 1) choose<TWOS - 1>(count, a, b, steps, sums);
     }
 
-    template <class Finish>
+    template <class Beside>
     static void run(int count, const uint8_t *codes, int first, int from, int to, int inputs, const int8_t *panel,
-                    const int8_t *, int, const Finish &finish) {
-        int32_t sums[TILE * PANEL];
+                    const int8_t *, int, int32_t *sums, Beside &) {
         for (int eight = 0; eight < PANEL / 8; eight++)
             choose<TILE / 2>(count, codes + (size_t)first * STRIDE + 2 * from, panel + 8 * (eight * inputs + from),
                              (to - from) / 8, sums + 8 * eight);
-        for (int r = 0; r < count; r++) finish(r, load(sums + r * PANEL), load(sums + r * PANEL + 16));
     }
 };
 

@@ -21,16 +21,16 @@ struct Plain {
         *(Bu *)(codes + (size_t)r * STRIDE + k) = __builtin_convertvector(v, B);
     }
 
-    template <class Finish>
+    template <class Beside>
     static void run(int count, const uint8_t *codes, int first, int from, int to, int, const int8_t *panel,
-                    const int8_t *, int, const Finish &finish) {
+                    const int8_t *, int, int32_t *to_sums, Beside &) {
         for (int r = 0; r < count; r++) {
             const uint8_t *a = codes + (size_t)(first + r) * STRIDE;
             int32_t sums[PANEL] = {};
             for (int k = from; k < to; k += 4)
                 for (int n = 0; n < PANEL; n++)
                     for (int i = 0; i < 4; i++) sums[n] += a[k + i] * panel[k * PANEL + 4 * n + i];
-            finish(r, load(sums), load(sums + 16));
+            __builtin_memcpy(to_sums + r * PANEL, sums, sizeof sums);
         }
     }
 };

@@ -6,7 +6,7 @@
 namespace {
 
 struct Vnni {
-    static constexpr int TILE = 14, TOGETHER = 1;  // 28 sums, 2 of weights, 1 of activations: 31 of 32 registers
+    static constexpr int TILE = 12, TOGETHER = 1;  // 24 sums, 2 of weights, 1 of activations; 5 registers for results
     static constexpr int TURN = 8;                 // of steps: every layer's inputs are whole ones
 
     static F max(F a, F b) { return (F)_mm512_max_ps((__m512)a, (__m512)b); }
@@ -21,18 +21,18 @@ struct Vnni {
     }
 
     // Inline assembly: with the intrinsic gcc 12 spills the sums, and so it does where a loop is not unrolled.
-    template <int R, class Finish>
+    template <int R, class Beside>
     [[gnu::noinline]] static void tile(const uint8_t *a, const int8_t *b, int steps, const int8_t *soon, int soon_step,
-                                       const Finish &finish) {
+                                       int32_t *sums, Beside &beside) {
         __m512i low[R], high[R];
-#pragma GCC unroll 14
+#pragma GCC unroll 12
         for (int r = 0; r < R; r++) low[r] = high[r] = _mm512_setzero_si512();
         for (int turn = 0; turn < steps / TURN; turn++) {
-            if (turn < R) finish.prefetch(turn);
+            beside.next();
             for (int step = 0; step < TURN; step++) {
                 __m512i b0 = _mm512_load_si512(b), b1 = _mm512_load_si512(b + 64);
                 _mm_prefetch(soon, _MM_HINT_T1);
-#pragma GCC unroll 14
+#pragma GCC unroll 12
                 for (int r = 0; r < R; r++) {
                     __m512i four = _mm512_set1_epi32(*(const int32_t *)(a + r * STRIDE));
                     asm("vpdpbusd %2, %1, %0" : "+v"(low[r]) : "v"(four), "v"(b0));
@@ -41,22 +41,25 @@ struct Vnni {
                 a += 4, b += 128, soon += soon_step;
             }
         }
-#pragma GCC unroll 14
-        for (int r = 0; r < R; r++) finish(r, (I)low[r], (I)high[r]);
+#pragma GCC unroll 12
+        for (int r = 0; r < R; r++) {
+            _mm512_store_si512(sums + r * PANEL, low[r]);
+            _mm512_store_si512(sums + r * PANEL + 16, high[r]);
+        }
     }
 
-    template <int R, class Finish>
+    template <int R, class Beside>
     static void choose(int count, const uint8_t *a, const int8_t *b, int steps, const int8_t *soon, int by,
-                       const Finish &finish) {
-        if (count == R) return tile<R>(a, b, steps, soon, by, finish);
-        if constexpr (R > 1) choose<R - 1>(count, a, b, steps, soon, by, finish);
+                       int32_t *sums, Beside &beside) {
+        if (count == R) return tile<R>(a, b, steps, soon, by, sums, beside);
+        if constexpr (R > 1) choose<R - 1>(count, a, b, steps, soon, by, sums, beside);
     }
 
-    template <class Finish>
+    template <class Beside>
     static void run(int count, const uint8_t *codes, int first, int from, int to, int, const int8_t *panel,
-                    const int8_t *soon, int soon_step, const Finish &finish) {
+                    const int8_t *soon, int soon_step, int32_t *sums, Beside &beside) {
         choose<TILE>(count, codes + (size_t)first * STRIDE + from, panel + from * PANEL, (to - from) / 4, soon,
-                     soon_step, finish);
+                     soon_step, sums, beside);
     }
 };
 

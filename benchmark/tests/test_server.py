@@ -173,7 +173,7 @@ def test_a_part_takes_twelve_milliseconds_at_most_and_never_has_many_pairs() -> 
 
 
 def test_a_part_is_one_call_of_the_engine() -> None:
-    assert part_pairs(29_000, 126) == 126
+    assert part_pairs(29_000, 120) == 120
     assert part_pairs(29_000, 32) == LEAST_PART  # Smaller ones would cost more than they gain.
 
 

@@ -23,8 +23,8 @@ from dlrm_bench.openvino_engine import BATCH, OpenVinoEngine, why_not
 Array = np.ndarray[Any, Any]
 FP32_MAX_ROWS = 512
 #: Pairs the kernel works on at a time: the weights are read once for as many, and their activations
-#: must not leave the L2 cache too often. Nine tiles of AVX512-VNNI.
-KERNEL_BATCH = 126
+#: must not leave the L2 cache too often. Ten tiles of AVX512-VNNI.
+KERNEL_BATCH = 120
 LOG = logging.getLogger("dlrm_bench")
 PYTORCH, PORTABLE, OPENVINO = "pytorch", "portable", "openvino"
 
@@ -203,7 +203,7 @@ def _runnable(precision: str) -> list[Candidate]:
     for name in instruction_sets():
         if name != PORTABLE:
             by_kernel = functools.partial(Int8KernelEngine, instruction_set=name)
-            found.append(Candidate(name, by_kernel, (KERNEL_BATCH, 252, 504)))
+            found.append(Candidate(name, by_kernel, (KERNEL_BATCH, 240, 480)))
     if exact_int8_product():
         found.append(Candidate(PYTORCH, Int8Engine, (MAX_ROWS, 512, 1024)))
     return found
