@@ -19,16 +19,16 @@ from candidates import Array, product
 
 from dlrm_bench.calibrate import BLOCK_ROWS, fit, quantize_rows, small_content
 from dlrm_bench.contract import HashedFile
-from dlrm_bench.model import table_name
+from dlrm_bench.model import MULTI_HOT, table_name
 from dlrm_bench.torch_file import StreamedTensor, write_torch_file
 
 Batch = tuple[torch.Tensor, list[torch.Tensor]]
 
 
 def side_by_side(ids: list[torch.Tensor]) -> torch.Tensor:
-    """int32 [pairs, 214] of the tables' vectors [pairs * hot]; the third table's hot is 1."""
-    pairs = len(ids[2])
-    return torch.cat([of_table.view(pairs, -1) for of_table in ids], 1).int()
+    """int32 [pairs, 214] of the tables' vectors [pairs * hot]."""
+    columns = zip(ids, MULTI_HOT, strict=True)
+    return torch.cat([of_table.view(-1, hot) for of_table, hot in columns], 1).int()
 
 
 def write_model(
