@@ -13,11 +13,10 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from candidates import Array, product
 
-from dlrm_bench.calibrate import BLOCK_ROWS, fit, quantize_rows, small_content
+from dlrm_bench.calibrate import fit, quantize_rows, small_content
 from dlrm_bench.contract import HashedFile
 from dlrm_bench.model import MULTI_HOT, table_name
 from dlrm_bench.torch_file import StreamedTensor, write_torch_file
@@ -44,8 +43,7 @@ def write_model(
     fitted = fit(weights, tables, dense, ids)
     content = small_content(fitted, rows, source_sha256="")
     for table, folded in enumerate(tables):
-        blocks = [quantize_rows(block) for block in folded.split(BLOCK_ROWS)]
-        content[f"{table_name(table)}.rows"] = torch.from_numpy(np.concatenate(blocks))
+        content[f"{table_name(table)}.rows"] = torch.from_numpy(quantize_rows(folded))
     with path.open("wb") as file:
         write_torch_file(
             HashedFile(file),

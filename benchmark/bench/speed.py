@@ -5,7 +5,7 @@
 
 All run interleaved in one process on one core, each at its best batch; between them peak.cpp
 measures what the core can do at most. A few rounds in each of several processes: a process' speed
-differs by more than its rounds do. Pairs are fresh in every round; the engine and the recipe,
+depends on where its memory lies. Pairs are fresh in every round; the engine and the recipe,
 whose tables are apart, get the same ones, and PyTorch's engine, which reads the engine's file,
 others like them. Every timed output is compared with fp32. Rounds with other load do not count.
 """

@@ -203,7 +203,8 @@ def _runnable(precision: str) -> list[Candidate]:
     for name in instruction_sets():
         if name != PORTABLE:
             by_kernel = functools.partial(Int8KernelEngine, instruction_set=name)
-            found.append(Candidate(name, by_kernel, (KERNEL_BATCH, 240, 480)))
+            batches = (KERNEL_BATCH, 2 * KERNEL_BATCH, 4 * KERNEL_BATCH)
+            found.append(Candidate(name, by_kernel, batches))
     if exact_int8_product():
         found.append(Candidate(PYTORCH, Int8Engine, (MAX_ROWS, 512, 1024)))
     return found
