@@ -54,7 +54,7 @@ unfit:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet import doctor
+from ansible.module_utils.dlrm_fleet.support import doctor
 
 ARGUMENTS: dict[str, Any] = {"hosts": {"type": "list", "elements": "dict", "required": True}}
 

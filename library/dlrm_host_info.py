@@ -117,8 +117,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet import host_programs
-from ansible.module_utils.dlrm_fleet.host import HostReader, find_problems, read_host
+from ansible.module_utils.dlrm_fleet.host import software as host_programs
+from ansible.module_utils.dlrm_fleet.host.machine import HostReader, find_problems, read_host
 
 ARGUMENTS: dict[str, Any] = {
     "root": {"type": "path", "required": True},

@@ -65,8 +65,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.documents import FleetError, read_json, write_json_atomic
-from ansible.module_utils.dlrm_fleet.host_folders import Folders, ids
+from ansible.module_utils.dlrm_fleet.base.documents import read_json, write_json_atomic
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.base.owner import ids
+from ansible.module_utils.dlrm_fleet.host.folders import Folders
 
 ARGUMENTS: dict[str, Any] = {
     "root": {"type": "path", "required": True},

@@ -60,8 +60,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.documents import FleetError
-from ansible.module_utils.dlrm_fleet.image_content import base_identity, content_sha256, image_name
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.container.image import (
+    base_identity,
+    content_sha256,
+    image_name,
+)
 
 ARGUMENTS: dict[str, Any] = {
     "context_dir": {"type": "path", "required": True},

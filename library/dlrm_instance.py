@@ -164,8 +164,8 @@ kind:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.cloud.service import absent, present
-from ansible.module_utils.dlrm_fleet.documents import FleetError
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.cloud.commands import absent, present
 
 ARGUMENTS: dict[str, Any] = {
     "fleet": {"type": "str", "required": True},

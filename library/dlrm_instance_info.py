@@ -88,8 +88,8 @@ host_keys_missing:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.cloud.service import information
-from ansible.module_utils.dlrm_fleet.documents import FleetError
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.cloud.commands import information
 
 ARGUMENTS: dict[str, Any] = {
     "fleet": {"type": "str", "default": ""},

@@ -106,8 +106,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet import record, spool
-from ansible.module_utils.dlrm_fleet.documents import FleetError, format_time, utc_now
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.base.times import format_time, utc_now
+from ansible.module_utils.dlrm_fleet.results import record
+from ansible.module_utils.dlrm_fleet.storage.node import spool
 
 ARGUMENTS: dict[str, Any] = {
     "storage_root": {"type": "path", "required": True},

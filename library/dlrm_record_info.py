@@ -71,8 +71,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet import record
-from ansible.module_utils.dlrm_fleet.documents import FleetError
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.results import record
 
 ARGUMENTS: dict[str, Any] = {
     "storage_root": {"type": "path", "required": True},

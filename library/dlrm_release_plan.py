@@ -90,8 +90,8 @@ interrupted:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.cloud.afterwards import decide, interrupted
-from ansible.module_utils.dlrm_fleet.documents import utc_now
+from ansible.module_utils.dlrm_fleet.base.times import utc_now
+from ansible.module_utils.dlrm_fleet.cloud.release_decision import decide, interrupted
 
 ARGUMENTS: dict[str, Any] = {
     "policy": {"type": "str", "choices": ["always", "passed", "never"], "required": True},

@@ -79,9 +79,9 @@ import socket
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.documents import FleetError
-from ansible.module_utils.dlrm_fleet.request import normalise, request_sha256
-from ansible.module_utils.dlrm_fleet.run import machine_id, process_started
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.request.request import normalise, request_sha256
+from ansible.module_utils.dlrm_fleet.runs.holder import machine_id, process_started
 
 ARGUMENTS: dict[str, Any] = {
     "variables": {"type": "dict", "default": {}},

@@ -101,9 +101,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet import result
-from ansible.module_utils.dlrm_fleet.documents import FleetError
-from ansible.module_utils.dlrm_fleet.loadgen_log import SUMMARY_NAME
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.judge.loadgen_log import SUMMARY_NAME
+from ansible.module_utils.dlrm_fleet.results import on_host as result
 
 ARGUMENTS: dict[str, Any] = {
     "root": {"type": "path", "required": True},

@@ -92,10 +92,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.documents import FleetError, parse_time, utc_now
-from ansible.module_utils.dlrm_fleet.run import Runs, holder
-from ansible.module_utils.dlrm_fleet.run_lock import LockDamaged
-from ansible.module_utils.dlrm_fleet.stage_folder import Owner
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.base.owner import Owner
+from ansible.module_utils.dlrm_fleet.base.times import parse_time, utc_now
+from ansible.module_utils.dlrm_fleet.runs.holder import holder
+from ansible.module_utils.dlrm_fleet.runs.lock import LockDamaged
+from ansible.module_utils.dlrm_fleet.runs.runs import Runs
 
 ARGUMENTS: dict[str, Any] = {
     "root": {"type": "path", "required": True},

@@ -79,8 +79,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.documents import FleetError
-from ansible.module_utils.dlrm_fleet.run import Runs, busy
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.runs.runs import Runs, busy
 
 ARGUMENTS: dict[str, Any] = {
     "root": {"type": "path", "required": True},

@@ -74,8 +74,8 @@ message:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.documents import FleetError
-from ansible.module_utils.dlrm_fleet.run_plan import decide
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.runs.choose import decide
 
 ARGUMENTS: dict[str, Any] = {
     "request": {"type": "dict", "required": True},

@@ -71,8 +71,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet import spool, storage_files
-from ansible.module_utils.dlrm_fleet.documents import FleetError
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.storage import key_files as storage_files
+from ansible.module_utils.dlrm_fleet.storage.node import spool
 
 ARGUMENTS: dict[str, Any] = {
     "storage_root": {"type": "path", "required": True},

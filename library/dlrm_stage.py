@@ -152,11 +152,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.documents import FleetError
-from ansible.module_utils.dlrm_fleet.engine import Engine
-from ansible.module_utils.dlrm_fleet.stage_have import Had, have_stage
-from ansible.module_utils.dlrm_fleet.stage_start import Start, seconds_left
-from ansible.module_utils.dlrm_fleet.stage_survey import Asked
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.container.engine import Engine
+from ansible.module_utils.dlrm_fleet.stages.asked import Asked, Start
+from ansible.module_utils.dlrm_fleet.stages.attend import Had, have_stage
+from ansible.module_utils.dlrm_fleet.stages.launch import seconds_left
 
 ARGUMENTS: dict[str, Any] = {
     "root": {"type": "path", "required": True},

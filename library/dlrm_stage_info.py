@@ -86,10 +86,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.documents import FleetError
-from ansible.module_utils.dlrm_fleet.engine import Engine
-from ansible.module_utils.dlrm_fleet.stage_survey import Asked
-from ansible.module_utils.dlrm_fleet.stage_watch import watch
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.container.engine import Engine
+from ansible.module_utils.dlrm_fleet.stages.asked import Asked
+from ansible.module_utils.dlrm_fleet.stages.watch import watch
 
 ARGUMENTS: dict[str, Any] = {
     "root": {"type": "path", "required": True},

@@ -82,10 +82,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet import spool, storage_files, storage_keys
-from ansible.module_utils.dlrm_fleet.documents import FleetError
-from ansible.module_utils.dlrm_fleet.stage_folder import Owner
-from ansible.module_utils.dlrm_fleet.storage_gate import MODES
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.base.owner import Owner
+from ansible.module_utils.dlrm_fleet.runs.runs import COLLECT_NAME
+from ansible.module_utils.dlrm_fleet.storage import key_files as storage_files, keys as storage_keys
+from ansible.module_utils.dlrm_fleet.storage.host.gate import MODES
+from ansible.module_utils.dlrm_fleet.storage.node import spool
 
 ARGUMENTS: dict[str, Any] = {
     "user": {"type": "str", "required": True},
@@ -106,7 +108,7 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
     if params["keys"] or params["state"] == "absent":
         outcome = _lines(params, check)
     if params["collect"] is not None and params["run_id"]:
-        path = Path(params["root"]) / "runs" / params["run_id"] / spool.COLLECT_NAME
+        path = Path(params["root"]) / "runs" / params["run_id"] / COLLECT_NAME
         document = {"schema_version": 1, **params["collect"]}
         if spool.write_entry(path, document, check):
             outcome["changed"] = True

@@ -56,8 +56,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet import storage_files
-from ansible.module_utils.dlrm_fleet.documents import FleetError
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.storage import key_files as storage_files
 
 ARGUMENTS: dict[str, Any] = {
     "folder": {"type": "path", "default": "/etc/dlrm-fleet/storage"},

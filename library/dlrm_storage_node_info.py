@@ -69,7 +69,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.documents import FleetError, sha256_file
+from ansible.module_utils.dlrm_fleet.base.documents import sha256_file
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 
 ARGUMENTS: dict[str, Any] = {
     "root": {"type": "path", "required": True},

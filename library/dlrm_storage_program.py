@@ -48,8 +48,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.documents import FleetError
-from ansible.module_utils.dlrm_fleet.storage_bundle import build
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.storage.pack import build
 
 ARGUMENTS: dict[str, Any] = {
     "package": {"type": "path", "required": True},

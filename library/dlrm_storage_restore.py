@@ -75,10 +75,10 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet import source_files
-from ansible.module_utils.dlrm_fleet.documents import FleetError
-from ansible.module_utils.dlrm_fleet.restore import Restore
-from ansible.module_utils.dlrm_fleet.stage_folder import Owner
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.base.owner import Owner
+from ansible.module_utils.dlrm_fleet.stages import sources as source_files
+from ansible.module_utils.dlrm_fleet.storage.host.restore import Restore
 
 ARGUMENTS: dict[str, Any] = {
     "root": {"type": "path", "required": True},

@@ -65,8 +65,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.documents import FleetError
-from ansible.module_utils.dlrm_fleet.stage_store import StageStore
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.storage.node.store import StageStore
 
 ARGUMENTS: dict[str, Any] = {
     "storage_root": {"type": "path", "required": True},

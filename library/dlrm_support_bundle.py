@@ -50,8 +50,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.documents import FleetError, sha256_file
-from ansible.module_utils.dlrm_fleet.support import write_bundle
+from ansible.module_utils.dlrm_fleet.base.documents import sha256_file
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.support.bundle import write_bundle
 
 ARGUMENTS: dict[str, Any] = {
     "path": {"type": "path", "required": True},

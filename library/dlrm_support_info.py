@@ -48,8 +48,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet import support
-from ansible.module_utils.dlrm_fleet.redact import redact
+from ansible.module_utils.dlrm_fleet.support import bundle as support
+from ansible.module_utils.dlrm_fleet.support.redact import redact
 
 ARGUMENTS: dict[str, Any] = {
     "root": {"type": "path"},

@@ -17,8 +17,8 @@ say "mypy: the container"
 MYPYPATH=benchmark/src mypy -p dlrm_bench
 
 say "mypy: hosts made of containers, and what happens to them"
-(cd tests && MYPYPATH=../typings:.:unit/library:unit/module_utils mypy --config-file ../pyproject.toml -p fleet)
-(cd tests/faults && MYPYPATH=../../typings:..:.:../unit/library:../unit/module_utils mypy --config-file ../../pyproject.toml -p matrix)
+(cd tests && MYPYPATH=../typings:.:unit/library mypy --config-file ../pyproject.toml -p fleet)
+(cd tests/faults && MYPYPATH=../../typings:..:.:../unit/library mypy --config-file ../../pyproject.toml -p matrix)
 
 say "yamllint"
 yamllint --strict .

@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from dlrm_bench import engines, synthetic
-from dlrm_bench.contract import StageError
-from dlrm_bench.dump import load_dump
-from dlrm_bench.model import ID_COLUMNS, MULTI_HOT, TABLES
-from dlrm_bench.placed_model import place
-from dlrm_bench.resident import adopt_shared
-from dlrm_bench.worker_process import populate_mappings
+from dlrm_bench.data import synthetic
+from dlrm_bench.engines import choice as engines
+from dlrm_bench.frame.errors import StageError
+from dlrm_bench.memory.placed_model import place
+from dlrm_bench.memory.resident import adopt_shared
+from dlrm_bench.network.dlrm import ID_COLUMNS, MULTI_HOT, TABLES
+from dlrm_bench.weights.dump import load_dump
+from dlrm_bench.workers.process import populate_mappings
 
 Array = np.ndarray[Any, Any]
 #: What the engine is measured beside where load_engine gives another.

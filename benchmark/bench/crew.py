@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from candidates import Forward, Pairs, Published, product
 
-from dlrm_bench.query_set import SampleFiles
+from dlrm_bench.data.query_set import SampleFiles
 
 WARM_UP_CALLS = 3
 #: An engine of the largest demo is loaded within this, or something is badly wrong.

@@ -24,10 +24,12 @@ from typing import Any
 from demo import ask
 from rounds import surroundings
 
-from dlrm_bench.contract import Request, StageContext, StatusWriter
-from dlrm_bench.dataset import SyntheticDay
-from dlrm_bench.day import FILES, write_day_files
-from dlrm_bench.model import TABLE_ROWS
+from dlrm_bench.data.convert import SyntheticDay
+from dlrm_bench.data.day import FILES, write_day_files
+from dlrm_bench.frame.context import StageContext
+from dlrm_bench.frame.request import Request
+from dlrm_bench.frame.status import StatusWriter
+from dlrm_bench.network.dlrm import TABLE_ROWS
 from dlrm_bench.stages import dataset
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dlrm_bench.request import Parameters
+from dlrm_bench.frame.request import Parameters
 
 INPUTS: dict[str, tuple[str, ...]] = {
     "weights": (),

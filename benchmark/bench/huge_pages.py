@@ -24,15 +24,15 @@ import numpy as np
 import torch
 from rounds import OtherLoad, enough, figure, write
 
-from dlrm_bench import resident
-from dlrm_bench.contract import HashedFile
-from dlrm_bench.engines import KERNEL_BATCH
-from dlrm_bench.int8 import FORMAT, ROW_BYTES, VERSION, load_int8, tensor_shapes
-from dlrm_bench.kernel import KernelModel, instruction_sets
-from dlrm_bench.model import DENSE_FEATURES, MULTI_HOT, row_counts
-from dlrm_bench.placed_model import PART_BYTES, READ_BYTES
-from dlrm_bench.torch_file import StreamedTensor, write_torch_file
-from dlrm_bench.worker_process import populate_mappings
+from dlrm_bench.engines.choice import KERNEL_BATCH
+from dlrm_bench.engines.kernel import KernelModel, instruction_sets
+from dlrm_bench.frame.hashed_file import HashedFile
+from dlrm_bench.int8.model import FORMAT, ROW_BYTES, VERSION, load_int8, tensor_shapes
+from dlrm_bench.memory import resident
+from dlrm_bench.memory.placed_model import PART_BYTES, READ_BYTES
+from dlrm_bench.network.dlrm import DENSE_FEATURES, MULTI_HOT, row_counts
+from dlrm_bench.weights.torch_file import StreamedTensor, write_torch_file
+from dlrm_bench.workers.process import populate_mappings
 
 Array = np.ndarray[Any, Any]
 ROUND_PAIRS = 4032

@@ -28,10 +28,10 @@ import numpy as np
 from derived import ratios
 from rounds import OtherLoad, enough, figure, write
 
-from dlrm_bench import queue_model
-from dlrm_bench.loadgen import SERVER_LATENCY_SECONDS, SUMMARY
-from dlrm_bench.model import row_counts
-from dlrm_bench.server_run import DEMO_MIN_QUERIES
+from dlrm_bench.measure.loadgen import SERVER_LATENCY_SECONDS, SUMMARY
+from dlrm_bench.measure.server import DEMO_MIN_QUERIES
+from dlrm_bench.network.dlrm import row_counts
+from dlrm_bench.serving import queue_model
 
 
 class Stage:

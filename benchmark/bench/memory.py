@@ -27,9 +27,9 @@ from typing import Any
 from demo import ask
 from rounds import surroundings
 
-from dlrm_bench.dataset import SyntheticDay
-from dlrm_bench.day import FILES, write_day_files
-from dlrm_bench.model import MULTI_HOT, TABLE_ROWS, row_counts
+from dlrm_bench.data.convert import SyntheticDay
+from dlrm_bench.data.day import FILES, write_day_files
+from dlrm_bench.network.dlrm import MULTI_HOT, TABLE_ROWS, row_counts
 
 SCALES = (1, 4, 16)
 BASE_ROW_CAP, BASE_DATA_ROWS, BASE_LOG_ROWS = 6_000, 500, 20_000

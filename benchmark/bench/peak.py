@@ -8,8 +8,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from dlrm_bench.int8 import quantized_layers
-from dlrm_bench.model import OVER, over_name, weight_shapes
+from dlrm_bench.int8.model import quantized_layers
+from dlrm_bench.network.dlrm import OVER, over_name, weight_shapes
 
 SECONDS = 0.1
 

@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from rounds import surroundings
 
-from dlrm_bench import synthetic
-from dlrm_bench.bf16 import Bf16Model
-from dlrm_bench.calibrate import fit, report_models, small_content
-from dlrm_bench.int8 import Int8Model
-from dlrm_bench.model import DIM, MULTI_HOT, TABLES, Fp32Model, row_counts, table_name
+from dlrm_bench.data import synthetic
+from dlrm_bench.engines.bf16 import Bf16Model
+from dlrm_bench.int8.fit import fit, report_models, small_content
+from dlrm_bench.int8.model import Int8Model
+from dlrm_bench.network.dlrm import DIM, MULTI_HOT, TABLES, Fp32Model, row_counts, table_name
 from dlrm_bench.stages.calibrate import MOST_FITTED
 
 Array = np.ndarray[Any, Any]

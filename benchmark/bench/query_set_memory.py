@@ -24,9 +24,9 @@ import numpy as np
 from memory import proc
 from rounds import surroundings
 
-from dlrm_bench.model import DENSE_FEATURES, IDS
-from dlrm_bench.query_set import QuerySet, SampleFiles
-from dlrm_bench.trace import TRACE_NAME, trace_text
+from dlrm_bench.data.query_set import QuerySet, SampleFiles
+from dlrm_bench.data.trace import TRACE_NAME, trace_text
+from dlrm_bench.network.dlrm import DENSE_FEATURES, IDS
 
 SCALES = (1, 4, 16)
 BASE_SAMPLES = 200

@@ -28,13 +28,17 @@ from crew import sample_files
 from machine_speed import fields
 from rounds import OtherLoad, enough, figure, write
 
-from dlrm_bench import loadgen, offline_run
-from dlrm_bench.contract import Request, StageContext, StatusWriter
-from dlrm_bench.engines import KERNEL_BATCH
-from dlrm_bench.evidence import Evidence
-from dlrm_bench.offline_run import OfflineRun
-from dlrm_bench.query_set import Array, SampleFiles
-from dlrm_bench.workers import WorkerPool
+from dlrm_bench.data.query_set import SampleFiles
+from dlrm_bench.engines.choice import KERNEL_BATCH
+from dlrm_bench.frame.context import StageContext
+from dlrm_bench.frame.progress import Progress
+from dlrm_bench.frame.request import Request
+from dlrm_bench.frame.status import StatusWriter
+from dlrm_bench.measure import loadgen
+from dlrm_bench.measure.offline import OfflineRun
+from dlrm_bench.network.arrays import Array
+from dlrm_bench.workers.evidence import Evidence
+from dlrm_bench.workers.pool import WorkerPool
 
 #: 192 cores' worth of samples a second.
 WANTED = 20_000
@@ -94,7 +98,7 @@ CHARGED = (
     (WorkerPool, "_messages", "waiting for and reading workers' messages"),
     (WorkerPool, "_give", "handing out batches"),
     (loadgen, "complete", "LoadGen's responses"),
-    (offline_run.Progress, "__call__", "status.json"),
+    (Progress, "__call__", "status.json"),
     (Evidence, "sample", "evidence"),
 )
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 from candidates import Array, product
 
-from dlrm_bench.calibrate import fit, quantize_rows, small_content
-from dlrm_bench.contract import HashedFile
-from dlrm_bench.model import MULTI_HOT, table_name
-from dlrm_bench.torch_file import StreamedTensor, write_torch_file
+from dlrm_bench.frame.hashed_file import HashedFile
+from dlrm_bench.int8.fit import fit, quantize_rows, small_content
+from dlrm_bench.network.dlrm import MULTI_HOT, table_name
+from dlrm_bench.weights.torch_file import StreamedTensor, write_torch_file
 
 Batch = tuple[torch.Tensor, list[torch.Tensor]]
 

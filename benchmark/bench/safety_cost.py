@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from dlrm_bench.contract import BLOCK_BYTES, fsync_directory
+from dlrm_bench.frame.hashed_file import BLOCK_BYTES, fsync_directory
 
 
 def newest_results(root: Path) -> dict[str, tuple[Path, dict[str, Any]]]:

@@ -32,8 +32,8 @@ from peak import load_peak, macs
 from quality import soft_auc
 from rounds import OtherLoad, enough, figure, write
 
-from dlrm_bench.dump import load_dump
-from dlrm_bench.model import Fp32Model, row_counts
+from dlrm_bench.network.dlrm import Fp32Model, row_counts
+from dlrm_bench.weights.dump import load_dump
 
 AUC_PAIRS = 2000
 #: Least rows of the data set's log: the model file is all that is used.

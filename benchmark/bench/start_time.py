@@ -26,8 +26,8 @@ from crew import sample_files
 from derived import official
 from rounds import OtherLoad, enough, figure, session_seconds, write
 
-from dlrm_bench.loadgen import OFFICIAL_PERFORMANCE_SAMPLES
-from dlrm_bench.model import DIM, TABLE_ROWS
+from dlrm_bench.measure.loadgen import OFFICIAL_PERFORMANCE_SAMPLES
+from dlrm_bench.network.dlrm import DIM, TABLE_ROWS
 from dlrm_bench.stages.performance import PROBE_PAIRS, PROBE_SECONDS
 
 #: OfflineRun says so when LoadGen has issued its query.

@@ -14,7 +14,10 @@ from typing import Any
 
 import pytest
 
-from dlrm_bench.contract import Request, StageContext, StageError, StatusWriter
+from dlrm_bench.frame.context import StageContext
+from dlrm_bench.frame.errors import StageError
+from dlrm_bench.frame.request import Request
+from dlrm_bench.frame.status import StatusWriter
 
 PARAMETERS: dict[str, Any] = {
     "precision": "int8",

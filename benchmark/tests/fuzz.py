@@ -20,16 +20,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dlrm_bench.contract import HashedFile, StageError
-from dlrm_bench.dataset import SyntheticDay
-from dlrm_bench.day import FILES, SPARSE_FILE, DayFiles, check_ids, write_day_files
-from dlrm_bench.dump import load_dump
-from dlrm_bench.int8 import load_int8, tensor_shapes
-from dlrm_bench.model import MULTI_HOT, row_counts, weight_shapes
-from dlrm_bench.query_set import SampleFiles
-from dlrm_bench.snapshot import METADATA, Snapshot
-from dlrm_bench.torch_file import StreamedTensor, write_torch_file
-from dlrm_bench.trace import trace_text
+from dlrm_bench.data.convert import SyntheticDay
+from dlrm_bench.data.day import FILES, SPARSE_FILE, DayFiles, check_ids, write_day_files
+from dlrm_bench.data.query_set import SampleFiles
+from dlrm_bench.data.trace import trace_text
+from dlrm_bench.frame.errors import StageError
+from dlrm_bench.frame.hashed_file import HashedFile
+from dlrm_bench.int8.model import load_int8, tensor_shapes
+from dlrm_bench.network.dlrm import MULTI_HOT, row_counts, weight_shapes
+from dlrm_bench.weights.dump import load_dump
+from dlrm_bench.weights.snapshot import METADATA, Snapshot
+from dlrm_bench.weights.torch_file import StreamedTensor, write_torch_file
 
 ROWS = row_counts(2)
 LOG_ROWS = 12
@@ -74,7 +75,7 @@ def mutate(rng: random.Random, content: bytes) -> bytes:
 
 def make_snapshot(folder: Path) -> None:
     """What torchrec and torchsnapshot wrote."""
-    data = Path(__file__).with_name("data") / "torchrec_snapshot.tar.gz"
+    data = Path(__file__).with_name("snapshots") / "torchrec_snapshot.tar.gz"
     with tempfile.TemporaryDirectory() as unpacked:
         shutil.unpack_archive(data, unpacked)
         shutil.copytree(Path(unpacked) / "torchrec_snapshot", folder, dirs_exist_ok=True)

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from conftest import StageRoot
-from dlrm_bench.loadgen import Settings
-from dlrm_bench.query_set import Array
+from dlrm_bench.measure.loadgen import Settings
+from dlrm_bench.network.arrays import Array
 
 LENGTHS = (100, 300, 200, 700, 100, 400)
 BINS = (
@@ -186,15 +186,15 @@ def main() -> int:
     """Run the asked stage with the engine named on the command line."""
     import offline_support
 
-    from dlrm_bench import (
+    from dlrm_bench.measure import (
         loadgen,
-        offline_run,
+        offline as offline_run,
         probe,
-        queue_model,
-        server_performance,
-        server_run,
+        server as server_run,
+        server_rate as server_performance,
     )
-    from dlrm_bench.stage_runner import run_stage
+    from dlrm_bench.runner import run_stage
+    from dlrm_bench.serving import queue_model
     from dlrm_bench.stages import accuracy
 
     kind, *arguments = sys.argv[1].split(":")

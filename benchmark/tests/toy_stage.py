@@ -8,8 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-from dlrm_bench import stage_runner
-from dlrm_bench.contract import StageContext, StageError
+from dlrm_bench import runner as stage_runner
+from dlrm_bench.frame.context import StageContext
+from dlrm_bench.frame.errors import StageError
 
 
 def good(ctx: StageContext) -> None:

@@ -23,7 +23,7 @@ ansible.module_utils.__path__.append(str(Path(__file__).parents[2] / "module_uti
 
 def main() -> None:
     from ansible.module_utils.dlrm_fleet.cloud.acquire import acquire
-    from ansible.module_utils.dlrm_fleet.cloud.providers import make
+    from ansible.module_utils.dlrm_fleet.cloud.registry import make
     from ansible.module_utils.dlrm_fleet.cloud.release import release
     from ansible.module_utils.dlrm_fleet.cloud.retry import Pace
 

@@ -13,7 +13,7 @@ def main() -> None:
     ansible.module_utils.__path__.append(str(Path(__file__).parents[2] / "module_utils"))
     from ansible.module_utils.dlrm_fleet.cloud.acquire import acquire
     from ansible.module_utils.dlrm_fleet.cloud.desired import machines
-    from ansible.module_utils.dlrm_fleet.cloud.providers import make
+    from ansible.module_utils.dlrm_fleet.cloud.registry import make
     from ansible.module_utils.dlrm_fleet.cloud.release import release
     from ansible.module_utils.dlrm_fleet.cloud.retry import Pace
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.cloud.acquire import acquire, survey
 from ansible.module_utils.dlrm_fleet.cloud.errors import CloudError
 from ansible.module_utils.dlrm_fleet.cloud.release import release
 from ansible.module_utils.dlrm_fleet.cloud.retry import Pace
-from ansible.module_utils.dlrm_fleet.documents import FleetError
 
 from .worlds import FLEET, TTL, World
 

@@ -6,9 +6,9 @@ import subprocess
 from pathlib import Path
 
 from ansible.module_utils.dlrm_fleet.cloud.acquire import acquire
+from ansible.module_utils.dlrm_fleet.cloud.commands import write_host_keys
 from ansible.module_utils.dlrm_fleet.cloud.host_keys import from_console, merge, write
 from ansible.module_utils.dlrm_fleet.cloud.retry import Pace
-from ansible.module_utils.dlrm_fleet.cloud.service import write_host_keys
 
 from .test_conformance import names
 from .worlds import FLEET, World

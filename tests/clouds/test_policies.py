@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.dlrm_fleet.cloud import aws, gcp, policy
+from ansible.module_utils.dlrm_fleet.cloud import policy
+from ansible.module_utils.dlrm_fleet.cloud.aws import provider as aws
+from ansible.module_utils.dlrm_fleet.cloud.gcp import provider as gcp
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "module_utils/dlrm_fleet/cloud"

@@ -6,10 +6,10 @@ import os
 import random
 
 import pytest
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.cloud.acquire import acquire
 from ansible.module_utils.dlrm_fleet.cloud.release import release
 from ansible.module_utils.dlrm_fleet.cloud.retry import Pace
-from ansible.module_utils.dlrm_fleet.documents import FleetError
 
 from .test_conformance import names
 from .worlds import FLEET, World

@@ -9,15 +9,14 @@ from typing import Any
 
 import boto3  # type: ignore[import-untyped]
 from ansible.module_utils.dlrm_fleet.cloud import desired
-from ansible.module_utils.dlrm_fleet.cloud.aws import Aws
-from ansible.module_utils.dlrm_fleet.cloud.gcp import Gcp
+from ansible.module_utils.dlrm_fleet.cloud.aws.provider import Aws
+from ansible.module_utils.dlrm_fleet.cloud.gcp.provider import Gcp
 from ansible.module_utils.dlrm_fleet.cloud.model import Found, Machine
 from ansible.module_utils.dlrm_fleet.cloud.provider import Provider
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from .stand_in.aws import AwsServer, instances
-from .stand_in.aws import _backend as backend
+from .stand_in.aws import AwsServer, _backend as backend, instances
 from .stand_in.faults import CREATE, Call, Fault, Rule
 from .stand_in.gcp import PROJECT, GcpServer
 

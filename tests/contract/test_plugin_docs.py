@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.dlrm_fleet import request
+from ansible.module_utils.dlrm_fleet.request import request
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODULES = sorted(path.stem for path in (REPOSITORY / "library").glob("*.py"))

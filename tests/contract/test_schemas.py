@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.dlrm_fleet import catalogue, request, summary, wording
-from ansible.module_utils.dlrm_fleet.documents import parse_time, read_json
-from ansible.module_utils.dlrm_fleet.stage_folder import StageFolder
+from ansible.module_utils.dlrm_fleet.base import wording
+from ansible.module_utils.dlrm_fleet.base.documents import read_json
+from ansible.module_utils.dlrm_fleet.base.times import parse_time
+from ansible.module_utils.dlrm_fleet.request import request, values
+from ansible.module_utils.dlrm_fleet.results import summary
+from ansible.module_utils.dlrm_fleet.stages import catalogue
+from ansible.module_utils.dlrm_fleet.stages.folder import StageFolder
 from jsonschema import Draft202012Validator, ValidationError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -47,7 +51,7 @@ def test_example_is_valid_and_each_required_field_is_missed(name: str, check: Ch
 def test_the_real_catalogue_is_valid_and_its_lists_agree(check: Check) -> None:
     stages = json.loads((REPOSITORY / "benchmark/stages.json").read_text())
     check("stages", stages)
-    assert tuple(entry["name"] for entry in catalogue.stages(stages)) == request.STAGES
+    assert tuple(entry["name"] for entry in catalogue.stages(stages)) == values.STAGES
     schema = json.loads((CONTRACTS / "request.schema.json").read_text())
     parameters = schema["$defs"]["parameters"]["properties"]
     for entry in stages["stages"]:
@@ -112,12 +116,12 @@ RUNNER = """
 import sys
 sys.path[:0] = sys.argv[1:2]
 import dlrm_bench.stages
-from dlrm_bench.stage_runner import run_stage
+from dlrm_bench.runner import run_stage
 dlrm_bench.stages.__path__.append(sys.argv[2])
 sys.exit(run_stage())
 """
 STAGE = """
-from dlrm_bench.contract import StageError
+from dlrm_bench.frame.errors import StageError
 def run(ctx):
     ctx.status.update("copying", percent=50, rate=3.0, unit="rows/s", eta_seconds=1)
     if ctx.request.parameters.seed == 13:
@@ -185,8 +189,8 @@ def test_the_containers_failure_is_read_on_the_host(
 PLACEMENTS = """
 import json, sys
 sys.path[:0] = sys.argv[1:]
-from dlrm_bench.placement import decide, describe, mapped
-from dlrm_bench.topology import Cpu, Node, Topology
+from dlrm_bench.memory.placement import decide, describe, mapped
+from dlrm_bench.memory.topology import Cpu, Node, Topology
 cpus, nodes = (Cpu(0, 0, None, 0), Cpu(1, 1, 1, 1)), (Node(0, 10**12), Node(1, 10**12))
 two, small = Topology(cpus, nodes, 10**12, 10**12), Topology(cpus, nodes, 10**12, 8 * 10**10)
 one = Topology(cpus[:1], nodes[:1], 10**12, 10**12)

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.dlrm_fleet.request import normalise, request_sha256
+from ansible.module_utils.dlrm_fleet.request.request import normalise, request_sha256
 
 from fleet import images, owner
 from fleet.engine import REPOSITORY, command, docker, wait_until

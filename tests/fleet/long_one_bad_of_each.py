@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from ansible.module_utils.dlrm_fleet.documents import parse_time
+from ansible.module_utils.dlrm_fleet.base.times import parse_time
 
 from .engine import command, docker, wait_until
 from .hosts import USER, Fleet, Host, running

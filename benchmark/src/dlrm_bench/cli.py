@@ -16,6 +16,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands.add_parser("stage", help="make the outputs request.json asks for")
     parser.parse_args(argv)
     # Imported late: --help must not need the numeric packages a stage imports.
-    from dlrm_bench.stage_runner import run_stage
+    from dlrm_bench.runner import run_stage
 
     return run_stage()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..documents import FleetError
+from ..base.errors import FleetError
 from .errors import CAPACITY, EXISTS, QUOTA, STALE, CloudError
 from .model import PENDING, Found, Machine, Placement, token
 from .plan import Plan, age_order, make_plan

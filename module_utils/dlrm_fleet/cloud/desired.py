@@ -5,17 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..documents import FleetError
-from .model import (
-    LABEL_KEY,
-    LABEL_VALUE,
-    NAME,
-    RESERVED_LABELS,
-    ROLES,
-    Disk,
-    Machine,
-    Placement,
-)
+from ..base.errors import FleetError
+from .model import LABEL_KEY, LABEL_VALUE, NAME, RESERVED_LABELS, ROLES, Disk, Machine, Placement
 
 FIELDS = {
     "types": list,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..documents import FleetError
+from ..base.errors import FleetError
 
 CREDENTIALS = "credentials"
 PERMISSION = "permission"

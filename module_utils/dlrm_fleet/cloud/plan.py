@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from ..documents import FleetError
+from ..base.errors import FleetError
 from .model import ENDING, GONE, STOPPED, Found, Machine, ours
 
 _NEVER = datetime.max.replace(tzinfo=timezone.utc)

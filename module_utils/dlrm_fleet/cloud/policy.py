@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .aws import ACTIONS
-from .gcp import PERMISSIONS
+from .aws.provider import ACTIONS
+from .gcp.provider import PERMISSIONS
 from .model import PROJECT
 
 # Calls on one resource that carries our tag already.

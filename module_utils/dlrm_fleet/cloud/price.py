@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..documents import FleetError
+from ..base.errors import FleetError
+from ..base.wording import span, usd
 from .model import Disk, Machine
 from .sizes import memory_gib
-from .wording import span, usd
 
 HOURS_A_MONTH = 730
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..documents import FleetError
+from ..base.errors import FleetError
 from .model import ENDING, GONE, Found, Leftover, ours
 from .plan import age_order
 from .provider import Provider

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from ..documents import format_time
+from ..base.times import format_time
+from ..base.wording import span, usd
 from .model import Found, Leftover, Machine
 from .plan import Plan
 from .price import hourly
 from .sizes import memory_gib
 from .ttl import LAYERS, STILL_BILLS
-from .wording import span, usd
 
 
 def plan_lines(

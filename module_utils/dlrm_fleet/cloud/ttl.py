@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from ..documents import FleetError
-from .wording import span
+from ..base.errors import FleetError
+from ..base.wording import span
 
 MARGIN_SECONDS = 1800
 # Longest the clouds' own timers take: GCE's maxRunDuration is 120 days.

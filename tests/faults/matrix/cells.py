@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ansible.module_utils.dlrm_fleet.run import MEASURED_STAGE
+from ansible.module_utils.dlrm_fleet.runs.runs import MEASURED_STAGE
 
 from fleet.engine import wait_until
 

@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.dlrm_fleet.host_facts import machine_type
-from ansible.module_utils.dlrm_fleet.stage_folder import StageFolder
-from ansible.module_utils.dlrm_fleet.stage_plan import PlannedStage, plan
+from ansible.module_utils.dlrm_fleet.host.document import machine_type
+from ansible.module_utils.dlrm_fleet.stages.folder import StageFolder
+from ansible.module_utils.dlrm_fleet.stages.plan import PlannedStage, plan
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 LOGS = REPOSITORY / "tests" / "unit" / "fixtures" / "loadgen"

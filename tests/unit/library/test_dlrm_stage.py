@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.dlrm_fleet.documents import FleetError
-from ansible.module_utils.dlrm_fleet.run import Runs
-from ansible.module_utils.dlrm_fleet.stage_start import Result
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.runs.runs import Runs
+from ansible.module_utils.dlrm_fleet.stages.start import Result
 from jsonschema import Draft202012Validator
 from tiny.machine import NEXT_RUN, RUN, USER, Machine
 
@@ -376,7 +376,7 @@ def test_documents_keep_the_contract(machine: Machine) -> None:
         schema = json.loads((CONTRACTS / f"{name}.schema.json").read_text())
         Draft202012Validator(schema).validate(document)
     reader = (
-        "import sys; from pathlib import Path; from dlrm_bench.request import Request\n"
+        "import sys; from pathlib import Path; from dlrm_bench.frame.request import Request\n"
         "print(Request.read(Path(sys.argv[1])).inputs[0].path)"
     )
     path = folder.attempt_path(1) / "request.json"

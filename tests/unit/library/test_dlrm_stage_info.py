@@ -11,16 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.dlrm_fleet import engine, run, stage_reap
-from ansible.module_utils.dlrm_fleet.documents import (
-    FleetError,
-    disk_error,
-    format_time,
-    utc_now,
-)
-from ansible.module_utils.dlrm_fleet.host_state import oom_kills
-from ansible.module_utils.dlrm_fleet.run import Runs
-from ansible.module_utils.dlrm_fleet.stage_watch import Seen, is_news, watch
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError, disk_error
+from ansible.module_utils.dlrm_fleet.base.times import format_time, utc_now
+from ansible.module_utils.dlrm_fleet.container import engine
+from ansible.module_utils.dlrm_fleet.host.kernel import oom_kills
+from ansible.module_utils.dlrm_fleet.runs import runs as run
+from ansible.module_utils.dlrm_fleet.runs.runs import Runs
+from ansible.module_utils.dlrm_fleet.stages import reap as stage_reap
+from ansible.module_utils.dlrm_fleet.stages.watch import Seen, is_news, watch
 from tiny.machine import CATALOGUE, RUN, SHA, Machine
 
 

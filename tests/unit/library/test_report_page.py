@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.dlrm_fleet.artifact import Storage
+from ansible.module_utils.dlrm_fleet.storage.node.pull import Storage
 from made_run import IMAGE, REPOSITORY, RUN_ID, arguments, make_root, request
 
 import dlrm_artifact

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.dlrm_fleet import spool
-from ansible.module_utils.dlrm_fleet.documents import format_time, utc_now
-from ansible.module_utils.dlrm_fleet.rsync import run_command
-from ansible.module_utils.dlrm_fleet.storage_visit import visit_all
+from ansible.module_utils.dlrm_fleet.base.times import format_time, utc_now
+from ansible.module_utils.dlrm_fleet.runs.runs import COLLECT_NAME
+from ansible.module_utils.dlrm_fleet.storage.node import spool
+from ansible.module_utils.dlrm_fleet.storage.node.visit import visit_all
+from ansible.module_utils.dlrm_fleet.storage.rsync import run_command
 from made_run import CATALOGUE, IMAGE, RUN_ID, make_root, request
 
 HOST = "arm-01"
@@ -30,7 +31,7 @@ class World:
         run = self.root / "runs" / RUN_ID
         run.mkdir(parents=True)
         asked = {"catalogue": CATALOGUE, "request": request(), "image": {"name": IMAGE, "id": "i"}}
-        spool.write_entry(run / spool.COLLECT_NAME, {"schema_version": 1, **asked})
+        spool.write_entry(run / COLLECT_NAME, {"schema_version": 1, **asked})
         lock = {
             "schema_version": 1,
             "run_id": RUN_ID,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import playbook
 import pytest
-from ansible.module_utils.dlrm_fleet.run import machine_id
+from ansible.module_utils.dlrm_fleet.runs.holder import machine_id
 
 READ = {"name": "Read", "dlrm_request": None, "delegate_to": "localhost", "register": "seen"}
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import playbook
 import pytest
-from ansible.module_utils.dlrm_fleet.documents import FleetError
-from ansible.module_utils.dlrm_fleet.run import Runs, process_started
-from ansible.module_utils.dlrm_fleet.stage_folder import Owner
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.base.owner import Owner
+from ansible.module_utils.dlrm_fleet.runs.holder import process_started
+from ansible.module_utils.dlrm_fleet.runs.runs import Runs
 from tiny.machine import RUN, SHA, USER, own_controller
 
 FOREIGN = {"id": "you@there", "machine_id": "elsewhere", "pid": 7, "pid_started": 7}

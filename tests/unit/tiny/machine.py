@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import docker
-from ansible.module_utils.dlrm_fleet.documents import format_time, utc_now
-from ansible.module_utils.dlrm_fleet.engine import Engine
-from ansible.module_utils.dlrm_fleet.run import Runs, machine_id, process_started
-from ansible.module_utils.dlrm_fleet.stage_folder import Owner, StageFolder
-from ansible.module_utils.dlrm_fleet.stage_have import Had, have_stage
-from ansible.module_utils.dlrm_fleet.stage_start import Result, Start, start_stage
-from ansible.module_utils.dlrm_fleet.stage_survey import Asked
-from ansible.module_utils.dlrm_fleet.stage_watch import Seen, watch
+from ansible.module_utils.dlrm_fleet.base.owner import Owner
+from ansible.module_utils.dlrm_fleet.base.times import format_time, utc_now
+from ansible.module_utils.dlrm_fleet.container.engine import Engine
+from ansible.module_utils.dlrm_fleet.runs.holder import machine_id, process_started
+from ansible.module_utils.dlrm_fleet.runs.runs import Runs
+from ansible.module_utils.dlrm_fleet.stages.asked import Asked, Start
+from ansible.module_utils.dlrm_fleet.stages.attend import Had, have_stage
+from ansible.module_utils.dlrm_fleet.stages.folder import StageFolder
+from ansible.module_utils.dlrm_fleet.stages.start import Result, start_stage
+from ansible.module_utils.dlrm_fleet.stages.watch import Seen, watch
 
 RUN = "20260131T120000Z-0a1b2c"
 NEXT_RUN = "20260201T120000Z-0a1b2c"

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from dlrm_bench import loadgen, offline_run, scorer
-from dlrm_bench.contract import StageContext
-from dlrm_bench.loadgen import LoadGen, Settings
-from dlrm_bench.query_set import Array
-from dlrm_bench.server_run import ServerRun
-from dlrm_bench.serving import LEAST_PART, ServingPool
-from dlrm_bench.workers import WorkerPool
+from dlrm_bench.frame.context import StageContext
+from dlrm_bench.frame.progress import Progress
+from dlrm_bench.measure import loadgen, offline as offline_run, scorer
+from dlrm_bench.measure.loadgen import LoadGen, Settings
+from dlrm_bench.measure.server import ServerRun
+from dlrm_bench.network.arrays import Array
+from dlrm_bench.serving.pool import LEAST_PART, ServingPool
+from dlrm_bench.workers.pool import WorkerPool
 
 #: 99.9 % of the published 80.31 %.
 OFFICIAL_TARGET = 0.8022969
@@ -40,7 +41,7 @@ def run(ctx: StageContext) -> None:
     )
     kind = ServingPool if server else WorkerPool
     with offline_run.open_pool(ctx, files, kind) as pool:
-        pool.wait_ready(offline_run.Progress(ctx, "starting workers", "workers"))
+        pool.wait_ready(Progress(ctx, "starting workers", "workers"))
         if isinstance(pool, ServingPool):
             most = max(pool.best_batch, LEAST_PART)
             offline: offline_run.OfflineRun = ServerRun(ctx, files, pool, files.samples, most)
@@ -52,7 +53,7 @@ def run(ctx: StageContext) -> None:
         ctx.output_dir / LOG,
         files.starts,
         offline.labels,
-        offline_run.Progress(ctx, "scoring", "samples"),
+        Progress(ctx, "scoring", "samples"),
     )
     area = scorer.auc(predictions.scores, predictions.labels)
     with ctx.open_output("accuracy.txt") as file:

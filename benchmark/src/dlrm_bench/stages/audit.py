@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dlrm_bench.contract import StageContext
-from dlrm_bench.scorer import compare_answers
+from dlrm_bench.frame.context import StageContext
+from dlrm_bench.measure.scorer import compare_answers
 from dlrm_bench.stages import performance
 
 LOG = "mlperf_log_accuracy.json"

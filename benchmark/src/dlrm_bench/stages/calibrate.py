@@ -8,23 +8,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from dlrm_bench import bins, fold
-from dlrm_bench.calibrate import (
-    TableQuantizer,
-    fit,
-    layer_errors,
-    report_models,
-    small_content,
-)
-from dlrm_bench.contract import StageContext, StageError
-from dlrm_bench.day import check_ids
-from dlrm_bench.dump import DUMP_NAME, load_dump
-from dlrm_bench.int8 import INT8_NAME, ROW_BYTES, load_int8
-from dlrm_bench.model import DENSE_FEATURES, DIM, IDS, MULTI_HOT, row_counts, table_name
-from dlrm_bench.readable import require_file
-from dlrm_bench.sources import Progress
-from dlrm_bench.torch_file import StreamedTensor, write_torch_file
-from dlrm_bench.weights import compact_ids
+from dlrm_bench.data import names as bins
+from dlrm_bench.data.day import check_ids
+from dlrm_bench.frame.context import StageContext
+from dlrm_bench.frame.errors import StageError
+from dlrm_bench.frame.readable import require_file
+from dlrm_bench.frame.sources import Progress
+from dlrm_bench.int8 import fold
+from dlrm_bench.int8.fit import TableQuantizer, fit, layer_errors, report_models, small_content
+from dlrm_bench.int8.model import INT8_NAME, ROW_BYTES, load_int8
+from dlrm_bench.network.dlrm import DENSE_FEATURES, DIM, IDS, MULTI_HOT, row_counts, table_name
+from dlrm_bench.weights.dump import DUMP_NAME, load_dump
+from dlrm_bench.weights.named import compact_ids
+from dlrm_bench.weights.torch_file import StreamedTensor, write_torch_file
 
 #: Of the calibration set one row in FIT_SHARE is fitted to, at most MOST_FITTED.
 FIT_SHARE, MOST_FITTED = 8, 8192

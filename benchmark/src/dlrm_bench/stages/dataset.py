@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from dlrm_bench import bins
-from dlrm_bench.contract import StageContext, StageError
-from dlrm_bench.dataset import BLOCK_ROWS, Plan, Planter, SyntheticDay, convert
-from dlrm_bench.day import DayFiles, write_day_files
-from dlrm_bench.model import row_counts
-from dlrm_bench.snapshot import METADATA
-from dlrm_bench.sources import fetch
-from dlrm_bench.trace import TRACE_NAME, trace_text
-from dlrm_bench.weights import FOLDER, open_weights
+from dlrm_bench.data import names as bins
+from dlrm_bench.data.convert import BLOCK_ROWS, Plan, Planter, SyntheticDay, convert
+from dlrm_bench.data.day import DayFiles, write_day_files
+from dlrm_bench.data.trace import TRACE_NAME, trace_text
+from dlrm_bench.frame.context import StageContext
+from dlrm_bench.frame.errors import StageError
+from dlrm_bench.frame.sources import fetch
+from dlrm_bench.network.dlrm import row_counts
+from dlrm_bench.weights.named import FOLDER, open_weights
+from dlrm_bench.weights.snapshot import METADATA
 
 #: The synthetic log calibrates on fewer rows than the rules' 128,000, so that a demo stays quick.
 SYNTHETIC_CALIBRATION_ROWS = 12_800

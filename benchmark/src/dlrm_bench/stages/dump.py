@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 
-from dlrm_bench.contract import StageContext
-from dlrm_bench.dump import DUMP_NAME
-from dlrm_bench.model import row_counts, weight_shapes
-from dlrm_bench.snapshot import METADATA, Snapshot
-from dlrm_bench.sources import Progress
-from dlrm_bench.torch_file import StreamedTensor, write_torch_file
-from dlrm_bench.weights import FOLDER, open_weights, snapshot_name
+from dlrm_bench.frame.context import StageContext
+from dlrm_bench.frame.sources import Progress
+from dlrm_bench.network.dlrm import row_counts, weight_shapes
+from dlrm_bench.weights.dump import DUMP_NAME
+from dlrm_bench.weights.named import FOLDER, open_weights, snapshot_name
+from dlrm_bench.weights.snapshot import METADATA, Snapshot
+from dlrm_bench.weights.torch_file import StreamedTensor, write_torch_file
 
 
 def run(ctx: StageContext) -> None:

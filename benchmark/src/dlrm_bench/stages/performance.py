@@ -8,13 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from dlrm_bench import loadgen, offline_run, probe, server_performance, server_run
-from dlrm_bench.contract import StageContext
-from dlrm_bench.query_set import QuerySet, SampleFiles
-from dlrm_bench.reference import plain_forward
-from dlrm_bench.request import StageError, parse_time
-from dlrm_bench.serving import ServingPool
-from dlrm_bench.workers import WorkerPool, group
+from dlrm_bench.data.query_set import QuerySet, SampleFiles
+from dlrm_bench.frame.context import StageContext
+from dlrm_bench.frame.errors import StageError
+from dlrm_bench.frame.progress import Progress
+from dlrm_bench.frame.request import parse_time
+from dlrm_bench.measure import (
+    loadgen,
+    offline as offline_run,
+    probe,
+    server as server_run,
+    server_rate as server_performance,
+)
+from dlrm_bench.network.reference import plain_forward
+from dlrm_bench.serving.pool import ServingPool
+from dlrm_bench.workers.pool import WorkerPool, group
 
 PROBE_SECONDS = {"demo": 2.0, "official": 20.0}
 WARM_UP_CALLS = 3  # of each worker's engine
@@ -54,7 +62,7 @@ def measure(ctx: StageContext, audit: bool = False) -> None:
     )
     kind = ServingPool if server else WorkerPool
     with offline_run.open_pool(ctx, files, kind) as pool:
-        pool.wait_ready(offline_run.Progress(ctx, "starting workers", "workers"))
+        pool.wait_ready(Progress(ctx, "starting workers", "workers"))
         order = loadgen.performance_order(files.samples, settings, ctx.scratch_dir)
         pairs_per_second = _probe(ctx, files, pool, order)
         asked = (settings, order, pairs_per_second, audit)
@@ -154,7 +162,7 @@ def _probe(ctx: StageContext, files: SampleFiles, pool: WorkerPool, order: list[
     """Pairs/s to expect of the real workers on the first samples LoadGen issues; warms them up."""
     parameters = ctx.request.parameters
     chosen = probe.probe_samples(order, PROBE_PAIRS, files.lengths)
-    query_set = QuerySet(files, chosen, offline_run.Progress(ctx, "loading probe set", "pairs"))
+    query_set = QuerySet(files, chosen, Progress(ctx, "loading probe set", "pairs"))
     pool.attach(query_set)
     spans = query_set.spans(np.asarray(chosen))
     ctx.status.update("warming up")

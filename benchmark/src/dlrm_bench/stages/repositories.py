@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from dlrm_bench import loadgen
-from dlrm_bench.contract import StageContext
-from dlrm_bench.offline_run import versions
+from dlrm_bench.frame.context import StageContext
+from dlrm_bench.measure import loadgen
+from dlrm_bench.measure.offline import versions
 
 
 def run(ctx: StageContext) -> None:

@@ -10,17 +10,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from dlrm_bench import bins, offline_run, tune
-from dlrm_bench.contract import StageContext, StageError
-from dlrm_bench.day import check_ids
-from dlrm_bench.engines import load_engine
-from dlrm_bench.evidence import Evidence
-from dlrm_bench.loadgen import OFFICIAL_PERFORMANCE_SAMPLES
-from dlrm_bench.model import DENSE_FEATURES, IDS, MULTI_HOT, row_counts
-from dlrm_bench.placed_model import PlacedModel
-from dlrm_bench.query_set import PAIR_BYTES
+from dlrm_bench.data import names as bins
+from dlrm_bench.data.day import check_ids
+from dlrm_bench.data.query_set import PAIR_BYTES
+from dlrm_bench.engines.choice import load_engine
+from dlrm_bench.frame.context import StageContext
+from dlrm_bench.frame.errors import StageError
+from dlrm_bench.frame.progress import Progress
+from dlrm_bench.measure import offline as offline_run
+from dlrm_bench.measure.loadgen import OFFICIAL_PERFORMANCE_SAMPLES
+from dlrm_bench.memory.placed_model import PlacedModel
+from dlrm_bench.network.dlrm import DENSE_FEATURES, IDS, MULTI_HOT, row_counts
 from dlrm_bench.stages.calibrate import calibration_set
-from dlrm_bench.workers import WorkerPool, batch_pairs
+from dlrm_bench.tuning import contenders as contender_rules, race as tune
+from dlrm_bench.workers.evidence import Evidence
+from dlrm_bench.workers.pool import WorkerPool, batch_pairs
 
 #: Of the timed rounds of all candidates together.
 SECONDS = {"demo": 10.0, "official": 75.0}
@@ -35,7 +39,7 @@ def run(ctx: StageContext) -> None:
     precision, rows = ctx.request.parameters.precision, row_counts(ctx.request.parameters.row_cap)
     pairs = _pairs(ctx, rows)
     model = offline_run.place_model(ctx, _query_set_bytes(ctx, pairs))
-    contenders = tune.contenders(precision)
+    contenders = contender_rules.contenders(precision)
     against, tolerance = _check(ctx, contenders, pairs, model.path, rows)
     accepted = [one for one in contenders if not one.rejected]
     if not accepted:
@@ -46,8 +50,8 @@ def run(ctx: StageContext) -> None:
             "Look at the model file, or run without -e tune=true",
         )
     pool, evidence = _time(ctx, accepted, pairs, model, rows)
-    figure = tune.compared_by(evidence)
-    chosen = tune.choose(accepted, contenders[0].choice, figure)
+    figure = contender_rules.compared_by(evidence)
+    chosen = contender_rules.choose(accepted, contenders[0].choice, figure)
     choice = {
         "schema_version": 1,
         "engine": chosen.choice.engine,
@@ -74,7 +78,7 @@ def run(ctx: StageContext) -> None:
     ctx.facts.update(found, versions=offline_run.versions())
 
 
-def _pairs(ctx: StageContext, rows: tuple[int, ...]) -> tune.CalibrationPairs:
+def _pairs(ctx: StageContext, rows: tuple[int, ...]) -> contender_rules.CalibrationPairs:
     ctx.status.update("reading the calibration set")
     dense = calibration_set(ctx, bins.CALIBRATION_DENSE_NAME, "<f4", DENSE_FEATURES)[:MOST_PAIRS]
     ids = calibration_set(ctx, bins.CALIBRATION_SPARSE_NAME, "<i4", IDS)[:MOST_PAIRS]
@@ -83,10 +87,10 @@ def _pairs(ctx: StageContext, rows: tuple[int, ...]) -> tune.CalibrationPairs:
         raise StageError("the calibration set cannot be used", why, bins.REMADE)
     limits = np.repeat(np.asarray(rows, np.int32), MULTI_HOT)
     check_ids(0, np.array(ids), limits, official=True, file=bins.CALIBRATION_SPARSE_NAME)
-    return tune.CalibrationPairs(dense, ids)
+    return contender_rules.CalibrationPairs(dense, ids)
 
 
-def _query_set_bytes(ctx: StageContext, pairs: tune.CalibrationPairs) -> int:
+def _query_set_bytes(ctx: StageContext, pairs: contender_rules.CalibrationPairs) -> int:
     """Of the runs to come: the model must lie here as it will lie there."""
     if ctx.request.parameters.demo:
         return pairs.memory.size
@@ -95,30 +99,30 @@ def _query_set_bytes(ctx: StageContext, pairs: tune.CalibrationPairs) -> int:
 
 def _check(
     ctx: StageContext,
-    contenders: list[tune.Contender],
-    pairs: tune.CalibrationPairs,
+    contenders: list[contender_rules.Contender],
+    pairs: contender_rules.CalibrationPairs,
     model: Path,
     rows: tuple[int, ...],
 ) -> tuple[str, float]:
     """Who was the judge, and how far off one may be; the contenders know the rest."""
     precision, tick = ctx.request.parameters.precision, offline_run.deadline_check(ctx)
     torch.set_num_threads(1)
-    against, forward, tolerance = tune.reference(precision, model, rows)
-    most = max((c.choice.batch for c in contenders), default=0) + tune.CHECKED_BEYOND
+    against, forward, tolerance = contender_rules.reference(precision, model, rows)
+    most = max((c.choice.batch for c in contenders), default=0) + contender_rules.CHECKED_BEYOND
     arrays = pairs.arrays
     wanted = forward(arrays.dense[:most], arrays.ids[:most])
     for number, one in enumerate(contenders):
         tick()
         ctx.status.update("checking candidates", 100 * number / len(contenders))
         make = functools.partial(load_engine, precision, model, rows, one.choice)
-        tune.check(one, make, arrays, wanted, tolerance)
+        contender_rules.check(one, make, arrays, wanted, tolerance)
     return against, tolerance
 
 
 def _time(
     ctx: StageContext,
-    accepted: list[tune.Contender],
-    pairs: tune.CalibrationPairs,
+    accepted: list[contender_rules.Contender],
+    pairs: contender_rules.CalibrationPairs,
     model: PlacedModel,
     rows: tuple[int, ...],
 ) -> tuple[WorkerPool, dict[str, Any]]:
@@ -132,7 +136,7 @@ def _time(
     tick = offline_run.deadline_check(ctx)
     ctx.status.update("starting workers")
     with WorkerPool(maker, most, model.path, tick=tick, model=model) as pool:
-        pool.wait_ready(offline_run.Progress(ctx, "starting workers", "workers"))
+        pool.wait_ready(Progress(ctx, "starting workers", "workers"))
         pool.attach(pairs)
         ctx.status.update("warming up")
         server = ctx.request.parameters.scenario == "server"

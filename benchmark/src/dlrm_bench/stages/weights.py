@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import functools
 
-from dlrm_bench import synthetic
-from dlrm_bench.contract import StageContext, StageError
-from dlrm_bench.md5_lists import Md5Lists
-from dlrm_bench.model import DIM, row_counts, table_name, weight_shapes
-from dlrm_bench.snapshot import METADATA
-from dlrm_bench.snapshot_writer import SnapshotWriter
-from dlrm_bench.sources import Progress, fetch
-from dlrm_bench.weights import FOLDER, copy_checked, find_snapshot, open_weights, snapshot_name
+from dlrm_bench.data import synthetic
+from dlrm_bench.frame.context import StageContext
+from dlrm_bench.frame.errors import StageError
+from dlrm_bench.frame.md5_lists import Md5Lists
+from dlrm_bench.frame.sources import Progress, fetch
+from dlrm_bench.network.dlrm import DIM, row_counts, table_name, weight_shapes
+from dlrm_bench.weights.named import (
+    FOLDER,
+    copy_checked,
+    find_snapshot,
+    open_weights,
+    snapshot_name,
+)
+from dlrm_bench.weights.snapshot import METADATA
+from dlrm_bench.weights.snapshot_writer import SnapshotWriter
 
 #: Of the snapshot MLCommons publishes for dlrm-v2.
 MLCOMMONS_METADATA_MD5 = "a145bf8ba38d71137f8601876896d8d9"

@@ -1,0 +1,1 @@
+"""Inference engines: what computes a batch, and which one is chosen."""

@@ -1,0 +1,1 @@
+"""INT8: the model file, folding, rounding, and the fit of both to calibration rows."""

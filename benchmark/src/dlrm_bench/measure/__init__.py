@@ -1,0 +1,1 @@
+"""Measurements with LoadGen: probe, Offline, Server, the score."""

@@ -1,0 +1,1 @@
+"""Where a model and its workers lie: NUMA nodes, pages, shared memory."""

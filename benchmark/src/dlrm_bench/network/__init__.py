@@ -1,0 +1,1 @@
+"""The model: layers of DLRM-DCNv2, and a plain forward to compare with."""

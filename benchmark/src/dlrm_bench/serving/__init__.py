@@ -1,0 +1,1 @@
+"""The Server scenario: who is served next, by which worker."""

@@ -1,0 +1,166 @@
+"""How high a rate a serving pool holds: a model of its queue, fitted to short real trials.
+
+Queries' pairs are one stream in waiting_line.py's order that all workers work off together: a query
+waits for the pairs before its own (Lindley's recursion). What it takes beside that (a part's own
+time, the hand-over, neighbours on the machine) is drawn from what trials took. A trial of some
+hundred queries says little of its 99th percentile, but, held against the model of the same
+arrivals, much of the speed; the model then runs as long as LoadGen will.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlrm_bench.network.arrays import Array
+from dlrm_bench.serving.waiting_line import Pace
+
+#: Speeds tried against a trial, as shares of what the workers do without a queue.
+SPEEDS = np.linspace(0.4, 1.1, 141)
+#: Runs of LoadGen's length that are modelled, and the share of them that must hold the bound.
+RUNS, MOST_PASSING = 10, 0.9
+#: Queries modelled at most, all runs together: a longer run is judged by its first part.
+MOST_QUERIES = 400_000
+#: Bisections of the rate, to 1/256 of the capacity.
+STEPS = 8
+#: Highest load, so that what was put back is soon worked off too.
+MOST_LOAD = 0.95
+#: LoadGen's early stopping: the p99 must hold with this confidence (early_stopping.cc).
+CONFIDENCE = 0.99
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What was asked and what it took; all [queries]."""
+
+    arrivals: Array  # seconds, rising
+    pairs: Array
+    latencies: Array  # seconds
+    put_back: Array  # whether it was
+
+    def in_order(self) -> Trial:
+        """Without the queries put back; with them where nothing else is left."""
+        kept = ~self.put_back if not self.put_back.all() else self.put_back
+        columns = self.arrivals, self.pairs, self.latencies, self.put_back
+        return Trial(*(column[kept] for column in columns))
+
+
+@dataclass(frozen=True)
+class Server:
+    """A pool as the model sees it."""
+
+    pairs_per_second: float
+    beside: Array  # seconds queries took beside the queue's, some of them, as trials had them
+
+    def pace(self, bound: float) -> Pace:
+        """What a line of waiting queries goes by."""
+        return Pace(self.pairs_per_second, float(np.median(self.beside)), bound)
+
+
+def queue_latencies(arrivals: Array, pairs: Array, pairs_per_second: float) -> Array:
+    """Seconds from arrival to end of each query, first come, first served; last axis: queries."""
+    ends = np.cumsum(pairs, axis=-1) / pairs_per_second
+    before = ends - pairs / pairs_per_second
+    # The busy period a query is in began with the query whose arrival the work had least caught up.
+    began = np.maximum.accumulate(arrivals - before, axis=-1)
+    return np.asarray(began + ends - arrivals)
+
+
+def fit(trial: Trial, capacity: float) -> Server:
+    """The server that explains a trial best; `capacity`: pairs/s of all workers, never waiting.
+
+    Best: what is left of the latencies beside the queue's varies least (mean absolute deviation).
+    Beside the queue then counts what the third took that queued longest, as those do that may be
+    late: a query that finds the workers idle, or at what was put back, is never near the bound.
+    """
+    found: tuple[float, Server] | None = None
+    trial = trial.in_order()
+    for speed in SPEEDS * capacity:
+        queued = queue_latencies(trial.arrivals, trial.pairs, float(speed))
+        beside = trial.latencies - queued
+        spread = float(np.abs(beside - np.median(beside)).mean())
+        if found is None or spread < found[0]:
+            long = queued >= np.quantile(queued, 2 / 3)
+            found = spread, Server(float(speed), beside[long])
+    assert found is not None
+    return found[1]
+
+
+def forgiven(queries: int, percentile: float = 0.99) -> int:
+    """Late queries that LoadGen's early stopping allows among so many; -1: these are too few.
+
+    The most of which a binomial of so many queries, each late with probability 1 - percentile, has
+    no more with probability 1 - CONFIDENCE at most.
+    """
+    late = np.arange(queries)
+    odds = np.log((queries - late) / (late + 1)) + np.log((1 - percentile) / percentile)
+    logs = queries * np.log(percentile) + np.concatenate(([0.0], np.cumsum(odds)))
+    return int(np.searchsorted(np.cumsum(np.exp(logs)), 1 - CONFIDENCE, side="right")) - 1
+
+
+def late_queries(arrivals: Array, pairs: Array, beside: Array, pace: Pace) -> int:
+    """How many are late, or put back, of these queries; all [queries].
+
+    What was put back takes no time here: it is worked on while nothing else waits.
+    """
+    patience, late = pace.bound - pace.beside, 0
+    waiting: deque[tuple[float, float, float]] = deque()  # own seconds, arrival, beside
+    ends, before = 0.0, 0.0  # of what is begun; seconds of those waiting
+    own = pairs / pace.pairs_per_second
+    for query in zip(own.tolist(), arrivals.tolist(), beside.tolist(), strict=True):
+        seconds, now, _ = query
+        while waiting and ends <= now:
+            taken, arrived, rest = waiting.popleft()
+            ends = max(ends, arrived) + taken
+            before -= taken
+            late += ends - arrived + rest > pace.bound
+        waiting.append(query)
+        before += seconds
+        while max(ends, now) + before - now > patience:
+            longest = max(waiting)  # the newest of equals, as in the line
+            waiting.remove(longest)
+            before -= longest[0]
+            late += 1
+            if longest is query:
+                break
+    for taken, arrived, rest in waiting:
+        ends = max(ends, arrived) + taken
+        late += ends - arrived + rest > pace.bound
+    return late
+
+
+def highest_rate(
+    server: Server, lengths: Array, queries: Callable[[float], int], bound: float
+) -> float:
+    """Queries/s at which MOST_PASSING of modelled runs hold the bound; 0 where none does.
+
+    `lengths`: pairs of the samples, `queries`: how many a run at a rate has, `bound`: seconds that
+    all but the forgiven may take.
+    """
+    capacity, pace = server.pairs_per_second / float(np.mean(lengths)), server.pace(bound)
+    each = min(queries(capacity), MOST_QUERIES)
+    runs = max(1, min(RUNS, MOST_QUERIES // each))
+    # The same draws at every rate, so that more is never less late by chance. Not LoadGen's seeds.
+    rng = np.random.default_rng(20_000)
+    gaps = np.cumsum(rng.exponential(1.0, (runs, each)), axis=1)
+    pairs = rng.choice(lengths, (runs, each)).astype(np.float64)
+    beside = rng.choice(server.beside, (runs, each))
+
+    def holds(rate: float) -> bool:
+        count = min(queries(rate), each)
+        allowed = forgiven(count)
+        kept = sum(
+            late_queries(gaps[run, :count] / rate, pairs[run, :count], beside[run, :count], pace)
+            <= allowed
+            for run in range(runs)
+        )
+        return kept >= MOST_PASSING * runs
+
+    low, high = 0.0, MOST_LOAD * capacity
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return low

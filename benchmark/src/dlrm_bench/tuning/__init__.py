@@ -1,0 +1,1 @@
+"""The race for the fastest engine and batch of a machine type."""

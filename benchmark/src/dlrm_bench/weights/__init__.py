@@ -1,0 +1,1 @@
+"""Weights on disk: MLCommons' snapshot, their names, the dump."""

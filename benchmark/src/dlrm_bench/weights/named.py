@@ -1,0 +1,166 @@
+"""The model's weights in a snapshot: names, checks, and reading them as the dump's 51 tensors."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import mmap
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from dlrm_bench.frame.errors import StageError
+from dlrm_bench.frame.hashed_file import HashedFile
+from dlrm_bench.network.dlrm import ID_COLUMNS, MULTI_HOT, weight_shapes
+from dlrm_bench.weights.snapshot import METADATA, Snapshot
+
+FOLDER = "model_weights"
+SHOWN_PROBLEMS = 5
+BLOCK_BYTES = 16 << 20
+#: Rows taken from a map before its pages are let go: the kernel may map 64 KiB around each.
+TAKE_ROWS = 2048
+Array = np.ndarray[Any, Any]
+_RULES = (
+    (r"sparse_arch\.(.*embedding_bags)\.(\d+)\.weight", r"model.sparse_arch.\1.t_cat_\2.weight"),
+    (r"inter_arch\.crossnet\.MLPs\.V(\d)\.weight", r"model.inter_arch.crossnet.V_kernels.\1"),
+    (r"inter_arch\.crossnet\.MLPs\.W(\d)\.weight", r"model.inter_arch.crossnet.W_kernels.\1"),
+    (r"inter_arch\.crossnet\.MLPs\.W(\d)\.bias", r"model.inter_arch.crossnet.bias.\1"),
+    (r"over_arch\.model\._mlp\.8\.(\w+)", r"model.over_arch.model.1.\1"),
+)
+
+
+def snapshot_name(name: str) -> str:
+    """Torchrec's name, as in the snapshot, of a tensor of the dump."""
+    for pattern, replacement in _RULES:
+        if re.fullmatch(pattern, name):
+            return re.sub(pattern, replacement, name)
+    # The dump numbers an MLP's layers with the ReLU between them, torchrec without.
+    matched = re.fullmatch(r"(dense_arch\.model|over_arch\.model)\._mlp\.(\d)\.(\w+)", name)
+    if matched is None:
+        raise ValueError(f"'{name}' is not a tensor of DLRM-DCNv2")
+    inner = ".0" if matched[1] == "over_arch.model" else ""
+    return f"model.{matched[1]}{inner}._mlp.{int(matched[2]) // 2}._linear.{matched[3]}"
+
+
+def open_weights(
+    folder: Path, rows: Sequence[int], more_rows: bool = False, listed: Sequence[str] = ()
+) -> Snapshot:
+    """A snapshot that holds every tensor of the model, complete; else each gap is named.
+
+    `listed`: files that an md5 list names and that are not there.
+    """
+    snapshot = Snapshot(folder)
+    wanted = {snapshot_name(name): shape for name, shape in weight_shapes(rows).items()}
+    problems = snapshot.problems(wanted, more_rows)
+    problems += [f"file '{name}' of the md5 list is missing" for name in listed]
+    if problems:
+        shown = "; ".join(problems[:SHOWN_PROBLEMS])
+        left = len(problems) - SHOWN_PROBLEMS
+        raise StageError(
+            f"weights '{folder}' are not complete",
+            shown + (f"; and {left} more" if left > 0 else ""),
+            "Fetch what is missing again and run again",
+        )
+    return snapshot
+
+
+def load_small(snapshot: Snapshot, rows: Sequence[int]) -> dict[str, torch.Tensor]:
+    """All tensors but the tables in memory, under the dump's names: 64 MB."""
+    return {
+        name: torch.from_numpy(snapshot.read(snapshot_name(name), shape))
+        for name, shape in weight_shapes(rows).items()
+        if "embedding_bags" not in name
+    }
+
+
+class TableRows:
+    """Rows of one table by number, copied out of its mapped shards; no page stays mapped."""
+
+    def __init__(self, snapshot: Snapshot, name: str) -> None:
+        pieces = snapshot.tensors[name].pieces
+        self._starts = np.array([piece.row for piece in pieces])
+        self._width = pieces[0].shape[1]
+        self._shards = []
+        for piece in pieces:
+            with (snapshot.folder / piece.location).open("rb") as file:
+                mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+            mapped.madvise(mmap.MADV_RANDOM)
+            values = piece.shape[0] * self._width
+            shard = np.frombuffer(mapped, "<f4", values, piece.start).reshape(piece.shape)
+            self._shards.append((mapped, shard))
+
+    def take(self, ids: Array) -> Array:
+        """float32 [n, width] of ascending row numbers."""
+        taken = np.empty((len(ids), self._width), np.float32)
+        owners = np.searchsorted(self._starts, ids, side="right") - 1
+        for at in range(0, len(ids), TAKE_ROWS):
+            some = slice(at, at + TAKE_ROWS)
+            for owner in np.unique(owners[some]):
+                mapped, shard = self._shards[owner]
+                mine = np.flatnonzero(owners[some] == owner) + at
+                taken[mine] = shard[ids[mine] - self._starts[owner]]
+                mapped.madvise(mmap.MADV_DONTNEED)
+        return taken
+
+
+def compact_ids(ids: Array) -> tuple[Array, list[Array]]:
+    """The ids [n, 214] renumbered, table by table, over the rows they name; and those rows."""
+    local = np.empty_like(ids)
+    needed = []
+    for column, hot in zip(ID_COLUMNS, MULTI_HOT, strict=True):
+        part = slice(column, column + hot)
+        rows, numbers = np.unique(ids[:, part], return_inverse=True)
+        local[:, part] = numbers.reshape(-1, hot)
+        needed.append(rows)
+    return local, needed
+
+
+def copy_checked(
+    snapshot: Snapshot, location: str, wanted: Sequence[str], output: HashedFile
+) -> str:
+    """Copy one file of the snapshot, its wanted values checked on the way; its md5.
+
+    Each byte is read once. Refuses NaN and infinity with tensor, row and column.
+    """
+    md5 = hashlib.md5(usedforsecurity=False)
+    path = snapshot.folder / location
+
+    def put(size: int, check: Callable[[Array, int], None] | None) -> None:
+        done = 0
+        while done < size:
+            block = file.read(min(size - done, BLOCK_BYTES))
+            if not block:
+                why = f"it ended while being read, {size - done} bytes early"
+                raise StageError(f"weights' file '{location}'", why, "Fetch the file again")
+            if check:
+                check(np.frombuffer(block, "<f4"), done // 4)
+            md5.update(block)
+            output.write(block)
+            done += len(block)
+
+    with path.open("rb", buffering=0) as raw, io.BufferedReader(raw) as file:
+        for name, piece in snapshot.pieces_in(location, wanted):
+            if piece.start < file.tell():
+                why = f"tensor '{name}' overlaps another from byte {piece.start} on"
+                raise StageError(f"weights' file '{location}'", why, "Fetch the folder again")
+            put(piece.start - file.tell(), None)
+            put(piece.bytes, functools.partial(piece.check_finite, name))
+        put(path.stat().st_size - file.tell(), None)
+    return md5.hexdigest()
+
+
+def find_snapshot(folder: Path) -> Path:
+    """The snapshot in a folder the user named: itself or its model_weights/."""
+    for candidate in (folder, folder / FOLDER):
+        if (candidate / METADATA).is_file():
+            return candidate
+    raise StageError(
+        f"no weights in '{folder}'",
+        f"neither it nor its '{FOLDER}' holds {METADATA}",
+        "Give the folder fetched from MLCommons' model_weights as weights_source",
+    )

@@ -1,0 +1,60 @@
+"""Who owns what is written below a host's root."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .errors import FleetError, disk_error
+
+
+def ids(text: str) -> tuple[int, int]:
+    """'uid:gid' as numbers."""
+    user, found, group = text.partition(":")
+    if not (found and user.isdigit() and group.isdigit()):
+        raise FleetError(f"bad owner {text!r}", "wanted '<uid>:<gid>', two numbers")
+    return int(user), int(group)
+
+
+class Owner:
+    """uid and gid of everything below the root."""
+
+    def __init__(self, text: str) -> None:
+        uid, _, gid = text.partition(":")
+        if not (uid.isdigit() and gid.isdigit()):
+            raise FleetError(f"user {text!r} is not allowed", "uid:gid in numbers is wanted")
+        self.uid, self.gid = int(uid), int(gid)
+        if self.uid == 0:
+            raise FleetError(
+                f"user {text!r} is not allowed",
+                "a benchmark's container never runs as root (uid 0)",
+                "Give the root folder to an ordinary user and name that one",
+            )
+        self.text = f"{self.uid}:{self.gid}"
+
+    def make_directory(self, path: Path, exclusive: bool = False) -> None:
+        """Like mkdir -p; only what is made here changes its owner."""
+        missing = [p for p in [path, *path.parents] if not p.is_dir()]
+        try:
+            for directory in reversed(missing):
+                directory.mkdir(mode=0o755, exist_ok=not (exclusive and directory == path))
+                self.take(directory)
+        except FileExistsError as error:
+            if exclusive and path.is_dir():
+                raise
+            raise disk_error(f"cannot make the folder {str(path)!r}", error) from None
+        except OSError as error:
+            raise disk_error(f"cannot make the folder {str(path)!r}", error) from None
+        if exclusive and path not in missing:
+            raise FileExistsError(str(path))
+
+    def take(self, path: Path) -> None:
+        if os.geteuid() == 0:
+            os.chown(path, self.uid, self.gid, follow_symlinks=False)
+
+
+def inherit_owner(path: Path) -> None:
+    """The owner of the folder it lies in."""
+    if os.geteuid() == 0:
+        parent = path.parent.stat()
+        os.chown(path, parent.st_uid, parent.st_gid, follow_symlinks=False)

@@ -1,0 +1,27 @@
+"""Times in UTC, to the second, as all documents have them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+from .errors import FleetError
+
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+
+
+def utc_now() -> datetime:
+    return datetime.now(timezone.utc).replace(microsecond=0)
+
+
+def format_time(moment: datetime) -> str:
+    """UTC, RFC 3339, seconds: 2026-01-31T23:59:59Z."""
+    return moment.astimezone(timezone.utc).strftime(TIME_FORMAT)
+
+
+def parse_time(text: str) -> datetime:
+    try:
+        return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=timezone.utc)
+    except (TypeError, ValueError):
+        raise FleetError(
+            f"cannot read the time {text!r}", "YYYY-mm-ddTHH:MM:SSZ (UTC) is wanted"
+        ) from None

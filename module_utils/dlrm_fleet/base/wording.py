@@ -1,0 +1,75 @@
+"""Numbers, durations and progress in words. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from .times import parse_time
+
+# A status older than this says its age: the container writes one at least every 5 s.
+STALE_SECONDS = 20
+
+
+def duration(seconds: float) -> str:
+    """Hours only where there are any: 35 -> 0:35; 3730 -> 1:02:10."""
+    whole = max(0, int(seconds))
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02d}:{left:02d}" if hours else f"{minutes}:{left:02d}"
+
+
+def time_left(seconds: float) -> str:
+    """Always with hours: 3130 -> 0:52:10."""
+    whole = max(0, int(seconds))
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def number(value: float, unit: str = "") -> str:
+    """1234567 rows/s -> '1.2 M rows/s'; bytes/s -> 'GB/s'."""
+    scaled, prefix = float(value), ""
+    for step in ("k", "M", "G", "T"):
+        if abs(scaled) < 1000:
+            break
+        scaled, prefix = scaled / 1000, step
+    digits = f"{scaled:.1f}" if prefix or scaled != int(scaled) else f"{scaled:.0f}"
+    if unit.startswith("bytes"):
+        return f"{digits} {prefix}B{unit[len('bytes') :]}"
+    return " ".join(part for part in (digits, prefix, unit) if part)
+
+
+def progress_line(
+    stage: str, status: dict[str, Any] | None, started: datetime, deadline: datetime, now: datetime
+) -> str:
+    """calibrate 42 % layer 2, 1.2 M rows/s, 0:35 elapsed, 0:48 left, deadline in 0:52:10"""
+    head = f"{stage} starting"
+    parts: list[str] = []
+    left: str | None = None
+    if status is not None:
+        percent = "" if status["percent"] is None else f"{int(status['percent'])} % "
+        head = f"{stage} {percent}{status['phase']}"
+        if status["rate"] is not None:
+            parts.append(number(status["rate"], status["unit"] or ""))
+        if status["eta_seconds"] is not None:
+            left = f"{duration(status['eta_seconds'])} left"
+    parts.append(f"{duration((now - started).total_seconds())} elapsed")
+    if left:
+        parts.append(left)
+    parts.append(f"deadline in {time_left((deadline - now).total_seconds())}")
+    if status is not None:
+        age = (now - parse_time(status["updated_at"])).total_seconds()
+        if age > STALE_SECONDS:
+            parts.append(f"last status {duration(age)} ago")
+    return ", ".join([head, *parts])
+
+
+def span(seconds: float) -> str:
+    """5400 -> '1 h 30 min'; 90 -> '1 min 30 s'."""
+    whole = max(0, int(seconds))
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    parts = [(hours, "h"), (minutes, "min"), (rest if not hours else 0, "s")]
+    return " ".join(f"{value} {unit}" for value, unit in parts if value) or "0 s"
+
+
+def usd(value: float) -> str:
+    return f"{value:.2f} USD"

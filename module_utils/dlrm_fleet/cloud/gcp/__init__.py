@@ -1,0 +1,1 @@
+"""Google Compute Engine: requests, errors, quotas."""

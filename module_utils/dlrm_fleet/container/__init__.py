@@ -1,0 +1,1 @@
+"""The container engine and the benchmark's image."""

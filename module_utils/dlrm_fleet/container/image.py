@@ -1,0 +1,109 @@
+"""The benchmark image's name: a hash over build context and base, equal on every machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import stat
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..base.documents import sha256_file
+from ..base.errors import FleetError
+
+# Below the context's top. tests, bench: not copied into the image. ca: reaches the builder alone.
+# wheels: a machine's own stock; what is installed from it is pinned by hash in requirements*.txt.
+OUTSIDE = ("tests", "bench", "ca", "wheels")
+CACHES = ("__pycache__",)
+CACHE_SUFFIXES = (".pyc", ".egg-info", ".partial")
+DIGEST_REFERENCE = re.compile(r"^[^\s@]+@sha256:[0-9a-f]{64}$")
+
+
+def content_sha256(context: Path, base: str) -> str:
+    """Paths below context, executable bits and bytes, then `base`; no times, owners or machine."""
+    if not (context / "Dockerfile").is_file():
+        raise FleetError(
+            f"cannot name the image of {str(context)!r}",
+            "there is no Dockerfile",
+            "Set dlrm_image_context_dir to the folder benchmark/ of this repository",
+        )
+    digest = hashlib.sha256()
+    for path in context_files(context):
+        kind, content = _kind_and_content(path)
+        name = path.relative_to(context).as_posix()
+        digest.update(f"{name}\0{kind}\0{content}\n".encode())
+    digest.update(f"base\0{base}\n".encode())
+    return digest.hexdigest()
+
+
+def context_files(context: Path) -> list[Path]:
+    """In an order that does not depend on the filesystem or the locale."""
+    return sorted(_walk(context, context), key=lambda path: path.relative_to(context).as_posix())
+
+
+def _walk(folder: Path, context: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if _skipped(path.name, folder == context):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            yield from _walk(path, context)
+        else:
+            yield path
+
+
+def _skipped(name: str, at_top: bool) -> bool:
+    if name.startswith("."):
+        return name != ".dockerignore"
+    if at_top and name in OUTSIDE:
+        return True
+    return name in CACHES or name.endswith(CACHE_SUFFIXES)
+
+
+def _kind_and_content(path: Path) -> tuple[str, str]:
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        return "link", str(path.readlink())
+    if not stat.S_ISREG(mode):
+        raise FleetError(
+            f"cannot hash {str(path)!r}", "it is neither a file, a folder nor a link", "Remove it"
+        )
+    return ("executable" if mode & stat.S_IXUSR else "file"), sha256_file(path)
+
+
+def base_identity(base: str, base_archive: Path | None) -> tuple[str, str]:
+    """(reference for FROM, what enters the hash): a digest, or an archive's tag and sha256."""
+    if base_archive is not None:
+        return _archive_tag(base_archive), f"sha256:{sha256_file(base_archive)}"
+    if not DIGEST_REFERENCE.match(base):
+        raise FleetError(
+            f"base image {base!r} is not pinned",
+            "a reference by digest is wanted, such as debian@sha256:<64 hexadecimal digits>",
+            "Give the digest, or an archive made by tools/base_archive.sh as base_archive",
+        )
+    return base, base
+
+
+def _archive_tag(archive: Path) -> str:
+    """The first tag in an archive as `docker save` writes it."""
+    what = f"cannot use {str(archive)!r} as base image"
+    todo = "Remove it and make it with tools/base_archive.sh"
+    try:
+        with tarfile.open(archive) as tar:
+            names = set(tar.getnames())
+            name = "manifest.json" if "manifest.json" in names else "./manifest.json"
+            member = tar.extractfile(name)
+            manifest = json.load(member) if member is not None else []
+        return str(manifest[0]["RepoTags"][0])
+    except FileNotFoundError:
+        raise FleetError(what, "there is no such file", todo) from None
+    except (OSError, tarfile.TarError) as error:
+        raise FleetError(what, f"it cannot be read as a tar archive ({error})", todo) from None
+    except (KeyError, IndexError, TypeError, ValueError):
+        why = "its manifest.json names no tag, an archive as 'docker save' writes it is wanted"
+        raise FleetError(what, why, todo) from None
+
+
+def image_name(content: str) -> str:
+    return f"dlrm-bench:{content[:12]}"

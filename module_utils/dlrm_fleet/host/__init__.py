@@ -1,0 +1,1 @@
+"""The machine a run measures: processor, memory, software, folders, and host.json."""

@@ -1,0 +1,344 @@
+"""The one judge: does a run count, why not, and how quiet was the machine.
+
+Pure: documents and log texts in, a judgement out. Called on the host (dlrm_result_info) and again
+on the storage node (dlrm_record); an outsider can repeat it from the run's folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..base.errors import FleetError
+from ..base.lenient import as_dict, as_number, facts_of
+from . import loadgen_log, rules as mlperf_rules
+from .comparability import comparability
+from .rules import OFFICIAL_ACCURACY_SAMPLES
+
+# Beyond these a run is noisy: it counts, but makes no baseline. Percent of CPU time.
+NOISY_STEAL_PERCENT = 1.0
+NOISY_OTHER_LOAD_PERCENT = 5.0
+
+
+MODEL_STAGES = ("dump", "calibrate")
+EVIDENCE_NAMES = ("steal_percent", "other_load_percent", "major_faults", "mean_frequency_mhz")
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is left of a run: stage.json documents and LoadGen's logs as text; None: not there."""
+
+    request: Document
+    accuracy: Document | None = None
+    performance: Document | None = None
+    audit: Document | None = None
+    summary_text: str | None = None
+    detail_text: str | None = None
+    accuracy_detail_text: str | None = None
+    host: Document = field(default_factory=dict)
+    failure: Document | None = None
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def parameters(self) -> Document:
+        return as_dict(self.request.get("parameters"))
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The parts of run.json that are judged (docs/contracts/run.schema.json)."""
+
+    performance: Document | None
+    accuracy: Document | None
+    verdict: Document
+    comparability: Document
+
+
+def judge(evidence: Evidence) -> Judgement:
+    reasons = list(evidence.unreadable)
+    performance, detail = _read_performance(evidence, reasons)
+    accuracy = _read_accuracy(evidence, reasons)
+    status = _status(evidence, performance, accuracy, reasons)
+    if performance is not None and detail is not None:
+        reasons += _loadgen_reasons(evidence, performance, detail)
+        reasons += _inference_reasons(evidence)
+    if evidence.accuracy is not None:
+        reasons += _accuracy_reasons(evidence, accuracy)
+    reasons += _audit_reasons(evidence)
+    if status == "passed" and reasons:
+        status = "failed"
+    grade, facts = grade_of(evidence.performance)
+    return Judgement(
+        performance=performance,
+        accuracy=accuracy,
+        verdict={"status": status, "reasons": reasons, "grade": grade, "evidence": facts},
+        comparability=comparability(evidence.request, evidence.performance, evidence.audit),
+    )
+
+
+def grade_of(performance: Document | None) -> tuple[str, Document]:
+    """quiet, noisy or unknown, with what was seen while the stage measured."""
+    seen = as_dict(facts_of(performance).get("evidence"))
+    facts: Document = {**dict.fromkeys(EVIDENCE_NAMES), **seen}
+    steal, other = as_number(facts["steal_percent"]), as_number(facts["other_load_percent"])
+    noise = []
+    if steal is not None and steal > NOISY_STEAL_PERCENT:
+        noise.append(
+            f"steal {steal:.1f} % of CPU time, at most {NOISY_STEAL_PERCENT:.1f} % is quiet"
+        )
+    if other is not None and other > NOISY_OTHER_LOAD_PERCENT:
+        noise.append(f"other load {other:.1f} %, at most {NOISY_OTHER_LOAD_PERCENT:.1f} % is quiet")
+    faults = as_number(facts["major_faults"])
+    if faults:
+        noise.append(f"{faults:.0f} major page faults in the timed part, 0 is quiet")
+    facts["noise"] = noise
+    if noise:
+        return "noisy", facts
+    return ("unknown" if steal is None or other is None else "quiet"), facts
+
+
+def _read_performance(
+    evidence: Evidence, reasons: list[str]
+) -> tuple[Document | None, loadgen_log.Detail | None]:
+    """Adds a reason for each log that is missing or cannot be trusted."""
+    if evidence.performance is None:
+        return None, None
+    before = len(reasons)
+    for name, text in (
+        (loadgen_log.SUMMARY_NAME, evidence.summary_text),
+        (loadgen_log.DETAIL_NAME, evidence.detail_text),
+    ):
+        if text is None:
+            reasons.append(f"{name!r} of the performance run is missing.")
+    if len(reasons) > before:
+        return None, None
+    try:
+        summary = loadgen_log.parse_summary(evidence.summary_text or "")
+        detail = loadgen_log.parse_detail(evidence.detail_text or "")
+        performance = loadgen_log.performance(summary, detail)
+    except FleetError as error:
+        reasons.append(str(error))
+        return None, None
+    facts = facts_of(evidence.performance)
+    pairs = as_number(facts.get("pairs_computed"))
+    seconds = performance["duration_ms"] / 1000
+    performance["pairs_per_second"] = pairs / seconds if pairs is not None and seconds > 0 else None
+    if facts.get("placement"):  # Older stages do not tell: their records stay as they are.
+        performance["placement"] = facts["placement"]
+    performance.update(_per_part(performance["samples_per_second"], evidence.host))
+    return performance, detail
+
+
+def _per_part(rate: float, host: Document) -> Document:
+    """The figure per physical core, hardware thread and socket the process may use."""
+    cpu = as_dict(host.get("cpu"))
+    parts = {"core": "allowed_cores", "vcpu": "allowed_threads", "socket": "allowed_sockets"}
+    result: Document = {}
+    for part, name in parts.items():
+        count = as_number(cpu.get(name))
+        result[f"samples_per_second_per_{part}"] = rate / count if count else None
+    return result
+
+
+def _read_accuracy(evidence: Evidence, reasons: list[str]) -> Document | None:
+    if evidence.accuracy is None:
+        return None
+    facts = facts_of(evidence.accuracy)
+    wrong = [name for name in ("auc", "target") if as_number(facts.get(name)) is None]
+    wrong += ["metric"] if facts.get("metric") not in ("auc", "soft_auc") else []
+    wrong += ["passed"] if not isinstance(facts.get("passed"), bool) else []
+    if wrong:
+        found = ", ".join(f"{name}={facts.get(name)!r}" for name in wrong)
+        reasons.append(f"stage.json of the accuracy run does not say its score: found {found}.")
+        return None
+    names = ("auc", "soft_auc", "metric", "target", "passed", "samples", "pairs", "retention")
+    return {name: facts[name] for name in names if name in facts}
+
+
+def _status(
+    evidence: Evidence,
+    performance: Document | None,
+    accuracy: Document | None,
+    reasons: list[str],
+) -> str:
+    """What became of the run, before its numbers are judged; adds the reason of an early end."""
+    phase = str(as_dict(evidence.failure).get("phase", "") or "run")
+    # A connection lost meanwhile changes nothing of a run that the host measured to its end: the
+    # storage node's own visit never hears of it, and both must judge alike.
+    measured = performance is not None and accuracy is not None
+    if evidence.failure is not None and not (phase == "unreachable" and measured):
+        reasons.insert(
+            0, f"{phase}: {evidence.failure.get('message', '') or 'no message was left'}"
+        )
+        return "unreachable" if phase == "unreachable" else "failed"
+    if evidence.accuracy is None and evidence.performance is None:
+        reasons.append("Neither the accuracy nor the performance run left a result.")
+        return "missing"
+    if accuracy is not None and not accuracy["passed"]:
+        return "failed"
+    for name, document in (("accuracy", evidence.accuracy), ("performance", evidence.performance)):
+        if document is None:
+            reasons.append(f"The {name} run did not end: its stage.json is missing.")
+            return "interrupted"
+    return "passed" if performance is not None and accuracy is not None else "interrupted"
+
+
+def _loadgen_reasons(
+    evidence: Evidence, performance: Document, detail: loadgen_log.Detail
+) -> list[str]:
+    reasons = []
+    if not performance["valid"] or detail.values.get("result_validity", "VALID") != "VALID":
+        why = detail.values.get("result_invalid_reason", "") or "it gives no reason"
+        reasons.append(f"LoadGen calls the result INVALID: {str(why).strip()}")
+    if performance["errors"]:
+        first = performance["errors"][0]
+        count = len(performance["errors"])
+        reasons.append(
+            f"LoadGen's detail log must hold no error, found {count}; the first: {first}"
+        )
+    reasons += _duration_reasons(evidence, performance)
+    reasons += mlperf_rules.latency_reasons(performance)
+    mode = detail.values.get("effective_test_mode")
+    if mode != "PerformanceOnly":
+        reasons.append(f"LoadGen's mode must be 'PerformanceOnly', found {mode!r}.")
+    wanted = str(evidence.parameters.get("scenario", ""))
+    found = str(detail.values.get("effective_scenario", ""))
+    if found.lower() != wanted.lower():
+        reasons.append(f"LoadGen's scenario must be {wanted!r}, found {found!r}.")
+    if evidence.parameters.get("profile") == "official":
+        reasons += mlperf_rules.official_reasons(performance, detail)
+    return reasons
+
+
+def _duration_reasons(evidence: Evidence, performance: Document) -> list[str]:
+    reasons = []
+    asked = as_number(evidence.parameters.get("min_duration_seconds"))
+    wanted = mlperf_rules.MIN_DURATION_MS if asked is None else asked * 1000
+    effective, measured = performance["min_duration_ms"], performance["duration_ms"]
+    if effective < wanted:
+        reasons.append(
+            f"LoadGen's min_duration must be the requested {wanted / 1000:g} s, "
+            f"found {effective / 1000:g} s."
+        )
+    if measured < wanted:
+        reasons.append(
+            f"The run must last at least {wanted / 1000:g} s, it lasted {measured / 1000:.3f} s."
+        )
+    return reasons
+
+
+def _inference_reasons(evidence: Evidence) -> list[str]:
+    """Every pair LoadGen asked for must have been computed, each time it was asked."""
+    reasons = []
+    facts = facts_of(evidence.performance)
+    issued, computed = (as_number(facts.get(name)) for name in ("pairs_issued", "pairs_computed"))
+    if issued is None or computed is None:
+        reasons.append(
+            "stage.json of the performance run must say pairs_issued and pairs_computed, "
+            f"found {facts.get('pairs_issued')!r} and {facts.get('pairs_computed')!r}."
+        )
+    elif issued <= 0 or issued != computed:
+        reasons.append(
+            f"Pairs computed must equal pairs issued: {issued:.0f} issued, {computed:.0f} computed."
+        )
+    failed = facts.get("failed_inferences", 0)
+    if failed != 0:
+        reasons.append(f"No inference may fail, {failed!r} did.")
+    reference = facts.get("reference")
+    if isinstance(reference, dict) and reference.get("passed") is not True:
+        reasons.append(
+            f"Answers given under LoadGen must equal {reference.get('against')} within "
+            f"{reference.get('tolerance')}, found a difference of "
+            f"{reference.get('max_abs_difference')}."
+        )
+    faults = as_number(as_dict(facts.get("evidence")).get("major_faults"))
+    if faults is None:
+        reasons.append("The major page faults of the timed part were not recorded.")
+    return reasons
+
+
+def _audit_reasons(evidence: Evidence) -> list[str]:
+    """TEST01, where it was asked: the performance run's answers are the accuracy run's."""
+    if evidence.parameters.get("audit", "none") == "none" or evidence.performance is None:
+        return []
+    if evidence.audit is None:
+        return ["The audit run did not end: its stage.json is missing."]
+    facts = facts_of(evidence.audit)
+    if facts.get("passed") is True:
+        return []
+    return [f"The audit must find equal answers: {facts.get('said', 'it says nothing')}."]
+
+
+def _accuracy_reasons(evidence: Evidence, accuracy: Document | None) -> list[str]:
+    reasons = []
+    if accuracy is not None:
+        reasons += _score_reasons(evidence, accuracy)
+    reasons += _accuracy_log_reasons(evidence.accuracy_detail_text)
+    if evidence.performance is None:
+        return reasons
+    for name, read in SAME_IN_BOTH.items():
+        gated, measured = read(as_dict(evidence.accuracy)), read(evidence.performance)
+        if gated is None or measured is None or gated != measured:
+            reasons.append(
+                f"Accuracy must be of the same {name} as performance: "
+                f"accuracy ran with {gated!r}, performance with {measured!r}."
+            )
+    return reasons
+
+
+def _accuracy_log_reasons(text: str | None) -> list[str]:
+    """A score counts only if LoadGen itself saw nothing wrong."""
+    if text is None:
+        return [f"{loadgen_log.DETAIL_NAME!r} of the accuracy run is missing."]
+    try:
+        detail = loadgen_log.parse_detail(text, finished_key="power_end")
+    except FleetError as error:
+        return [f"Accuracy run: {error}"]
+    mode = detail.values.get("effective_test_mode")
+    if mode != "AccuracyOnly":
+        return [f"LoadGen's mode in the accuracy run must be 'AccuracyOnly', found {mode!r}."]
+    return [f"LoadGen's detail log of the accuracy run holds {error}" for error in detail.errors]
+
+
+def _score_reasons(evidence: Evidence, accuracy: Document) -> list[str]:
+    reasons = []
+    metric, target = accuracy["metric"], accuracy["target"]
+    score = as_number(accuracy.get(metric))
+    if score is None or not accuracy["passed"] or score < target:
+        found = "nothing" if score is None else f"{score:.5f}"
+        reasons.append(f"Accuracy must reach {metric} {target:.5f}, found {found}.")
+    samples = accuracy.get("samples")
+    if evidence.parameters.get("profile") == "official" and samples != OFFICIAL_ACCURACY_SAMPLES:
+        reasons.append(
+            f"Accuracy must be of all {OFFICIAL_ACCURACY_SAMPLES} samples, found {samples!r}."
+        )
+    return reasons
+
+
+def _model_sha256(document: Document) -> str | None:
+    sums = [
+        str(item.get("sha256"))
+        for item in document.get("inputs") or []
+        if isinstance(item, dict) and item.get("stage") in MODEL_STAGES
+    ]
+    return " ".join(sorted(sums)) or None
+
+
+def _provenance(name: str) -> Callable[[Document], Any]:
+    return lambda document: as_dict(document.get("provenance")).get(name)
+
+
+def _fact(name: str) -> Callable[[Document], Any]:
+    return lambda document: facts_of(document).get(name)
+
+
+SAME_IN_BOTH: dict[str, Callable[[Document], Any]] = {
+    "model file": _model_sha256,
+    "image": _provenance("image_id"),
+    "engine": _fact("engine"),
+    "batch": _fact("best_batch"),
+    "number of workers": _fact("workers"),
+}

@@ -1,0 +1,1 @@
+"""The public request: variables read once, checked, typed."""

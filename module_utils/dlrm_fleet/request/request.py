@@ -1,0 +1,182 @@
+"""The public request: every unprefixed variable read once, checked, typed. Pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+from ..base.documents import canonical_json, sha256_text
+from ..base.errors import FleetError
+from .values import Problems, _Reader
+
+PUBLIC = (
+    "precision",
+    "scenario",
+    "implementation",
+    "profile",
+    "weights_source",
+    "data_source",
+    "row_cap",
+    "data_rows",
+    "seed",
+    "min_duration",
+    "audit",
+    "tune",
+    "run_id",
+    "run_wait",
+    "force_stages",
+    "verify",
+    "keep",
+    "deadline",
+    "exit_policy",
+    "provision",
+    "release",
+)
+# Of Ansible and of those who start it; never ours.
+FOREIGN_PREFIXES = ("ansible_", "awx_", "tower_", "molecule_")
+OFFICIAL_MIN_DURATION_SECONDS = 600
+MARKS = {
+    "demo": ["demo: not comparable"],
+    "official": ["open", "unverified: not verified by MLCommons Association"],
+}
+DEADLINE_SECONDS = {"demo": 3600, "official": 86400}
+# Of the cloud machines of the inventory's fleet, after the storage node has verified their results.
+RELEASES = ("always", "passed", "never")
+# Of a host's stages: all files, or those that the measurement reads.
+KEEPS = ("all", "needed")
+# MLPerf's own spelling is as good as ours.
+LOADGEN_SCENARIOS = ("Offline", "Server")
+
+
+def normalise(
+    variables: dict[str, Any], extra_names: Iterable[str] = (), known_names: Iterable[str] = ()
+) -> dict[str, Any]:
+    """The typed request; raises FleetError that lists every problem.
+
+    `variables`: public name -> value, strings or typed; `extra_names`: variables given with -e;
+    `known_names`: the roles' own variables (dlrm_*).
+    """
+    problems = Problems()
+    _refuse_unknown(extra_names, known_names, problems)
+    given = {name: _plain(value) for name, value in variables.items() if _is_given(value)}
+    if str(given.get("scenario")) in LOADGEN_SCENARIOS:
+        given["scenario"] = given["scenario"].lower()
+    reader = _Reader(given, problems)
+    profile = reader.choice("profile", ("demo", "official"), "demo")
+    sources = {
+        "weights_source": reader.source("weights_source"),
+        "data_source": reader.source("data_source"),
+    }
+    parameters = {
+        "precision": reader.choice("precision", ("int8", "bf16", "fp32"), None),
+        "scenario": reader.choice("scenario", ("offline", "server"), "offline"),
+        "implementation": reader.choice("implementation", ("native",), "native"),
+        "profile": profile,
+        "row_cap": reader.integer("row_cap", 100_000, 100, 40_000_000),
+        "data_rows": reader.integer("data_rows", 120_000, 2000, 10**9),
+        "seed": reader.integer("seed", 1, 0, 2**31 - 1),
+        "min_duration_seconds": reader.integer("min_duration", 10, 1, 86_400),
+        "audit": reader.choice("audit", ("none", "test01"), "none"),
+        "weights_source": reader.verbatim("weights_source"),
+        "data_source": reader.verbatim("data_source"),
+        "tune": reader.boolean("tune", False),
+    }
+    provision = reader.boolean("provision", False)
+    deadline = reader.duration("deadline", DEADLINE_SECONDS[profile or "demo"], 1)
+    _apply_profile(parameters, given, problems)
+    _check_deadline(deadline, parameters["min_duration_seconds"], problems)
+    request = {
+        "schema_version": 1,
+        "parameters": parameters,
+        "run_id": reader.run_id("run_id"),
+        "run_wait_seconds": reader.duration("run_wait", 0, 0),
+        "force_stages": reader.stages("force_stages"),
+        "verify": reader.boolean("verify", False),
+        "keep": reader.choice("keep", KEEPS, "all"),
+        "deadline_seconds": deadline,
+        "exit_policy": reader.exit_policy("exit_policy"),
+        "provision": provision,
+        "release": reader.choice("release", RELEASES, "always" if provision else "never"),
+        "sources": sources,
+        "marks": MARKS[profile or "demo"],
+    }
+    if problems.sentences:
+        raise FleetError(_refusal(problems.sentences))
+    return request
+
+
+def request_sha256(request: dict[str, Any]) -> str:
+    """What is measured, not how it is watched (run_id, deadline, verify, ...)."""
+    same = {name: request[name] for name in ("schema_version", "parameters", "sources")}
+    # Came later than the first runs: left out where it is off, whose requests are still the same.
+    if not same["parameters"].get("tune"):
+        same["parameters"] = {k: v for k, v in same["parameters"].items() if k != "tune"}
+    return sha256_text(canonical_json(same))
+
+
+def _refusal(sentences: list[str]) -> str:
+    if len(sentences) == 1:
+        return sentences[0]
+    return "\n".join([f"{len(sentences)} variables are refused:"] + [f"- {s}" for s in sentences])
+
+
+def _refuse_unknown(extra: Iterable[str], known: Iterable[str], problems: Problems) -> None:
+    known_names = {name for name in known if name.startswith("dlrm_")}
+    candidates = sorted({*PUBLIC, *known_names})
+    for name in sorted(set(extra) - set(candidates)):
+        if name.startswith(FOREIGN_PREFIXES):
+            continue
+        near = difflib.get_close_matches(name, candidates, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(PUBLIC)}."
+        problems.add(f"{name}: unknown variable; {hint}")
+
+
+def _is_given(value: object) -> bool:
+    return not (value is None or (isinstance(value, str) and value.strip() == ""))
+
+
+def _plain(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value
+
+
+def _apply_profile(parameters: dict[str, Any], given: dict[str, Any], problems: Problems) -> None:
+    """What demo and official fix, need and refuse."""
+    if parameters["profile"] == "official":
+        for name in ("weights_source", "data_source"):
+            if name not in given:
+                problems.add(
+                    f"{name}: missing, profile=official needs it; allowed: an absolute folder,"
+                    " an rclone remote (name:path) or a list of {url, md5}."
+                )
+        fixed = {"row_cap": "full tables", "data_rows": "the user's data", "min_duration": "600 s"}
+        for name, instead in fixed.items():
+            if name in given:
+                problems.add(
+                    f"{name}: {given[name]!r} is not allowed with profile=official, which runs"
+                    f" with {instead}; leave it out, or use profile=demo."
+                )
+        parameters["row_cap"] = None
+        parameters["data_rows"] = None
+        parameters["min_duration_seconds"] = OFFICIAL_MIN_DURATION_SECONDS
+        return
+    if "weights_source" in given:
+        problems.add(
+            f"weights_source: {given['weights_source']!r} is not allowed with profile=demo, which"
+            " makes its own weights from seed; leave it out, or use profile=official."
+        )
+    if "data_source" in given:
+        if "data_rows" in given:
+            problems.add(
+                f"data_rows: {given['data_rows']!r} is not allowed together with data_source,"
+                " whose files decide; leave one of them out."
+            )
+        parameters["data_rows"] = None
+
+
+def _check_deadline(deadline: int | None, min_duration: int | None, problems: Problems) -> None:
+    if deadline is not None and min_duration is not None and deadline <= min_duration:
+        problems.add(
+            f"deadline: {deadline} s does not leave room for the measurement of"
+            f" {min_duration} s (min_duration); allowed: more than {min_duration} s."
+        )

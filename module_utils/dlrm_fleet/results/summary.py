@@ -1,0 +1,236 @@
+"""The fleet's outcome: one table, every host accounted for, passed or not; and its files."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from ..base.documents import write_json_atomic
+
+WIDTH = 100
+COLUMNS = (
+    ("host", 22),
+    ("precision", 9),
+    ("samples/s", 12),
+    ("LoadGen", 8),
+    ("AUC %", 8),
+    ("soft AUC %", 10),
+    ("verdict", 11),
+    ("grade", 7),
+)
+NOTHING = "-"
+
+
+def summarise(
+    results: list[dict[str, Any]],
+    exit_policy: str,
+    hosts: list[str] | None = None,
+    run_id: str | None = None,
+) -> dict[str, Any]:
+    """results: {host, failure, run}; exit_policy: all, any, or the percentage that must pass.
+
+    `hosts`: all that were asked to run; one without a result is missing.
+    """
+    heard = {str(result["host"]) for result in results}
+    silent = [{"host": host} for host in hosts or [] if host not in heard]
+    rows = [
+        _row(result) for result in sorted([*results, *silent], key=lambda one: str(one["host"]))
+    ]
+    count = sum(row["status"] == "passed" for row in rows)
+    passed = _passes(count, len(rows), exit_policy)
+    lines = _table(rows)
+    lines += ["", *_marks(rows), _outcome(count, len(rows), exit_policy, passed)]
+    document = {
+        "schema_version": 1,
+        "run_id": run_id,
+        "passed": passed,
+        "exit_policy": exit_policy if exit_policy in ("all", "any") else f"{exit_policy}%",
+        "hosts_passed": count,
+        "hosts": len(rows),
+        "results": rows,
+    }
+    return {
+        "lines": lines,
+        "table": "\n".join(lines),
+        "passed": passed,
+        "document": document,
+        "limit": _limit(rows),
+    }
+
+
+def parse_policy(text: str) -> str:
+    """all, any, or a percentage 1..100 as text, with or without %; ValueError otherwise."""
+    number = text[:-1] if text.endswith("%") else text
+    if text in ("all", "any"):
+        return text
+    if number.isascii() and number.isdecimal() and 1 <= int(number) <= 100:
+        return str(int(number))
+    raise ValueError(f"exit_policy {text!r}: 'all', 'any' or a percentage 1..100 is wanted")
+
+
+def _limit(rows: list[dict[str, Any]]) -> list[str]:
+    """Lines of a file for --limit: what did not pass, and localhost, which plays need to judge."""
+    failed = [str(row["host"]) for row in rows if row["status"] != "passed"]
+    return [*failed, "localhost"] if failed else []
+
+
+def _passes(count: int, total: int, policy: str) -> bool:
+    """No host at all never passes: a run without result is not a success."""
+    if total == 0:
+        return False
+    if policy == "any":
+        return count > 0
+    return count * 100 >= total * (100 if policy == "all" else int(policy))
+
+
+def _row(result: dict[str, Any]) -> dict[str, Any]:
+    run = result.get("run")
+    if not run:
+        return _row_without_run(result)
+    performance, accuracy = run.get("performance") or {}, run.get("accuracy") or {}
+    return {
+        "host": result["host"],
+        "run_id": run["run_id"],
+        "precision": run["request"]["parameters"]["precision"],
+        "samples_per_second": performance.get("samples_per_second"),
+        "valid": performance.get("valid"),
+        "auc": accuracy.get("auc"),
+        "soft_auc": accuracy.get("soft_auc"),
+        "status": run["verdict"]["status"],
+        "grade": run["verdict"]["grade"],
+        "reasons": [*run["verdict"]["reasons"], *_afterthought(result, run)],
+        "marks": run["comparability"]["marks"],
+        "failure": _failure(result),
+    }
+
+
+def _row_without_run(result: dict[str, Any]) -> dict[str, Any]:
+    failure = result.get("failure") or {}
+    phase = failure.get("phase")
+    lost = phase if phase in ("unreachable", "interrupted") else None
+    status = lost or ("failed" if failure else "missing")
+    if failure:
+        reason = f"{phase or 'run'}: {failure.get('message') or 'no message was left'}"
+    else:
+        reason = "The host left neither a record nor a failure."
+    empty = dict.fromkeys(
+        ("run_id", "precision", "samples_per_second", "valid", "auc", "soft_auc"), None
+    )
+    return {
+        "host": result["host"],
+        **empty,
+        "status": status,
+        "grade": "unknown",
+        "reasons": [reason],
+        "marks": [],
+        "failure": _failure(result),
+    }
+
+
+def _afterthought(result: dict[str, Any], run: dict[str, Any]) -> list[str]:
+    """What failed beside a result that counts nevertheless."""
+    failure = result.get("failure")
+    if not failure or run["verdict"]["status"] != "passed":
+        return []
+    said = f"{failure.get('phase') or 'run'}: {failure.get('message') or 'no message was left'}"
+    return [f"The result counts, though something else failed: {said}"]
+
+
+def _failure(result: dict[str, Any]) -> dict[str, str] | None:
+    """What ended the host's run early, as {phase, message}."""
+    failure = result.get("failure")
+    if not failure:
+        return None
+    return {name: str(failure.get(name) or "") for name in ("phase", "message")}
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    rate = row["samples_per_second"]
+    valid = {True: "VALID", False: "INVALID"}.get(row["valid"], NOTHING)
+    return [
+        str(row["host"]),
+        str(row["precision"] or NOTHING),
+        NOTHING if rate is None else f"{rate:,.2f}" if rate < 1e6 else f"{rate:,.0f}",
+        valid,
+        _percent(row["auc"]),
+        _percent(row["soft_auc"]),
+        row["status"],
+        row["grade"],
+    ]
+
+
+def _percent(value: float | None) -> str:
+    return NOTHING if value is None else f"{value * 100:.3f}"
+
+
+def _line(cells: list[str]) -> str:
+    """A name longer than its column keeps its end, where machines of one kind differ."""
+    shown = []
+    for cell, (title, width) in zip(cells, COLUMNS):
+        text = cell if len(cell) <= width else f"…{cell[-(width - 1) :]}"
+        is_number = title in ("samples/s", "AUC %", "soft AUC %")
+        shown.append(text.rjust(width) if is_number else text.ljust(width))
+    return " ".join(shown).rstrip()
+
+
+def _table(rows: list[dict[str, Any]]) -> list[str]:
+    lines = [_line([title for title, _ in COLUMNS]), " ".join("-" * width for _, width in COLUMNS)]
+    for row in rows:
+        lines.append(_line(_cells(row)))
+        for reason in row["reasons"]:
+            for line in str(reason).splitlines() or [""]:
+                lines += textwrap.wrap(
+                    line, WIDTH, initial_indent="    ! ", subsequent_indent="      "
+                )
+    return lines
+
+
+def _marks(rows: list[dict[str, Any]]) -> list[str]:
+    marks = sorted({mark for row in rows for mark in row["marks"]})
+    return [f"These results are marked: {'; '.join(marks)}."] if marks else []
+
+
+def _outcome(count: int, total: int, policy: str, passed: bool) -> str:
+    if total == 0:
+        return "No host was asked to run: check the inventory and --limit."
+    wanted = {"all": "all must", "any": "one must"}.get(policy, f"{policy} % must")
+    return f"{count} of {total} hosts passed, {wanted}: {'passed' if passed else 'FAILED'}."
+
+
+class VerdictFiles:
+    """verdict-NAME.json and failed-NAME.limit in a folder.
+
+    Attributes:
+        written: the paths that are there, by 'verdict' and 'limit'.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.verdict = folder / f"verdict-{name}.json"
+        self.limit = folder / f"failed-{name}.limit"
+        self.written: dict[str, str] = {}
+
+    def write(self, document: dict[str, Any], limit: list[str]) -> bool:
+        """Whether anything changed. No limit: that file of an earlier verdict on this run goes."""
+        self.verdict.parent.mkdir(parents=True, exist_ok=True)
+        changed = not _holds(self.verdict, document)
+        if changed:
+            write_json_atomic(self.verdict, document)
+        self.written["verdict"] = str(self.verdict)
+        if not limit:
+            self.limit.unlink(missing_ok=True)
+            return changed
+        text = "\n".join(limit) + "\n"
+        if not self.limit.is_file() or self.limit.read_text(encoding="utf-8") != text:
+            self.limit.write_text(text, encoding="utf-8")
+            changed = True
+        self.written["limit"] = str(self.limit)
+        return changed
+
+
+def _holds(path: Path, document: dict[str, Any]) -> bool:
+    try:
+        return bool(json.loads(path.read_text(encoding="utf-8")) == document)
+    except (OSError, ValueError):
+        return False

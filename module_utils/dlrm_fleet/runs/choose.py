@@ -1,0 +1,105 @@
+"""One run for the fleet: new, adopted, collected or closed. Pure but for the new id."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..base.errors import FleetError
+from .holder import holder, is_same_controller
+from .run_id import new_run_id
+from .runs import busy
+
+
+def decide(
+    run_id: str | None,
+    request_sha256: str,
+    controller: dict[str, Any],
+    hosts: list[dict[str, Any]],
+) -> dict[str, str]:
+    """run_id, how and a message that says why. `hosts`: [{host, runs of dlrm_run_info}]."""
+    seen = [(entry["host"], run) for entry in hosts for run in entry["runs"]]
+    wanted = [(host, run) for host, run in seen if run["run_id"] == run_id]
+    if run_id is not None and wanted and all(run["state"] == "closed" for _host, run in wanted):
+        _refuse_other_request(run_id, request_sha256, wanted)
+        return _answer(run_id, "closed", "it is recorded; nothing is measured anew")
+    _refuse_busy(controller, seen)
+    if run_id is not None:
+        return _named(run_id, request_sha256, wanted, hosts)
+    same = [
+        (host, run)
+        for host, run in seen
+        if run["state"] != "closed" and run["request_sha256"] == request_sha256
+    ]
+    if same:
+        newest = max(run["run_id"] for _host, run in same)
+        return _adopt(newest, [(host, run) for host, run in same if run["run_id"] == newest])
+    count = f"{len(hosts)} host{'' if len(hosts) == 1 else 's'}"
+    return _answer(new_run_id(), "new", f"no open run of this request on {count}")
+
+
+def _named(
+    run_id: str,
+    request_sha256: str,
+    wanted: list[tuple[str, dict[str, Any]]],
+    hosts: list[dict[str, Any]],
+) -> dict[str, str]:
+    if not wanted:
+        known = sorted({run["run_id"] for entry in hosts for run in entry["runs"]})
+        raise FleetError(
+            f"run_id {run_id!r} is not known to {_names(entry['host'] for entry in hosts)}",
+            f"known: {', '.join(known[-5:]) or 'none'}",
+            "Leave run_id out to start a new run",
+        )
+    _refuse_other_request(run_id, request_sha256, wanted)
+    return _adopt(run_id, [(host, run) for host, run in wanted if run["state"] != "closed"])
+
+
+def _adopt(run_id: str, held: list[tuple[str, dict[str, Any]]]) -> dict[str, str]:
+    host, run = held[0]
+    reason = {
+        "orphaned": "whose process is gone",
+        "lapsed": f"whose lease ended {run['lease_until']}",
+        "live": "which is this process",
+        "damaged": "whose lock could not be read and is set aside",
+    }[run["state"]]
+    why = f"opened {run['opened_at']} on {host} by {holder(run)}, {reason}"
+    if all(run["measured"] for _host, run in held):
+        return _answer(run_id, "collected", f"it finished unwatched; {why}")
+    return _answer(run_id, "adopted", why)
+
+
+def _answer(run_id: str, how: str, why: str) -> dict[str, str]:
+    return {"run_id": run_id, "how": how, "message": f"run {run_id}: {how}; {why}"}
+
+
+def _refuse_busy(controller: dict[str, Any], seen: list[tuple[str, dict[str, Any]]]) -> None:
+    foreign = [
+        (host, run)
+        for host, run in seen
+        if run["state"] == "live" and not is_same_controller(run["controller"], controller)
+    ]
+    if foreign:
+        host, run = foreign[0]
+        others = sorted({name for name, _run in foreign[1:]} - {host})
+        also = f" (also busy: {', '.join(others)})" if others else ""
+        raise FleetError(f"host {host} is busy{also}", *busy(run))
+
+
+def _refuse_other_request(
+    run_id: str, request_sha256: str, wanted: list[tuple[str, dict[str, Any]]]
+) -> None:
+    # A damaged lock tells no request: who names that run is taken at his word.
+    readable = [(host, run) for host, run in wanted if run["state"] != "damaged"]
+    if not readable:
+        return
+    host, run = readable[0]
+    if run["request_sha256"] != request_sha256:
+        raise FleetError(
+            f"run_id {run_id!r} on host {host} is of another request",
+            f"sha256 {run['request_sha256'][:12]}, this one is {request_sha256[:12]}",
+            "Give the variables of that run, or leave run_id out",
+        )
+
+
+def _names(hosts: Any) -> str:
+    return ", ".join(sorted(hosts)) or "any host"

@@ -1,0 +1,126 @@
+"""The two documents of a run on a host: run.lock, renewed by each poll, and opened.json.
+
+run.lock is rewritten every few seconds, so it is the one a power cut may leave empty. opened.json
+repeats it but for the lease and is written when the run is opened or adopted: with it, a damaged
+run.lock loses nothing. Times are the host's own clock, never the controller's.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from ..base.documents import read_json, write_json_atomic
+from ..base.errors import FleetError, disk_error
+from ..base.owner import Owner, inherit_owner
+from ..base.times import format_time, parse_time, utc_now
+
+LEASE = timedelta(seconds=90)
+# A poll within this of the last renewal writes nothing.
+RENEW_AFTER = timedelta(seconds=10)
+# A clock that is set right by less than this takes the lease from nobody.
+SLACK = timedelta(seconds=30)
+FIELDS = {"run_id", "request_sha256", "controller", "opened_at", "deadline"}
+CONTROLLER_FIELDS = {"id", "machine_id", "pid", "pid_started"}
+
+
+class LockDamaged(FleetError):
+    """Neither run.lock nor opened.json can be read."""
+
+
+def lease_lives(lock: dict[str, Any], now: datetime) -> bool:
+    """One that ends later than a lease lasts was written before the clock was set back."""
+    return now <= parse_time(lock["lease_until"]) <= now + LEASE + SLACK
+
+
+def lease_is_fresh(lock: dict[str, Any], now: datetime) -> bool:
+    """No need to write it again."""
+    return LEASE - RENEW_AFTER < parse_time(lock["lease_until"]) - now <= LEASE
+
+
+def read_lock(folder: Path) -> dict[str, Any]:
+    """run.lock, or what opened.json knows of it; LockDamaged when neither can be read."""
+    try:
+        return _checked(folder / "run.lock", {*FIELDS, "lease_until"})
+    except LockDamaged as damage:
+        try:
+            opened = _checked(folder / "opened.json", FIELDS)
+        except LockDamaged:
+            raise damage from None
+    written = max(_written(folder / name) for name in ("run.lock", "opened.json"))
+    # Its holder may live: it has as long as after any other renewal.
+    return {**opened, "lease_until": format_time(written + LEASE), "recovered": True}
+
+
+def write_lock(folder: Path, lock: dict[str, Any], owner: Owner | None) -> None:
+    """`owner`: the run is opened or adopted; None: renewed."""
+    lock = {name: value for name, value in lock.items() if name != "recovered"}
+    _set_damaged_aside(folder)
+    names = ["run.lock"]
+    if owner is not None:
+        opened = {name: value for name, value in lock.items() if name != "lease_until"}
+        write_json_atomic(folder / "opened.json", opened)
+        names.append("opened.json")
+    write_json_atomic(folder / "run.lock", lock)
+    for name in names:
+        inherit_owner(folder / name)
+
+
+def unreadable(folder: Path, damage: LockDamaged) -> dict[str, Any]:
+    """What can be said of a run whose documents are both damaged."""
+    when = format_time(max(_written(folder / name) for name in ("run.lock", "opened.json")))
+    nobody = {"id": "nobody known", "machine_id": "", "pid": 0, "pid_started": None}
+    return {
+        "run_id": folder.name,
+        "request_sha256": "",
+        "controller": nobody,
+        **dict.fromkeys(("opened_at", "deadline", "lease_until"), when),
+        "damage": str(damage),
+    }
+
+
+def _set_damaged_aside(folder: Path) -> None:
+    """Kept under a name that tells, for whoever wants to know what happened."""
+    for name in ("run.lock", "opened.json"):
+        path = folder / name
+        try:
+            _checked(path, FIELDS)
+        except LockDamaged:
+            if not path.exists():
+                continue
+            aside = path.with_name(f"{name}.damaged-{utc_now():%Y%m%dT%H%M%SZ}")
+            try:
+                path.replace(aside)
+            except OSError as error:
+                raise disk_error(f"cannot set {str(path)!r} aside", error) from None
+
+
+def _checked(path: Path, wanted: set[str]) -> dict[str, Any]:
+    """Another release's lock is not damaged: it is refused, with read_json's words."""
+    try:
+        document = read_json(path, schema_version=None)
+    except FleetError as error:
+        raise LockDamaged(error.what, error.why, _remedy(path)) from None
+    if document.get("schema_version") is not None:
+        document = read_json(path)
+    lacking = wanted - set(document)
+    controller = document.get("controller")
+    if not lacking and not (isinstance(controller, dict) and set(controller) >= CONTROLLER_FIELDS):
+        lacking = {"controller"}
+    if lacking:
+        why = f"it is not complete ({', '.join(sorted(lacking))} is missing)"
+        raise LockDamaged(f"cannot read {str(path)!r}", why, _remedy(path))
+    return document
+
+
+def _remedy(path: Path) -> str:
+    return f"Give -e run_id={path.parent.name} to go on with that run, or remove {path.parent}"
+
+
+def _written(path: Path) -> datetime:
+    """When, by the host's clock; long ago when it is not there."""
+    try:
+        return datetime.fromtimestamp(int(path.stat().st_mtime), timezone.utc)
+    except OSError:
+        return datetime.fromtimestamp(0, timezone.utc)

@@ -1,0 +1,1 @@
+"""Stages of one host: catalogue, keys, plan, start, watch, end, prune."""

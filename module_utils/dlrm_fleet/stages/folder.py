@@ -1,0 +1,224 @@
+"""One result of one stage on disk: is it done, whole, tried before; its links."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ..base.documents import read_json, sha256_file, sync_directory, write_json_atomic
+from ..base.errors import FleetError, disk_error
+from ..base.owner import Owner, inherit_owner
+from .key import folder_name
+
+
+class StageFolder:
+    """<root>/stages/<stage>/<key[:16]>/"""
+
+    def __init__(self, root: Path, stage: str, key: str) -> None:
+        self.root = root
+        self.stage = stage
+        self.key = key
+        self.path = root / "stages" / stage / folder_name(key)
+        self.manifest = self.path / "stage.json"
+        self.elsewhere_path = self.path / "elsewhere.json"
+
+    @contextmanager
+    def locked(self, owner: Owner | None = None) -> Iterator[None]:
+        """Two starts of one stage must not both find it absent. `owner`: make the folder."""
+        if owner is not None:
+            owner.make_directory(self.path)
+        # Beside the folder, not in it: the container may remove what it finds there.
+        path = self.path.with_name(f".{self.path.name}.lock")
+        try:
+            handle = path.open("w")
+        except OSError as error:
+            raise disk_error(f"cannot lock {str(self.path)!r}", error) from None
+        with handle:
+            inherit_owner(path)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def examine(
+        self, verify: bool = False, alive: Callable[[], None] | None = None
+    ) -> tuple[dict[str, Any] | None, str]:
+        """(stage.json, "") when done; (None, "") when absent; (None, why) when it is damaged."""
+        if not self.manifest.exists():
+            return None, ""
+        try:
+            document = read_json(self.manifest)
+            if document.get("key") != self.key:
+                return None, f"stage.json has key {document.get('key')!r}, wanted {self.key!r}"
+            lacking = sorted({"run_id", "attempt", "started_at", "finished_at"} - set(document))
+            if lacking:
+                return None, f"stage.json is not complete ({', '.join(lacking)} is missing)"
+            if not document["outputs"]:
+                return None, "stage.json names no outputs"
+            for output in document["outputs"]:
+                problem = self._damage(output, verify, alive)
+                if problem:
+                    return None, problem
+        except (KeyError, TypeError, AttributeError) as error:
+            return None, f"stage.json is not complete ({type(error).__name__}: {error})"
+        except FleetError as error:
+            return None, f"{error.what}: {error.why}"
+        return document, ""
+
+    def elsewhere(self) -> dict[str, Any] | None:
+        """The manifest of a result whose files stay on the storage node (module restore) or were
+        removed here (stage_release)."""
+        try:
+            document = read_json(self.elsewhere_path)
+        except FleetError:
+            return None
+        return document if document.get("key") == self.key and document.get("outputs") else None
+
+    def known(self) -> dict[str, Any] | None:
+        """What the keys of later stages need: of a result that lies here, or elsewhere."""
+        return self.examine()[0] or self.elsewhere()
+
+    def _damage(
+        self, output: dict[str, Any], verify: bool, alive: Callable[[], None] | None
+    ) -> str:
+        name = output["name"]
+        path = self.output(name)
+        if not path.is_file():
+            return f"output {name!r} is missing"
+        found = path.stat().st_size
+        if found != output["bytes"]:
+            return f"output {name!r} has {found} bytes, wanted {output['bytes']}"
+        if verify:
+            digest = sha256_file(path, None if alive is None else lambda _done: alive())
+            if digest != output["sha256"]:
+                return f"output {name!r} has sha256 {digest}, wanted {output['sha256']}"
+        return ""
+
+    def output(self, name: str) -> Path:
+        """A name that leaves the folder is refused: it would be removed or mounted by us."""
+        pure = PurePosixPath(name)
+        if pure.is_absolute() or ".." in pure.parts or not pure.parts:
+            raise FleetError(f"output {name!r} of {str(self.manifest)!r}", "it leaves the folder")
+        return self.path / pure
+
+    def discard(self) -> None:
+        """stage.json first: what is left of a killed removal does not look finished."""
+        self.manifest.unlink(missing_ok=True)
+        sync_directory(self.path)
+        for entry in sorted(self.path.rglob("*"), reverse=True):
+            if entry.relative_to(self.path).parts[0] == "attempts":
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                entry.rmdir()
+            else:
+                entry.unlink()
+
+    def release(self, document: dict[str, Any], links: list[tuple[str, str]]) -> None:
+        """Keep the manifest alone. Killed anywhere, it is either whole or known as elsewhere."""
+        for output in document["outputs"]:
+            self._refuse_outside(self.output(output["name"]))
+        write_json_atomic(self.elsewhere_path, document)
+        inherit_owner(self.elsewhere_path)
+        try:
+            self.manifest.unlink()
+            sync_directory(self.path)
+            for output, name in links:
+                link = self.root / name
+                if link.is_symlink() and str(link.readlink()) == str(self.path / output):
+                    link.unlink()
+        except OSError as error:
+            raise disk_error(f"cannot remove the files of {str(self.path)!r}", error) from None
+        self.remove_outputs(document)
+
+    def remove_outputs(self, document: dict[str, Any]) -> None:
+        """The files that the manifest names and folders that are empty then; nothing else."""
+        try:
+            for output in document["outputs"]:
+                path = self.output(output["name"])
+                self._refuse_outside(path)
+                path.unlink(missing_ok=True)
+                for folder in path.relative_to(self.path).parents[:-1]:
+                    with suppress(OSError):
+                        (self.path / folder).rmdir()
+        except OSError as error:
+            raise disk_error(f"cannot remove the files of {str(self.path)!r}", error) from None
+
+    def _refuse_outside(self, path: Path) -> None:
+        here = self.path.resolve()
+        if here not in (path.parent.resolve(), *path.parent.resolve().parents):
+            raise FleetError(
+                f"{str(path)!r} is not removed",
+                f"its folder is a link that leaves {str(self.path)!r}",
+                "Remove it yourself if it is not needed",
+            )
+
+    def attempts(self) -> list[int]:
+        folder = self.path / "attempts"
+        if not folder.is_dir():
+            return []
+        return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdigit())
+
+    def attempt_path(self, attempt: int) -> Path:
+        return self.path / "attempts" / str(attempt)
+
+    def new_attempt(self, owner: Owner) -> int:
+        """Numbered by exclusive mkdir: also without the lock no two starts get the same."""
+        attempt = max(self.attempts(), default=0)
+        while True:
+            attempt += 1
+            try:
+                owner.make_directory(self.attempt_path(attempt), exclusive=True)
+            except FileExistsError:
+                continue
+            return attempt
+
+    def attempt_document(self, attempt: int, name: str) -> dict[str, Any] | None:
+        """status.json or exit.json; None while it is not there or cannot be read."""
+        try:
+            return read_json(self.attempt_path(attempt) / name)
+        except FleetError:
+            return None
+
+    def log_path(self, attempt: int) -> Path:
+        return self.attempt_path(attempt) / "log.txt"
+
+
+def ensure_links(
+    folder: StageFolder, wanted: list[tuple[str, str]], owner: Owner, check: bool
+) -> tuple[list[str], list[str]]:
+    """Point the seed's names at this result. (changed, warnings); what the user put there stays."""
+    changed: list[str] = []
+    warnings: list[str] = []
+    for output, name in wanted:
+        link = folder.root / name
+        target = folder.path / output
+        if link.is_symlink():
+            present = str(link.readlink())
+            if present == str(target):
+                continue
+            if not present.startswith(f"{folder.root}/stages/"):
+                warnings.append(f"{link} is your own link to {present}: left in place.")
+                continue
+        elif link.exists():
+            kind = "directory" if link.is_dir() else "file"
+            warnings.append(f"{link} is your own {kind}: left in place; ours is {target}.")
+            continue
+        changed.append(f"{link} -> {target}")
+        if not check:
+            _swap(link, target, owner)
+    return changed, warnings
+
+
+def _swap(link: Path, target: Path, owner: Owner) -> None:
+    # data/, model/ and results/ may be links into $HOME: relative targets would break there.
+    temporary = link.with_name(f".{link.name}.{os.getpid()}.partial")
+    try:
+        owner.make_directory(link.parent)
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(target)
+        owner.take(temporary)
+        temporary.replace(link)
+    except OSError as error:
+        raise FleetError(f"cannot make the link {str(link)!r}", error.strerror or "") from None

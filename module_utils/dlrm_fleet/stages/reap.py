@@ -1,0 +1,115 @@
+"""What an ended container left is judged and saved before the container is removed."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import datetime, timezone
+from typing import Any
+
+from ..base.documents import write_json_atomic
+from ..base.errors import FleetError, disk_error
+from ..base.owner import inherit_owner
+from ..base.times import format_time, parse_time, utc_now
+from ..container.engine import LABEL, Container, Engine
+from ..host.kernel import boot, oom_kills
+from .exit_cause import End, engine_gone, exit_cause, on_host, said_in_log, tail
+from .folder import StageFolder
+
+
+class NotSaved(FleetError):
+    """Log and exit.json could not be written; the container stays. `ended`: exit.json's content."""
+
+    def __init__(self, folder: StageFolder, attempt: int, why: str, ended: dict[str, Any]) -> None:
+        super().__init__(
+            f"cannot save the log of attempt {attempt} of stage {folder.stage}",
+            why,
+            "Free space below the host's root, then run again: its container is kept till then",
+        )
+        self.ended = ended
+
+
+def reap(folder: StageFolder, engine: Engine, container: Container) -> None:
+    """Save log.txt and exit.json of an ended container, then remove it."""
+    attempt = container.attempt
+    path = folder.attempt_path(attempt)
+    if path.is_dir() and not (path / "exit.json").exists():
+        log = engine.log(container)
+        ended = _judged(folder, container, log)
+        try:
+            try:
+                (path / "log.txt").write_bytes(log)
+                inherit_owner(path / "log.txt")
+            except OSError as error:
+                raise disk_error(f"cannot write {str(path / 'log.txt')!r}", error) from None
+            _write(folder, attempt, ended)
+        except FleetError as error:
+            raise NotSaved(folder, attempt, error.why, ended) from None
+    shutil.rmtree(path / "scratch", ignore_errors=True)
+    engine.remove(container)
+
+
+def _judged(folder: StageFolder, container: Container, log: bytes) -> dict[str, Any]:
+    lines = tail(log, container.paths)
+    document, damage = folder.examine()
+    cause, message = "", ""
+    if document is None:
+        status = folder.attempt_document(container.attempt, "status.json") or {}
+        said = str(status.get("message", "")) if status.get("state") == "failed" else ""
+        end = End(
+            exit_code=container.exit_code,
+            oom_killed=container.oom_killed,
+            at_deadline=_at_deadline(folder, container),
+            rebooted=container.labels.get(f"{LABEL}.boot", boot()) != boot(),
+            kernel_kills=oom_kills() - int(container.labels.get(f"{LABEL}.oom_kills", oom_kills())),
+            said=on_host(said or said_in_log(lines), container.paths),
+            damage=damage,
+            log_tail=lines or ([container.error] if container.error else []),
+        )
+        cause, message = exit_cause(folder.stage, end)
+    return _ended(container.exit_code, container.oom_killed, cause, message, lines)
+
+
+def record_engine_gone(folder: StageFolder, attempt: int) -> None:
+    """For an attempt that has neither a container nor an exit.json."""
+    message = engine_gone(folder.stage, "it was removed, or the engine lost it")
+    _write(folder, attempt, _ended(None, False, "engine gone", message, []))
+
+
+def record_not_started(folder: StageFolder, attempt: int, message: str) -> None:
+    _write(folder, attempt, _ended(None, False, "not started", message, []))
+
+
+def _ended(
+    exit_code: int | None, oom_killed: bool, cause: str, message: str, log_tail: list[str]
+) -> dict[str, Any]:
+    """exit.json: why an attempt ended; an empty cause: with a result."""
+    return {
+        "schema_version": 1,
+        "exit_code": exit_code,
+        "oom_killed": oom_killed,
+        "cause": cause,
+        "message": message,
+        "log_tail": log_tail,
+        "reaped_at": format_time(utc_now()),
+    }
+
+
+def _write(folder: StageFolder, attempt: int, ended: dict[str, Any]) -> None:
+    path = folder.attempt_path(attempt) / "exit.json"
+    write_json_atomic(path, ended)
+    inherit_owner(path)
+
+
+def _at_deadline(folder: StageFolder, container: Container) -> bool:
+    asked = folder.attempt_document(container.attempt, "request.json")
+    return asked is not None and _ended_at(container) >= parse_time(asked["deadline"])
+
+
+def _ended_at(container: Container) -> datetime:
+    """The engine's times have nanoseconds; the second is enough, rounded up."""
+    text = container.finished_at.split(".")[0].rstrip("Z")
+    try:
+        ended = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S")
+    except ValueError:
+        return utc_now()
+    return ended.replace(tzinfo=timezone.utc)

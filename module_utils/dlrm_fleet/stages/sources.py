@@ -1,0 +1,147 @@
+"""A user's folder: each file hashed once, remembered by path, size, mtime and inode."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..base.documents import read_json, sha256_file, write_json_atomic
+from ..base.errors import FleetError
+from ..base.owner import inherit_owner
+from ..base.wording import number
+
+CACHE_NAME = "source_hashes.json"
+RECALLED_NAME = "source_elsewhere.json"
+
+
+@dataclass(frozen=True)
+class SourceFiles:
+    """`files`: {name, bytes, sha256} of all, or None while some are not hashed; `line` says so."""
+
+    files: list[dict[str, Any]] | None
+    line: str
+
+
+def known(root: Path, folder: str) -> SourceFiles:
+    """What the cache knows; hashes nothing."""
+    return hash_folder(root, folder, seconds=-1)
+
+
+def hash_folder(
+    root: Path, folder: str, seconds: float, alive: Callable[[], None] | None = None
+) -> SourceFiles:
+    """Hash for about `seconds`, whole files; call again until `files` is not None.
+
+    `alive` is called every 8 MiB, so that a lease can be renewed meanwhile.
+    """
+    listed = _list(folder)
+    cache = _read_cache(root)
+    started = time.monotonic()
+    changed = False
+    for path, state in listed:
+        if cache.get(str(path), {}).items() >= state.items():
+            continue
+        if time.monotonic() - started >= seconds:
+            break
+        digest = sha256_file(path, None if alive is None else lambda _done: alive())
+        if _state(path) != state:
+            raise FleetError(
+                f"cannot use the file {str(path)!r}",
+                "it changed while it was being hashed",
+                "Wait until it is complete, then run again",
+            )
+        cache[str(path)] = {**state, "sha256": digest}
+        changed = True
+    if changed:
+        write_json_atomic(root / CACHE_NAME, {"schema_version": 1, "files": cache})
+        inherit_owner(root / CACHE_NAME)
+    return _answer(folder, listed, cache)
+
+
+def recalled(root: Path, folder: str) -> list[dict[str, Any]] | None:
+    """The files of a folder that this host does not have, as the storage node told (restore)."""
+    try:
+        files = read_json(root / RECALLED_NAME)["folders"].get(folder)
+    except (FleetError, KeyError, AttributeError):
+        return None
+    return files if isinstance(files, list) else None
+
+
+def recall(root: Path, folders: dict[str, list[dict[str, Any]]], check: bool) -> bool:
+    """Keep what the storage node knows of folders; True: it was not known here."""
+    try:
+        before = read_json(root / RECALLED_NAME)["folders"]
+    except (FleetError, KeyError):
+        before = {}
+    after = {**before, **folders}
+    if after == before:
+        return False
+    if not check:
+        write_json_atomic(root / RECALLED_NAME, {"schema_version": 1, "folders": after})
+        inherit_owner(root / RECALLED_NAME)
+    return True
+
+
+def _answer(
+    folder: str, listed: list[tuple[Path, dict[str, int]]], cache: dict[str, dict[str, Any]]
+) -> SourceFiles:
+    ready = [path for path, state in listed if cache.get(str(path), {}).items() >= state.items()]
+    if len(ready) == len(listed):
+        files = [
+            {
+                "name": str(path.relative_to(folder)),
+                "bytes": state["size"],
+                "sha256": cache[str(path)]["sha256"],
+            }
+            for path, state in listed
+        ]
+        return SourceFiles(files, "")
+    total = sum(state["size"] for _path, state in listed)
+    done = sum(state["size"] for path, state in listed if path in set(ready))
+    following = next((path, state) for path, state in listed if path not in set(ready))
+    return SourceFiles(
+        None,
+        f"hashing {folder}, {100 * done // max(1, total)} % of {number(total, 'bytes')},"
+        f" next {following[0].name} ({number(following[1]['size'], 'bytes')})",
+    )
+
+
+def _list(folder: str) -> list[tuple[Path, dict[str, int]]]:
+    top = Path(folder)
+    if not top.is_dir():
+        raise FleetError(
+            f"cannot use the folder {folder!r}",
+            "it is a file" if top.exists() else "it does not exist on this host",
+            "Give the absolute path of a folder on the benchmark host",
+        )
+
+    def refuse(error: OSError) -> None:
+        raise FleetError(f"cannot list {error.filename!r}", error.strerror or str(error))
+
+    paths = sorted(
+        Path(where) / name for where, _, names in os.walk(top, onerror=refuse) for name in names
+    )
+    if not paths:
+        raise FleetError(f"cannot use the folder {folder!r}", "it has no files")
+    return [(path, _state(path)) for path in paths]
+
+
+def _state(path: Path) -> dict[str, int]:
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise FleetError(f"cannot read {str(path)!r}", error.strerror or str(error)) from None
+    return {"size": found.st_size, "mtime_ns": found.st_mtime_ns, "inode": found.st_ino}
+
+
+def _read_cache(root: Path) -> dict[str, dict[str, Any]]:
+    """A cache that cannot be read is no cache: everything is hashed again."""
+    try:
+        files = read_json(root / CACHE_NAME).get("files")
+    except FleetError:
+        return {}
+    return files if isinstance(files, dict) else {}

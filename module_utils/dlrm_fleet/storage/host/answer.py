@@ -1,0 +1,36 @@
+"""What a host tells the storage node of one run: its state and its files. Only reads."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ...base.documents import read_json
+from ...base.times import utc_now
+from ...results import on_host as result
+from ...runs.holder import machine_id
+from ...runs.runs import COLLECT_NAME, MEASURED_STAGE, Runs, state as run_state
+
+
+def answer(root: Path, run_id: str) -> dict[str, Any]:
+    """{state, finished, artifacts, stages, run_files}; state as run.state words it."""
+    runs = Runs(root)
+    lock = runs.read(run_id)
+    asked = read_json(root / "runs" / run_id / COLLECT_NAME)
+    found = result.find(
+        root,
+        asked["catalogue"],
+        asked["request"],
+        run_id,
+        asked["image"]["name"],
+        os.uname().machine,
+    )
+    return {
+        "state": run_state(lock, runs.is_closed(run_id), utc_now(), machine_id()),
+        "deadline": lock["deadline"],
+        "finished": MEASURED_STAGE in found.stages,
+        "artifacts": result.artifacts(found, os.uname().machine),
+        "stages": result.shared_stages(found, asked["request"]),
+        "run_files": result.run_files(found),
+    }

@@ -1,0 +1,166 @@
+"""On a host: put what the storage node sent into stages, verified; say what is still missing.
+
+incoming/<sha256>                         what the node pushes, a beginning while it does
+stages/<stage>/<key[:16]>/stage.json      last: a killed restore leaves nothing that looks finished
+stages/<stage>/<key[:16]>/elsewhere.json  the manifest of a stage whose files stay on the node
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...base.documents import sha256_file, sync_directory, write_json_atomic
+from ...base.errors import FleetError, disk_error
+from ...base.owner import Owner
+from ...base.times import format_time, utc_now
+from ...stages.folder import StageFolder
+from ...stages.key import short
+
+# Room that must stay on the host's filesystem.
+SPARE_BYTES = 256 * 1024**2
+INCOMING = "incoming"
+
+
+@dataclass
+class Restored:
+    """`missing`: files the node has to push; `refused`: arrived with another content."""
+
+    changed: bool = False
+    missing: dict[str, int] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+
+
+class Restore:
+    """One host's root. `node`: by which name the storage node is told in stage.json."""
+
+    def __init__(self, root: Path, owner: Owner, node: str, check: bool) -> None:
+        self.root = root
+        self.owner = owner
+        self.node = node
+        self.check = check
+
+    def run(self, wanted: list[dict[str, Any]]) -> Restored:
+        """`wanted`: {document, files} of each stage, as StageStore.choose names them."""
+        result = Restored()
+        if not self.check:
+            self.owner.make_directory(self.root / INCOMING)
+        for one in wanted:
+            document = one["document"]
+            folder = StageFolder(self.root, document["stage"], document["key"])
+            if not one["files"]:
+                self._note(folder, document, result)
+            elif self.check:
+                self._examine(folder, document, result)
+            else:
+                with folder.locked(self.owner):
+                    self._restore(folder, document, result)
+        self._refuse_full(result)
+        return result
+
+    def _note(self, folder: StageFolder, document: dict[str, Any], result: Restored) -> None:
+        """Its key and outputs are all that a later stage's key needs."""
+        if folder.manifest.exists() or folder.elsewhere() is not None:
+            return
+        result.changed = True
+        if not self.check:
+            self.owner.make_directory(folder.path)
+            write_json_atomic(folder.elsewhere_path, document)
+            self.owner.take(folder.elsewhere_path)
+
+    def _examine(self, folder: StageFolder, document: dict[str, Any], result: Restored) -> None:
+        """Check mode: by sizes alone."""
+        if folder.examine()[0] is not None:
+            return
+        result.changed = True
+        for output in document["outputs"]:
+            path = folder.output(output["name"])
+            if not path.is_file() or path.stat().st_size != output["bytes"]:
+                result.missing[output["sha256"]] = output["bytes"]
+
+    def _restore(self, folder: StageFolder, document: dict[str, Any], result: Restored) -> None:
+        name = f"{document['stage']} {short(document['key'])}"
+        if folder.examine()[0] is not None:
+            result.lines.append(f"{name}: there already")
+            return
+        # Damaged: it must not look finished while its files are replaced.
+        if folder.manifest.exists():
+            folder.manifest.unlink()
+            result.changed = True
+        missing = [
+            output for output in document["outputs"] if not self._have(folder, output, result)
+        ]
+        if missing:
+            result.missing.update({output["sha256"]: output["bytes"] for output in missing})
+            size = sum(output["bytes"] for output in missing)
+            result.lines.append(f"{name}: {len(missing)} files ({size / 1024**2:.1f} MiB) to come")
+            return
+        restored = {"from": self.node, "at": format_time(utc_now())}
+        provenance = {**document["provenance"], "restored": restored}
+        write_json_atomic(folder.manifest, {**document, "provenance": provenance})
+        self.owner.take(folder.manifest)
+        folder.elsewhere_path.unlink(missing_ok=True)
+        result.changed = True
+        result.lines.append(f"{name}: restored from {self.node}, made by run {document['run_id']}")
+
+    def _have(self, folder: StageFolder, output: dict[str, Any], result: Restored) -> bool:
+        """In the stage's folder with the promised content, or moved there from incoming."""
+        target = folder.output(output["name"])
+        if _has(target, output) and sha256_file(target) == output["sha256"]:
+            return True
+        arrived = self.root / INCOMING / output["sha256"]
+        if arrived.is_symlink() or not arrived.is_file():
+            return False
+        size = arrived.stat().st_size
+        if size < output["bytes"]:
+            return False
+        if size > output["bytes"] or sha256_file(arrived) != output["sha256"]:
+            arrived.unlink()
+            result.refused.append(output["sha256"])
+            return False
+        self._install(arrived, target)
+        result.changed = True
+        return True
+
+    def _install(self, arrived: Path, target: Path) -> None:
+        try:
+            self.owner.make_directory(target.parent)
+            with arrived.open("rb") as handle:
+                os.fsync(handle.fileno())
+            arrived.chmod(0o644)
+            self.owner.take(arrived)
+            arrived.replace(target)
+            sync_directory(target.parent)
+        except OSError as error:
+            raise disk_error(f"cannot install {str(target)!r}", error) from None
+
+    def _refuse_full(self, result: Restored) -> None:
+        come = sum(
+            max(0, size - _size(self.root / INCOMING / sha256))
+            for sha256, size in result.missing.items()
+        )
+        if not come or not self.root.is_dir():
+            return
+        stat = os.statvfs(self.root)
+        free = stat.f_bavail * stat.f_frsize
+        if free < come + SPARE_BYTES:
+            raise FleetError(
+                f"cannot restore to {str(self.root)!r}",
+                f"the host's disk needs {(come + SPARE_BYTES) / 10**9:.2f} GB free, "
+                f"found {free / 10**9:.2f} GB",
+                "Free some, or set dlrm_host_root to a larger disk",
+            )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _has(path: Path, output: dict[str, Any]) -> bool:
+    return path.is_file() and not path.is_symlink() and path.stat().st_size == output["bytes"]

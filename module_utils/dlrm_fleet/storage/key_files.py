@@ -1,0 +1,145 @@
+"""Key, authorized_keys and known_hosts files of a fleet on disk."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pwd
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..base.documents import sync_directory
+from ..base.errors import FleetError
+from .host.gate import MODES
+from .keys import FLEET, known_hosts
+
+Runner = Callable[[list[str]], "tuple[int, str, str]"]
+
+
+def fleet_folder(base: Path, fleet: str) -> Path:
+    if not FLEET.match(fleet):
+        raise FleetError(f"fleet {fleet!r} is not allowed", "letters, digits, '_', '.' and '-'")
+    return base / fleet
+
+
+def ensure_keys(folder: Path, run: Runner, check: bool) -> tuple[bool, dict[str, str]]:
+    """Both keys made once: (changed, public halves; empty in check mode while not made)."""
+    missing = [mode for mode in MODES if not (folder / f"{mode}.pub").exists()]
+    if missing and not check:
+        with _locked(folder):
+            for mode in missing:
+                _make_key(folder, mode, run)
+    public = {}
+    for mode in MODES:
+        path = folder / f"{mode}.pub"
+        public[mode] = path.read_text(encoding="utf-8").strip() if path.exists() else ""
+    return bool(missing), public
+
+
+def _make_key(folder: Path, mode: str, run: Runner) -> None:
+    """The public half is named last: with it both are there."""
+    target = folder / f"{mode}.pub"
+    if target.exists():
+        return
+    temporary = folder / f"{mode}.partial"
+    for path in (temporary, folder / f"{mode}.partial.pub"):
+        path.unlink(missing_ok=True)
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"dlrm-fleet-{mode}"]
+    rc, _out, err = run([*command, "-f", str(temporary)])
+    if rc != 0:
+        raise FleetError(
+            f"cannot make the fleet's {mode} key in {str(folder)!r}",
+            err.strip() or f"ssh-keygen ended with {rc}",
+            "Install the OpenSSH client on the storage node",
+        )
+    temporary.replace(folder / mode)
+    (folder / f"{mode}.partial.pub").replace(target)
+    sync_directory(folder)
+
+
+def remove_keys(folder: Path, check: bool) -> bool:
+    """Both halves, known_hosts and the lock; anything else in the folder stays."""
+    names = [*MODES, *(f"{mode}.pub" for mode in MODES), "known_hosts", ".lock"]
+    found = [folder / name for name in names if (folder / name).exists()]
+    if not check:
+        for path in found:
+            path.unlink()
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+    return bool(found)
+
+
+def know_host(folder: Path, host: dict[str, Any]) -> bool:
+    """Replace what known_hosts says of this address and port. True: it said something else."""
+    path = folder / "known_hosts"
+    new = known_hosts([host])
+    with _locked(folder):
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        name = new.split(" ", 1)[0]
+        kept = [line for line in text.splitlines() if not line.startswith(f"{name} ")]
+        wanted = "".join(f"{line}\n" for line in kept) + new
+        if set(wanted.splitlines()) == set(text.splitlines()):
+            return False
+        _write(path, wanted, 0o644)
+    return True
+
+
+def own_addresses() -> list[str]:
+    """Addresses from which this machine may speak, without loopback and link-local ones."""
+    found = set()
+    for family, where in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        try:
+            # Connecting a datagram socket sends nothing; it chooses the address it would use.
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.connect((where, 9))
+                found.add(str(probe.getsockname()[0]))
+        except OSError:
+            continue
+    return sorted(address for address in found if not address.startswith(("127.", "::1", "fe80")))
+
+
+def authorized_keys(user: str) -> Path:
+    try:
+        home = pwd.getpwnam(user).pw_dir
+    except KeyError:
+        raise FleetError(f"cannot let the storage node in as {user!r}", "no such user") from None
+    return Path(home) / ".ssh" / "authorized_keys"
+
+
+def write_authorized_keys(path: Path, text: str, user: str) -> None:
+    """Owned by the user, mode 0600, as sshd's StrictModes wants it."""
+    entry = pwd.getpwnam(user)
+    if not path.parent.is_dir():
+        path.parent.mkdir(mode=0o700)
+        os.chown(path.parent, entry.pw_uid, entry.pw_gid)
+    _write(path, text, 0o600, (entry.pw_uid, entry.pw_gid))
+
+
+def ensure_folder(path: Path, user: str) -> None:
+    entry = pwd.getpwnam(user)
+    if not path.is_dir():
+        path.mkdir(mode=0o755)
+    os.chown(path, entry.pw_uid, entry.pw_gid)
+
+
+def _write(path: Path, text: str, mode: int, owner: tuple[int, int] | None = None) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    with temporary.open("w", encoding="utf-8") as handle:
+        os.fchmod(handle.fileno(), mode)
+        if owner is not None:
+            os.fchown(handle.fileno(), *owner)
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    temporary.replace(path)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (folder / ".lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,79 @@
+"""Lines of authorized_keys and known_hosts for a fleet's two keys."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+from ..base.errors import FleetError
+from .host.gate import MODES
+
+KEY = re.compile(r"^(ssh-[a-z0-9-]+|ecdsa-[a-z0-9-]+) [A-Za-z0-9+/=]+")
+SOURCE = re.compile(r"^[0-9A-Fa-f.:/*]+$")
+FLEET = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
+
+
+def comment(fleet: str, mode: str) -> str:
+    """By which our lines are found again."""
+    return f"dlrm-fleet:{fleet}:{mode}"
+
+
+def key_line(
+    public: str, mode: str, fleet: str, sources: list[str], python: str, program: str, root: str
+) -> str:
+    """One line of authorized_keys: this key, from these addresses, opens this one command."""
+    match = KEY.match(public.strip())
+    if match is None:
+        raise FleetError(f"cannot use the fleet's {mode} key", "it is no public SSH key")
+    if mode not in MODES or not FLEET.match(fleet):
+        raise FleetError(f"cannot name the {mode} key of fleet {fleet!r}", "the name is not plain")
+    wrong = [source for source in sources if not SOURCE.match(source)]
+    if wrong or not sources:
+        raise FleetError(
+            f"cannot let the fleet's {mode} key in",
+            f"it must be bound to the storage node's addresses, found {wrong or 'none'}",
+            "Set dlrm_storage_from to the addresses the hosts see, such as ['192.0.2.20']",
+        )
+    command = " ".join(shlex.quote(word) for word in (python, "-I", program, "gate", mode, root))
+    if '"' in command or "\\" in command:
+        raise FleetError(f"cannot use {command!r} in authorized_keys", "a quote is in it")
+    options = f'restrict,from="{",".join(sources)}",command="{command}"'
+    return f"{options} {match.group(0)} {comment(fleet, mode)}"
+
+
+def merged(text: str, fleet: str, lines: list[str]) -> str:
+    """authorized_keys with exactly these lines of the fleet; all others stay as they are."""
+    ours = tuple(f" {comment(fleet, mode)}" for mode in MODES)
+    kept = [line for line in text.splitlines() if not line.rstrip().endswith(ours)]
+    return "".join(f"{line}\n" for line in [*kept, *lines])
+
+
+def host_keys(folder: Path) -> list[str]:
+    """This host's own public keys, `type base64`; strongest types first by name."""
+    found = []
+    for path in sorted(folder.glob("ssh_host_*_key.pub")):
+        match = KEY.match(path.read_text(encoding="utf-8").strip())
+        if match is not None:
+            found.append(match.group(0))
+    if not found:
+        raise FleetError(
+            "cannot tell the storage node this host's SSH keys",
+            f"there is no ssh_host_*_key.pub in {str(folder)!r}",
+            "Set dlrm_storage_known_hosts_file to a file on the storage node that has them",
+        )
+    return found
+
+
+def known_hosts(hosts: list[dict[str, object]]) -> str:
+    """`hosts`: {address, port, keys}. known_hosts as ssh(1) reads it."""
+    lines = set()
+    for host in hosts:
+        address, port = str(host["address"]), int(str(host["port"] or 22))
+        name = address if port == 22 else f"[{address}]:{port}"
+        if re.search(r"[\s,*?!|@]", name):
+            raise FleetError(f"cannot keep the SSH keys of {address!r}", "it is no plain address")
+        keys = host["keys"]
+        assert isinstance(keys, list)
+        lines |= {f"{name} {key}" for key in keys}
+    return "".join(f"{line}\n" for line in sorted(lines))

@@ -1,0 +1,1 @@
+"""What runs on the storage node: store, pull, push, spool, visit."""

@@ -1,0 +1,395 @@
+"""Bring a host's files to the storage node: content-addressed, verified before they get their name.
+
+store/sha256/<aa>/<sha256>           what the artifacts are, once each
+artifacts/<host>/<link>              readable names, symbolic links into the store
+runs/<run_id>/<host>/<name>          a run's own small files
+incoming/<sha256>.partial            what a killed transfer leaves; the next one goes on from there
+incoming/<run_id>.<host>.<pid>/      small files of one transfer, until each is verified
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...base.documents import sha256_file, sync_directory
+from ...base.errors import FleetError
+from ..arriving import ArrivingFile
+from ..rsync import copy_command, copy_many_command, worded_failure
+from .store import StageStore
+
+SAFE_PART = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")
+# Room that must stay on the storage node's filesystem.
+SPARE_BYTES = 256 * 1024**2
+# Smaller files travel together in one rsync; larger ones each in a stream that can be resumed.
+SMALL_BYTES = 16 * 1024**2
+# A command line stays far below the kernel's limit for one argument (128 KiB).
+MANY_FILES = 300
+
+Runner = Callable[[list[str]], "tuple[int, str, str]"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file promised by the host; link: a stored file's readable name, None: a run's own."""
+
+    name: str
+    path: str
+    size: int
+    sha256: str
+    target: Path
+    link: Path | None
+
+
+@dataclass(frozen=True)
+class Step:
+    """What has to be done for an item; computed alike in check mode."""
+
+    item: Item
+    action: str  # reuse, resume, fetch
+    have_bytes: int
+    relink: bool
+
+    @property
+    def changes(self) -> bool:
+        return self.action != "reuse" or self.relink
+
+    def line(self) -> str:
+        size = f"{self.item.size / 1024**2:.1f} MiB"
+        if self.action == "reuse":
+            linked = ", link made" if self.relink else ""
+            return f"{self.item.name}: reused, the storage node has it ({size}){linked}"
+        if self.action == "resume":
+            return f"{self.item.name}: resumed at {self.have_bytes / 1024**2:.1f} MiB of {size}"
+        return f"{self.item.name}: fetched ({size})"
+
+
+class Storage:
+    """The storage node's root; `run` runs a command and returns (rc, stdout, stderr)."""
+
+    def __init__(self, root: Path, source: dict[str, Any] | None, run: Runner) -> None:
+        self.root = root
+        self.source = source
+        self.run = run
+
+    def stored(self, sha256: str) -> Path:
+        return StageStore(self.root).stored(sha256)
+
+    def partial(self, sha256: str) -> Path:
+        return self.root / "incoming" / f"{sha256}.partial"
+
+    def items(
+        self, host: str, artifacts: list[dict[str, Any]], run_id: str, files: list[dict[str, Any]]
+    ) -> list[Item]:
+        """Refuses names that would leave the host's own folders."""
+        _safe("host", host)
+        _safe("run_id", run_id)
+        result = []
+        for artifact in artifacts:
+            link = self.root / "artifacts" / host / _relative(artifact["link"])
+            _sha256(artifact)
+            result.append(_item(artifact, self.stored(artifact["sha256"]), link))
+        for file in files:
+            _sha256(file)
+            target = self.root / "runs" / run_id / host / _relative(file["name"])
+            result.append(_item(file, target, None))
+        return result
+
+    def stage_items(self, stages: list[dict[str, Any]], others: list[Item]) -> list[Item]:
+        """The outputs of stages whose files travel, but for those among `others`."""
+        there = {item.target for item in others}
+        result = []
+        for stage in stages:
+            document = stage["document"]
+            _safe("stage", document["stage"])
+            folder = StageStore(self.root).folder(document["stage"], document["key"])
+            for output in document["outputs"] if stage["files"] else []:
+                _sha256({"path": output["name"], **output})
+                target = self.stored(output["sha256"])
+                path = f"{stage['folder']}/{_relative(output['name'])}"
+                if target not in there:
+                    there.add(target)
+                    result.append(_item({**output, "path": path}, target, folder / output["name"]))
+        return result
+
+    def keep_stages(self, stages: list[dict[str, Any]], check: bool = False) -> bool:
+        """After their files: have them found by their keys. True: one was not kept yet."""
+        store, changed = StageStore(self.root), False
+        for stage in stages:
+            changed = store.keep(stage["document"], check) or changed
+            source = stage.get("source")
+            if source:
+                changed = store.keep_source(source["folder"], source["files"], check) or changed
+        return changed
+
+    def plan(self, items: list[Item]) -> list[Step]:
+        return [self._step(item) for item in items]
+
+    def _step(self, item: Item) -> Step:
+        relink = item.link is not None and _needs_link(item.link, item.target)
+        if self._have(item):
+            return Step(item, "reuse", item.size, relink)
+        have = _size(self.partial(item.sha256)) or 0
+        return Step(item, "resume" if 0 < have < item.size else "fetch", have, relink)
+
+    def _have(self, item: Item) -> bool:
+        """A stored file was verified when it got its name; a run's files are small: hashed."""
+        if _size(item.target) != item.size:
+            return False
+        return item.link is not None or sha256_file(item.target) == item.sha256
+
+    def apply(self, step: Step) -> int:
+        """Returns the bytes that travelled."""
+        item = step.item
+        transferred = 0
+        if step.action != "reuse":
+            transferred = self._bring(item)
+        if item.link is not None and step.relink:
+            _make_link(item.link, item.target)
+        return transferred
+
+    def apply_all(self, steps: list[Step], streams: int = 4) -> int:
+        """Large files `streams` at once, small ones in one rsync beside them.
+
+        The first error comes last.
+        """
+        moving = [step for step in steps if step.action != "reuse"]
+        small = [step for step in moving if step.action == "fetch" and step.item.size < SMALL_BYTES]
+        groups = [small[at : at + MANY_FILES] for at in range(0, len(small), MANY_FILES)]
+        large = [[step] for step in moving if step not in small]
+        self._refuse_all_full(moving)
+        with ThreadPoolExecutor(1) as beside, ThreadPoolExecutor(max(1, streams)) as pool:
+            futures = [beside.submit(self._bring_many, group) for group in groups]
+            futures += [pool.submit(self._bring_many, one) for one in large]
+        errors = [error for error in (future.exception() for future in futures) if error]
+        transferred = sum(future.result() for future in futures if not future.exception())
+        failed = {
+            step.item
+            for group, future in zip(groups + large, futures)
+            if future.exception()
+            for step in group
+        }
+        for step in steps:
+            if step.item.link is not None and step.relink and step.item not in failed:
+                _make_link(step.item.link, step.item.target)
+        if errors:
+            raise errors[0]
+        return transferred
+
+    def _bring_many(self, steps: list[Step]) -> int:
+        """One file of them is not worth a folder of its own."""
+        items = {step.item.path: step.item for step in steps}
+        if len(items) < len(steps) or len(items) == 1:
+            return sum(self._bring(step.item) for step in steps)
+        staging = self.root / "incoming" / f"{os.getpid()}.{threading.get_ident()}.partial"
+        _make_folder(staging)
+        try:
+            command = copy_many_command(self.source, sorted(items), str(staging))
+            rc, _out, err = self.run(command)
+            if rc != 0:
+                what = f"{len(items)} files, the first {min(items)}"
+                raise worded_failure(self.source, what, str(self.root), rc, err)
+            for path, item in items.items():
+                self._accept(item, staging / path.lstrip("/"))
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+        return sum(item.size for item in items.values())
+
+    def _accept(self, item: Item, arrived: Path) -> None:
+        found, size = sha256_file(arrived), arrived.stat().st_size
+        if (found, size) != (item.sha256, item.size):
+            raise _refusal(item, found, size)
+        self._refuse_recorded(item)
+        _make_folder(item.target.parent)
+        with arrived.open("rb") as handle:
+            os.fsync(handle.fileno())
+        arrived.chmod(0o444)
+        arrived.replace(item.target)
+        sync_directory(item.target.parent)
+
+    def _bring(self, item: Item) -> int:
+        _make_folder(item.target.parent)
+        partial = self.partial(item.sha256)
+        _make_folder(partial.parent)
+        with _locked(partial):
+            # Somebody else may have brought it while we waited for the lock.
+            if self._have(item):
+                partial.unlink(missing_ok=True)
+                return 0
+            self._refuse_recorded(item)
+            self._refuse_full(item, _size(partial) or 0)
+            transferred = self._transfer(item, partial)
+            partial.chmod(0o444)
+            partial.replace(item.target)
+            sync_directory(item.target.parent)
+        return transferred
+
+    def _transfer(self, item: Item, partial: Path) -> int:
+        """Goes on where the last transfer ended; when that sum is wrong, once more from nothing."""
+        resumed = _size(partial) or 0
+        if resumed > item.size:
+            os.truncate(partial, 0)
+            resumed = 0
+        transferred, found = self._copy(item, partial, resumed)
+        if found != item.sha256 and resumed:
+            os.truncate(partial, 0)
+            again, found = self._copy(item, partial, 0)
+            transferred += again
+        size = _size(partial) or 0
+        if found != item.sha256 or size != item.size:
+            partial.unlink(missing_ok=True)
+            raise _refusal(item, found, size)
+        return transferred
+
+    def _copy(self, item: Item, partial: Path, have: int) -> tuple[int, str]:
+        """Bytes that travelled, and the sha256 of all that lies there, flushed to the disk."""
+        with ArrivingFile(partial) as arriving:
+            if have < item.size:
+                rc, _out, err = self.run(copy_command(self.source, item.path, str(partial)))
+                if rc != 0:
+                    raise worded_failure(self.source, item.path, str(self.root), rc, err)
+        found = arriving.sha256(item.sha256)
+        with partial.open("rb") as handle:
+            os.fsync(handle.fileno())
+        return max((_size(partial) or 0) - have, 0), found
+
+    def _refuse_recorded(self, item: Item) -> None:
+        if item.link is None and any(
+            (folder / "run.json").exists()
+            for folder in item.target.parents
+            if folder.parent.parent == self.root / "runs"
+        ):
+            raise FleetError(
+                f"cannot change {str(item.target)!r}",
+                "the run is recorded and its folder is immutable",
+                "Start a new run without run_id",
+            )
+
+    def _refuse_full(self, item: Item, have: int) -> None:
+        self._refuse_less(repr(item.path), item.size - have)
+
+    def _refuse_all_full(self, steps: list[Step]) -> None:
+        """Streams at once must not share one free space; equal files count once."""
+        missing = {step.item.target: step.item.size - step.have_bytes for step in steps}
+        self._refuse_less(f"{len(missing)} files", sum(missing.values()))
+
+    def _refuse_less(self, what: str, missing: int) -> None:
+        stat = os.statvfs(self.root)
+        free = stat.f_bavail * stat.f_frsize
+        wanted = missing + SPARE_BYTES
+        if free < wanted:
+            raise FleetError(
+                f"cannot fetch {what} to {str(self.root)!r}",
+                f"the storage node's disk needs {wanted / 1024**3:.2f} GiB free, "
+                f"found {free / 1024**3:.2f} GiB",
+                "Free some, or set dlrm_storage_root to a larger disk",
+            )
+
+
+@contextmanager
+def _locked(partial: Path) -> Iterator[None]:
+    """The partial file is its own lock, so a killed transfer leaves nothing else behind."""
+    while True:
+        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT, 0o600)
+        # rsync inherits it: when only we are killed, nobody writes until it has ended, too.
+        os.set_inheritable(descriptor, True)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if _is_open_at(descriptor, partial):
+                yield
+                return
+        finally:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            os.close(descriptor)
+
+
+def _refusal(item: Item, found: str, size: int) -> FleetError:
+    return FleetError(
+        f"refused {item.path!r}",
+        f"its stage.json promises sha256 {item.sha256} and {item.size} bytes, "
+        f"what arrived has sha256 {found} and {size} bytes; it was kept out of the store",
+        "Run again with verify=true: the host makes the file anew",
+    )
+
+
+def _is_open_at(descriptor: int, path: Path) -> bool:
+    """False: whoever held the lock renamed or removed the file meanwhile."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _item(file: dict[str, Any], target: Path, link: Path | None) -> Item:
+    return Item(
+        str(file["name"]), str(file["path"]), int(file["bytes"]), file["sha256"], target, link
+    )
+
+
+def _sha256(file: dict[str, Any]) -> None:
+    if not re.fullmatch(r"[0-9a-f]{64}", str(file["sha256"])):
+        raise FleetError(
+            f"cannot fetch {file['path']!r}",
+            f"its promised sha256 must be 64 hexadecimal digits, found {file['sha256']!r}",
+        )
+
+
+def _safe(name: str, value: str) -> None:
+    if not SAFE_PART.match(value):
+        raise FleetError(
+            f"cannot use {name} {value!r} as a folder's name",
+            "letters, digits, '.', '_' and '-' are allowed, the first a letter, digit or '_'",
+        )
+
+
+def _relative(name: str) -> str:
+    for part in name.split("/"):
+        _safe("file name", part)
+    return name
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FleetError(
+            f"cannot make the folder {str(path)!r}",
+            error.strerror or str(error),
+            "Give the storage node's user write access to dlrm_storage_root",
+        ) from None
+
+
+def _needs_link(link: Path, target: Path) -> bool:
+    if link.is_symlink():
+        return str(link.readlink()) != os.path.relpath(target, link.parent)
+    if link.exists():
+        raise FleetError(
+            f"cannot link {str(link)!r} into the store",
+            "a file that is not ours lies there",
+            "Move it away",
+        )
+    return True
+
+
+def _make_link(link: Path, target: Path) -> None:
+    _make_folder(link.parent)
+    temporary = link.with_name(f"{link.name}.{os.getpid()}.{threading.get_ident()}.partial")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(os.path.relpath(target, link.parent))
+    temporary.replace(link)

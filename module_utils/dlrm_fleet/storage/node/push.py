@@ -1,0 +1,89 @@
+"""Send stored files into a host's incoming/: small ones together, large ones in streams."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ...base.documents import sha256_file
+from ...base.errors import FleetError
+from ..rsync import push_command, worded_failure
+from .pull import MANY_FILES, SMALL_BYTES, Runner
+from .spool import plain
+from .store import StageStore
+
+
+class Push:
+    """From the storage node's root to one host; `run` runs a command: (rc, stdout, stderr)."""
+
+    def __init__(
+        self, root: Path, host: str, host_root: str, source: dict[str, Any] | None, run: Runner
+    ) -> None:
+        self.root = root
+        self.host = host
+        self.host_root = host_root
+        self.source = source
+        self.run = run
+
+    def send(self, files: dict[str, int], streams: int = 4) -> int:
+        """`files`: sha256 -> bytes. The bytes of what was sent; a cut one goes on next time."""
+        paths = {sha256: self._stored(sha256, size) for sha256, size in sorted(files.items())}
+        small = [path for sha256, path in paths.items() if files[sha256] < SMALL_BYTES]
+        large = [[path] for sha256, path in paths.items() if files[sha256] >= SMALL_BYTES]
+        groups = [small[at : at + MANY_FILES] for at in range(0, len(small), MANY_FILES)]
+        with self._locked():
+            for group in groups:
+                self._copy(group)
+            with ThreadPoolExecutor(max_workers=max(1, streams)) as pool:
+                for one in [pool.submit(self._copy, group) for group in large]:
+                    one.result()
+        return sum(files.values())
+
+    def verify(self, files: dict[str, int]) -> None:
+        """After a host refused them: names the damaged ones and takes them out of the store."""
+        for sha256, size in sorted(files.items()):
+            path = self._stored(sha256, size)
+            found = sha256_file(path)
+            if found != sha256:
+                aside = path.with_name(f"{sha256}.damaged")
+                path.replace(aside)
+                raise FleetError(
+                    f"refused {str(path)!r} of the storage node",
+                    f"its content has sha256 {found}, wanted {sha256}; it lies aside as "
+                    f"{aside.name!r}, and the host took nothing of it",
+                    "Look at that disk; the file comes back from any host that still has it "
+                    "(playbooks/fetch_artifacts.yml), else it is made anew",
+                )
+
+    def _stored(self, sha256: str, size: int) -> Path:
+        path = StageStore(self.root).stored(sha256)
+        found = path.stat().st_size if path.is_file() else None
+        if found != size:
+            raise FleetError(
+                f"cannot send {str(path)!r} to {self.host}",
+                f"wanted {size} bytes in the store, found {'none' if found is None else found}",
+                "Fetch it again from a host that has it (playbooks/fetch_artifacts.yml)",
+            )
+        return path
+
+    def _copy(self, paths: list[Path]) -> None:
+        command = push_command(self.source, [str(path) for path in paths], self.host_root)
+        rc, _out, err = self.run(command)
+        if rc != 0:
+            what = str(paths[0]) if len(paths) == 1 else f"{len(paths)} files"
+            raise worded_failure(self.source, what, self.host_root, rc, err, sending=True)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One push a host: two would append to one file. rsync inherits it and may outlive us."""
+        folder = self.root / "incoming"
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f".push.{plain(self.host)}.lock").open("w") as handle:
+            os.set_inheritable(handle.fileno(), True)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield

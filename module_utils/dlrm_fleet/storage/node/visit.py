@@ -1,0 +1,99 @@
+"""The storage node's own round: runs that nobody watches any more are pulled and recorded."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ...base.errors import FleetError
+from ...base.times import format_time, parse_time, utc_now
+from ...results import record
+from ..host.answer import answer
+from ..rsync import remote_name, ssh_words, worded_failure
+from . import spool
+from .pull import Runner, Storage
+
+# How long after a run's deadline what an unfinished one left is brought home, unrecorded.
+GRACE_SECONDS = 300
+
+
+def visit_all(storage_root: Path, run: Runner) -> Iterator[tuple[str, bool]]:
+    """(line, went well) of each waiting run and host; one failure does not stop the round."""
+    for path, entry in list(spool.entries(storage_root)):
+        name = f"{path.parent.name} {path.stem}"
+        try:
+            if isinstance(entry, FleetError):
+                raise entry
+            with spool.locked(storage_root, entry["run_id"], entry["host"], wait=False):
+                yield f"{name}: {_visit(storage_root, path, entry, run)}", True
+        except (FleetError, OSError, KeyError, ValueError) as error:
+            yield f"{name}: {error}", False
+
+
+def _visit(storage_root: Path, path: Path, entry: dict[str, Any], run: Runner) -> str:
+    if not path.exists():
+        return "collected by its controller meanwhile"
+    folder = record.run_folder(storage_root, entry["run_id"], entry["host"])
+    if (folder / record.SUMS_NAME).exists():
+        spool.mark_collected(storage_root, entry["run_id"], entry["host"])
+        return "recorded already"
+    found = ask(entry, run)
+    if found["state"] == "live":
+        return "its controller is at work, left to it"
+    late = (utc_now() - parse_time(found["deadline"])).total_seconds()
+    if not found["finished"] and late < GRACE_SECONDS:
+        return "not finished yet"
+    transferred = _pull(storage_root, entry, found, run)
+    if not found["finished"]:
+        # No record: it would be immutable, and the same command may still finish the run.
+        return f"unfinished at its deadline {found['deadline']}; {transferred}"
+    return f"collected, {_record(folder, storage_root, entry)}; {transferred}"
+
+
+def _pull(storage_root: Path, entry: dict[str, Any], found: dict[str, Any], run: Runner) -> str:
+    storage = Storage(storage_root, entry["source"], run)
+    items = storage.items(entry["host"], found["artifacts"], entry["run_id"], found["run_files"])
+    items += storage.stage_items(found.get("stages", []), items)
+    transferred = storage.apply_all(storage.plan(items), int(entry["streams"]))
+    storage.keep_stages(found.get("stages", []))
+    return f"{transferred / 1024**2:.1f} MiB transferred"
+
+
+def _record(folder: Path, storage_root: Path, entry: dict[str, Any]) -> str:
+    """Same functions as the controller's own way home; returns the verdict's status."""
+    document = record.build(
+        folder,
+        host=entry["host"],
+        run_id=entry["run_id"],
+        request=entry["request"],
+        request_sha256=entry["request_sha256"],
+        image=entry["image"],
+        controller=entry["controller"],
+        opened_at=entry["opened_at"],
+        recorded_at=format_time(utc_now()),
+    )
+    record.write(folder, document)
+    spool.mark_collected(storage_root, entry["run_id"], entry["host"])
+    return str(document["verdict"]["status"])
+
+
+def ask(entry: dict[str, Any], run: Runner) -> dict[str, Any]:
+    """What the host says of the run; on this machine without SSH."""
+    source = entry["source"]
+    if source is None:
+        return answer(Path(entry["host_root"]), entry["run_id"])
+    words = [*ssh_words(source), remote_name(source), f"dlrm-fleet result {entry['run_id']}"]
+    rc, out, err = run(words)
+    if rc != 0:
+        raise worded_failure(source, f"run {entry['run_id']}", "", rc, err)
+    try:
+        found: dict[str, Any] = json.loads(out)
+    except ValueError:
+        raise FleetError(
+            f"cannot read what {remote_name(source)} says of run {entry['run_id']}",
+            f"{shlex.quote(out[:80])} is no JSON",
+        ) from None
+    return found

@@ -1,0 +1,73 @@
+"""The rsync command, and its failures in words."""
+
+from __future__ import annotations
+
+import pytest
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.storage.rsync import copy_command, ssh_command, worded_failure
+
+SOURCE = {"address": "192.0.2.10", "user": "ubuntu", "port": 2222, "key_file": "/home/a b/key"}
+
+
+def test_local_copy() -> None:
+    command = copy_command(None, "/srv/a b", "/store/x.partial")
+    assert command[0] == "rsync"
+    assert command[-3:] == ["--", "/srv/a b", "/store/x.partial"]
+    assert "-e" not in command
+
+
+def test_remote_copy() -> None:
+    command = copy_command(SOURCE, "/srv/a", "/store/x")
+    assert command[-3:] == ["--", "ubuntu@192.0.2.10:/srv/a", "/store/x"]
+    assert command[command.index("-e") + 1] == ssh_command(SOURCE)
+    assert "--append" in command
+    assert not {"-z", "--compress"} & set(command)
+
+
+def test_ssh_checks_host_keys_and_never_asks() -> None:
+    command = ssh_command(SOURCE)
+    assert command.startswith("ssh -i '/home/a b/key' -p 2222 ")
+    assert "-o StrictHostKeyChecking=yes" in command
+    assert "-o BatchMode=yes" in command
+    assert "-o 'Ciphers=^aes128-gcm@openssh.com,aes256-gcm@openssh.com'" in command
+    assert "UserKnownHostsFile" not in command
+    assert "-o UserKnownHostsFile=/k" in ssh_command({**SOURCE, "known_hosts_file": "/k"})
+    assert " -p 22 " in ssh_command({**SOURCE, "port": None})
+
+
+def test_an_ipv6_address_is_bracketed() -> None:
+    command = copy_command({**SOURCE, "address": "2001:db8::1"}, "/srv/a", "/store/x")
+    assert "ubuntu@[2001:db8::1]:/srv/a" in command
+
+
+@pytest.mark.parametrize(
+    "change", [{"address": "-oProxyCommand=x"}, {"user": "a b"}, {"user": None}, {"address": ""}]
+)
+def test_names_that_could_be_options_are_refused(change: dict[str, str | None]) -> None:
+    with pytest.raises(FleetError, match="is not a valid name"):
+        copy_command({**SOURCE, **change}, "/srv/a", "/store/x")
+
+
+def test_a_relative_path_is_refused() -> None:
+    with pytest.raises(FleetError, match="cannot fetch 'a:b': an absolute path is wanted"):
+        copy_command(None, "a:b", "/store/x")
+
+
+@pytest.mark.parametrize(
+    ("rc", "stderr", "text"),
+    [
+        (11, "rsync: write failed: No space left on device (28)", "on the storage node is full"),
+        (255, "Host key verification failed.", "does not know its host key. Add its key"),
+        (255, "ubuntu@192.0.2.10: Permission denied (publickey).", "the SSH key was refused"),
+        (23, 'failed to open "/srv/a": Permission denied (13)', "login user may not read the file"),
+        (23, 'link_stat "/srv/a" failed: No such file or directory (2)', "no such file any more"),
+        (127, "bash: line 1: rsync: command not found", "rsync is missing there"),
+        (255, "ssh: connect to host: No route to host", "connection could not be made): ssh: conn"),
+        (30, "", "rsync ended with 30 (nothing arrived for 120 s): it says nothing"),
+        (99, "odd", "rsync ended with 99 (see rsync(1)): odd"),
+    ],
+)
+def test_failures_in_words(rc: int, stderr: str, text: str) -> None:
+    message = str(worded_failure(SOURCE, "/srv/a", "/store", rc, stderr))
+    assert message.startswith("cannot fetch '/srv/a' from ubuntu@192.0.2.10: ")
+    assert text in message
