@@ -7,7 +7,7 @@ name=dlrm-bench-test
 tools/build_benchmark_image.sh test "$name"
 if [ "${1:-}" = --build-only ]; then exit 0; fi
 
-# Output goes through a volume-less tmpfs: the tests write nothing on this machine.
+# The root folder makes names of tests those of tests/skips.toml. Output goes through a volume-less tmpfs: the tests write nothing on this machine.
 run_tests() { # pytest's arguments...
     docker run --rm --name "$name-$$" --user 65532:65532 --read-only --network none --init \
         --cap-drop ALL --cap-add SYS_NICE --security-opt no-new-privileges \
@@ -15,7 +15,7 @@ run_tests() { # pytest's arguments...
         --volume "$PWD/benchmark/tests:/tests:ro" --volume "$PWD/tests/plugins:/plugins:ro" \
         --volume "$PWD/tests/skips.toml:/skips.toml:ro" \
         --env PYTHONPATH=/plugins --env DLRM_SKIPS=/skips.toml \
-        "$name" pytest -p no:cacheprovider -p no_silent_skips --strict-markers --durations=20 --durations-min=0.5 "$@" /tests
+        "$name" pytest --rootdir / --confcutdir /tests -p no:cacheprovider -p no_silent_skips --strict-markers --durations=20 --durations-min=0.5 "$@" /tests
 }
 
 run_tests -m 'not measures' --numprocesses 2 --dist loadfile

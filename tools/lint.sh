@@ -9,6 +9,9 @@ say "ruff"
 ruff check .
 ruff format --check .
 
+say "import-linter: the floors of both packages"
+PYTHONPATH=module_utils:benchmark/src lint-imports --no-logo --cache-dir .cache/import-linter
+
 say "mypy: what runs on hosts"
 MYPYPATH=typings mypy -p ansible.module_utils.dlrm_fleet
 MYPYPATH=typings mypy library/*.py
