@@ -13,11 +13,11 @@ from .phases import PHASES
 PATH = REPOSITORY / "docs/faults.md"
 HEAD = """# Which faults were put into runs, and what came of them?
 
-`tests/long/faults.sh` writes this page from `docs/faults.jsonl`; do not edit it. Each trial is a run
-of the demo profile on an SSH host with a storage node. The fault is put into the phase and shown to
-have happened. Then the same command is given again. Recovered means: each stage ran to its end
-exactly once, the sha256 of every artifact equals an undisturbed run's, the record verifies, nothing
-is left running, and no lock is left.
+`tests/long/faults.sh` writes this page from `docs/faults.jsonl`; do not edit it. Each trial is a
+run of the demo profile on an SSH host with a storage node. The fault is put into the phase and
+shown to have happened. Then the same command is given again. Recovered means: each stage ran to
+its end exactly once, the sha256 of every artifact equals an undisturbed run's, the record
+verifies, nothing is left running, and no lock is left.
 
 | cell | meaning |
 | --- | --- |
