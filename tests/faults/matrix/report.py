@@ -74,8 +74,8 @@ def render(found: dict[str, dict[str, Any]]) -> str:
     told = {name.rpartition(" in ")[0]: line["said"] for name, line in found.items()}
     told = {fault: said for fault, said in told.items() if said}
     if told:
-        text += "\n## What does the user read?\n\n"
-        text += "".join(f"- {fault}: `{line}`\n" for fault, line in told.items())
+        text += "\n## What does the user read?\n\n| fault | message |\n| --- | --- |\n"
+        text += "".join(f"| {fault} | `{line}` |\n" for fault, line in told.items())
     text += "\n## When was it tried?\n\n"
     text += "| date | commit | cells | random kills |\n| --- | --- | --- | --- |\n"
     when = Counter((line["date"], line["commit"]) for line in found.values())
