@@ -56,7 +56,7 @@ def _random(found: dict[str, dict[str, Any]]) -> str:
     alone = sum(line["how"] == "went on by itself" for line in recovered)
     text = (
         "\n## A random process killed at a random moment\n\nEach run makes everything anew."
-        " One process of the controller or the host gets SIGKILL after a random task began. "
+        " One process of the controller or the host gets SIGKILL after a random task began.\n"
         f"{len(recovered)} of {len(kills)} runs recovered, {alone} of them by themselves.\n"
     )
     struck: Counter[str] = Counter()
