@@ -111,21 +111,21 @@ options:
     type: dict
     suboptions:
       address:
-        description: Name or address.
+        description: Name or address; empty when they are one machine.
         type: str
-        required: true
       user:
         description: Login user.
         type: str
-        required: true
       port:
         description: Port of the SSH server.
         type: int
         default: 22
       key_file:
-        description: The private key on the storage node.
+        description: The user's own private key on the storage node.
         type: path
-        required: true
+      fleet_dir:
+        description: Folder of the fleet's two keys and its known_hosts, used without C(key_file).
+        type: path
       known_hosts_file:
         description: The known_hosts file, when it is not the user's own. Unknown hosts are refused.
         type: path
@@ -181,7 +181,7 @@ from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.storage.node import spool
 from ansible.module_utils.dlrm_fleet.storage.node.pull import Step, Storage
 from ansible.module_utils.dlrm_fleet.storage.node.slots import place
-from ansible.module_utils.dlrm_fleet.storage.rsync import SSH_OPTIONS, run_command
+from ansible.module_utils.dlrm_fleet.storage.rsync import SSH_OPTIONS, reach, run_command
 
 FILE: dict[str, Any] = {
     "name": {"type": "str", "required": True},
@@ -254,8 +254,9 @@ def run(storage: Storage, params: dict[str, Any], check_mode: bool) -> dict[str,
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    storage = Storage(Path(module.params["storage_root"]), module.params["source"], run_command)
     try:
+        source = reach(module.params["source"], "read")
+        storage = Storage(Path(module.params["storage_root"]), source, run_command)
         outcome = run(storage, module.params, module.check_mode)
     except (FleetError, OSError) as error:
         module.fail_json(msg=str(error))

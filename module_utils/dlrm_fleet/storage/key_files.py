@@ -1,4 +1,9 @@
-"""Key, authorized_keys and known_hosts files of a fleet on disk."""
+"""Key, authorized_keys and known_hosts files of a fleet on disk.
+
+Not community.crypto.openssh_keypair: it makes one key a call and takes no lock, and the tasks of
+many hosts make the keys of one fleet at once. Not ansible.posix.authorized_key: it needs a call for
+each forced command, keeps the line of a key that was replaced, and does not flush what it writes.
+"""
 
 from __future__ import annotations
 
