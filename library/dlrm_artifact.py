@@ -177,11 +177,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet.base.commands import run_command
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.storage.node import spool
 from ansible.module_utils.dlrm_fleet.storage.node.pull import Step, Storage
 from ansible.module_utils.dlrm_fleet.storage.node.slots import place
-from ansible.module_utils.dlrm_fleet.storage.rsync import SSH_OPTIONS, run_command
+from ansible.module_utils.dlrm_fleet.storage.rsync import SSH_OPTIONS
 
 FILE: dict[str, Any] = {
     "name": {"type": "str", "required": True},

@@ -56,6 +56,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet.base.commands import Runner
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.storage import key_files as storage_files
 
@@ -66,7 +67,7 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def run(params: dict[str, Any], command: storage_files.Runner, check: bool) -> dict[str, Any]:
+def run(params: dict[str, Any], command: Runner, check: bool) -> dict[str, Any]:
     folder = storage_files.fleet_folder(Path(params["folder"]), params["fleet"])
     public = {"read": "", "write": ""}
     if params["state"] == "absent":

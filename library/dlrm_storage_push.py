@@ -101,10 +101,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet.base.commands import run_command
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.storage.node.push import Push
 from ansible.module_utils.dlrm_fleet.storage.node.slots import place
-from ansible.module_utils.dlrm_fleet.storage.rsync import SSH_OPTIONS, run_command
+from ansible.module_utils.dlrm_fleet.storage.rsync import SSH_OPTIONS
 
 ARGUMENTS: dict[str, Any] = {
     "storage_root": {"type": "path", "required": True},

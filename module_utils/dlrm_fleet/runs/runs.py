@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from ..base.documents import read_json, write_json_atomic
 from ..base.errors import FleetError, disk_error
+from ..base.locks import exclusive_lock
 from ..base.owner import Owner
 from ..base.times import format_time, utc_now
 from .holder import holder, is_same_controller, machine_id, process_started
@@ -120,7 +118,7 @@ class Runs:
         if check:
             return self._open(run_id, request_sha256, controller, deadline_seconds, owner, True)
         owner.make_directory(self.path)
-        with self._exclusive():
+        with exclusive_lock(self.path):
             return self._open(run_id, request_sha256, controller, deadline_seconds, owner, False)
 
     def _open(
@@ -181,7 +179,7 @@ class Runs:
         _check_holder(self.read(run_id), controller)
         if check:
             return True
-        with self._exclusive():
+        with exclusive_lock(self.path):
             _check_holder(self.read(run_id), controller)
             path = self.path / run_id / "closed.json"
             document = {"schema_version": 1, "run_id": run_id, "closed_at": format_time(utc_now())}
@@ -198,7 +196,7 @@ class Runs:
             return
         if lease_is_fresh(present, now) and not present.get("recovered"):
             return
-        with self._exclusive():
+        with exclusive_lock(self.path):
             # Read again: it may have been adopted between the two.
             again = self.read(run_id)
             _check_holder(again, controller)
@@ -207,18 +205,6 @@ class Runs:
     def _renew(self, lock: dict[str, Any], now: datetime) -> None:
         lock["lease_until"] = format_time(now + LEASE)
         write_lock(self.path / lock["run_id"], lock, None)
-
-    @contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        except OSError as error:
-            raise disk_error(f"cannot lock {str(self.path)!r}", error) from None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
 
 
 def busy(run: dict[str, Any]) -> tuple[str, str]:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pwd
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..base.commands import Runner
 from ..base.documents import sync_directory
 from ..base.errors import FleetError
+from ..base.locks import exclusive_lock
 from .host.gate import MODES
 from .keys import FLEET, known_hosts
-
-Runner = Callable[[list[str]], "tuple[int, str, str]"]
 
 
 def fleet_folder(base: Path, fleet: str) -> Path:
@@ -140,6 +139,5 @@ def _write(path: Path, text: str, mode: int, owner: tuple[int, int] | None = Non
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (folder / ".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with exclusive_lock(folder / ".lock"):
         yield

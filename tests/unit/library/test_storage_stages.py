@@ -9,6 +9,7 @@ from typing import Any
 
 import made_run
 import pytest
+from ansible.module_utils.dlrm_fleet.base.commands import run_command
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.base.owner import Owner
 from ansible.module_utils.dlrm_fleet.results import on_host as result
@@ -17,7 +18,6 @@ from ansible.module_utils.dlrm_fleet.storage.host.restore import Restore, Restor
 from ansible.module_utils.dlrm_fleet.storage.node.pull import Storage
 from ansible.module_utils.dlrm_fleet.storage.node.push import Push
 from ansible.module_utils.dlrm_fleet.storage.node.store import StageStore
-from ansible.module_utils.dlrm_fleet.storage.rsync import run_command
 
 OWNER = Owner("1000:1000")
 FILES = {
@@ -261,9 +261,9 @@ def test_a_full_disk_is_refused_with_numbers(
 ) -> None:
     stages, _ = choose(keep(tmp_path))
     monkeypatch.setattr(
-        "ansible.module_utils.dlrm_fleet.storage.host.restore.os.statvfs",
+        "ansible.module_utils.dlrm_fleet.base.disk.os.statvfs",
         lambda _path: type("Stat", (), {"f_bavail": 1, "f_frsize": 4096})(),
     )
-    with pytest.raises(FleetError, match=r"needs 0[.]27 GB free, found 0[.]00 GB"):
+    with pytest.raises(FleetError, match=r"needs 0[.]25 GiB free, found 0[.]00 GiB"):
         restore(tmp_path, stages)
     shutil.rmtree(tmp_path / "host")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ...base.commands import Runner
 from ...base.documents import sha256_file
 from ...base.errors import FleetError
+from ...base.locks import exclusive_lock
 from ..rsync import push_command, worded_failure
-from .pull import MANY_FILES, SMALL_BYTES, Runner
+from .pull import MANY_FILES, SMALL_BYTES
 from .spool import plain
 from .store import StageStore
 
@@ -83,7 +83,5 @@ class Push:
         """One push a host: two would append to one file. rsync inherits it and may outlive us."""
         folder = self.root / "incoming"
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / f".push.{plain(self.host)}.lock").open("w") as handle:
-            os.set_inheritable(handle.fileno(), True)
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with exclusive_lock(folder / f".push.{plain(self.host)}.lock", inherit=True):
             yield

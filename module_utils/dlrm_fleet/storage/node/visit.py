@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ...base.commands import Runner
 from ...base.errors import FleetError
 from ...base.times import format_time, parse_time, utc_now
 from ...results import record
 from ..host.answer import answer
 from ..rsync import remote_name, ssh_words, worded_failure
 from . import spool
-from .pull import Runner, Storage
+from .pull import Storage
 
 # How long after a run's deadline what an unfinished one left is brought home, unrecorded.
 GRACE_SECONDS = 300

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.dlrm_fleet.base import disk
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.storage.node import pull as artifact_rules
 from ansible.module_utils.dlrm_fleet.storage.node.pull import Step, Storage
@@ -311,7 +312,7 @@ def test_a_promise_that_is_no_sha256_is_refused(node: Node, sha256: str) -> None
 def test_a_full_disk_is_said_before_the_transfer(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(artifact_rules, "SPARE_BYTES", 1 << 62)
+    monkeypatch.setattr(disk, "SPARE_BYTES", 1 << 62)
     with pytest.raises(FleetError, match=r"disk needs \d+\.\d\d GiB free, found \d+\.\d\d GiB"):
         node.fetch()
     assert node.commands == []
@@ -323,31 +324,3 @@ def test_a_promised_size_that_is_wrong_is_refused(node: Node, difference: int) -
     with pytest.raises(FleetError, match=f"what arrived has sha256 {node.sha256} and 300000 bytes"):
         node.fetch()
     assert node.tree() == set()
-
-
-def test_a_lock_on_a_removed_file_is_not_taken_for_the_lock(tmp_path: Path) -> None:
-    """Whoever waited finds another file at the path and has to wait for that one, too."""
-    path = tmp_path / "x.partial"
-    inside = threading.Event()
-
-    def enter() -> None:
-        with artifact_rules._locked(path):
-            inside.set()
-
-    with path.open("wb") as first:
-        fcntl.flock(first, fcntl.LOCK_EX)
-        waiter = threading.Thread(target=enter)
-        waiter.start()
-        while not any(
-            int(fd.name) != first.fileno() and fd.exists() and fd.samefile(path)
-            for fd in Path("/proc/self/fd").iterdir()
-        ):
-            time.sleep(0.001)
-        path.unlink()
-        second = path.open("wb")
-        fcntl.flock(second, fcntl.LOCK_EX)
-    # The waiter now holds the removed file; it must not take it for the one at the path.
-    assert not inside.wait(0.2)
-    second.close()
-    waiter.join()
-    assert inside.is_set()

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.dlrm_fleet.base import disk
+from ansible.module_utils.dlrm_fleet.base.commands import run_command
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.storage.node import pull as artifact
 from ansible.module_utils.dlrm_fleet.storage.node.pull import Storage
-from ansible.module_utils.dlrm_fleet.storage.rsync import push_command, run_command, ssh_words
+from ansible.module_utils.dlrm_fleet.storage.rsync import push_command, ssh_words
 
 RUN_ID = "20260131T120000Z-0a1b2c"
 LARGE = 40_000
@@ -156,10 +158,10 @@ def test_streams_do_not_share_one_free_space(world: World, monkeypatch: pytest.M
         world.file(f"large{number}", bytes([number]) * LARGE)
 
     class Disk:
-        f_bavail = artifact.SPARE_BYTES + LARGE + 1
+        f_bavail = disk.SPARE_BYTES + LARGE + 1
         f_frsize = 1
 
-    monkeypatch.setattr(artifact.os, "statvfs", lambda _path: Disk)
+    monkeypatch.setattr(disk.os, "statvfs", lambda _path: Disk)
     with pytest.raises(FleetError, match="cannot fetch 2 files to"):
         world.fetch()
     assert world.commands == []
