@@ -11,7 +11,7 @@ from ..base.documents import write_json_atomic
 from ..base.errors import FleetError
 from ..base.owner import Owner
 from ..base.times import format_time, parse_time, utc_now
-from ..base.wording import duration, time_left
+from ..base.wording import duration
 from ..container.engine import LABEL, Container, ContainerSpec, Engine
 from ..host.kernel import boot, oom_kills
 from . import catalogue as catalogue_rules, sources as source_files
@@ -155,7 +155,7 @@ class _Work:
         attempt = self.folder.new_attempt(self.owner)
         reason = remake or self._why_absent(attempt)
         self._launch(spec, request, attempt)
-        left = time_left((parse_time(self.start.deadline) - utc_now()).total_seconds())
+        left = duration((parse_time(self.start.deadline) - utc_now()).total_seconds(), hours=True)
         line = f"{self.start.stage} started, attempt {attempt}: {reason}, deadline in {left}"
         diff = _diff(self.asked, _before(document, damage), attempt)
         return Result("running", True, reason, line, self.folder.key, attempt, diff=diff)
