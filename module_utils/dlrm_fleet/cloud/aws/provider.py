@@ -77,20 +77,32 @@ class Aws:
 
     def _ask(self, action: str, region: str, **arguments: Any) -> Any:
         """One request; `action` as IAM names it."""
-        service, name = action.split(":")
-        method = "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
-        return self._guard(
-            action, lambda: getattr(self._client(service, region), method)(**arguments)
-        )
 
-    def _pages(self, action: str, region: str, key: str, **arguments: Any) -> list[Any]:
-        found: list[Any] = []
-        while True:
-            page = self._ask(action, region, **arguments)
-            found += page.get(key, [])
-            if not page.get("NextToken"):
-                return found
-            arguments["NextToken"] = page["NextToken"]
+        def ask() -> Any:
+            client, method = self._method(action, region)
+            return getattr(client, method)(**arguments)
+
+        return self._guard(action, ask)
+
+    def _pages(
+        self, action: str, region: str, key: str, page_size: int | None = None, **arguments: Any
+    ) -> list[Any]:
+        """What stands under `key` in all pages of a listing. page_size None: the cloud chooses."""
+
+        def read() -> list[Any]:
+            client, method = self._method(action, region)
+            paging = {"PageSize": page_size}
+            pages = client.get_paginator(method).paginate(PaginationConfig=paging, **arguments)
+            return [item for page in pages for item in page.get(key, [])]
+
+        return list(self._guard(action, read))
+
+    def _method(self, action: str, region: str) -> tuple[Any, str]:
+        """The client and the name of its method for an action."""
+        from botocore import xform_name  # type: ignore[import-untyped,unused-ignore]
+
+        service, name = action.split(":")
+        return self._client(service, region), xform_name(name)
 
     @staticmethod
     def _guard(action: str, function: Callable[[], Any]) -> Any:
@@ -105,7 +117,7 @@ class Aws:
         found: list[Found] = []
         for region in self.regions:
             reservations = self._pages(
-                "ec2:DescribeInstances", region, "Reservations", MaxResults=1000,
+                "ec2:DescribeInstances", region, "Reservations", 1000,
                 Filters=aws_request.filters(fleet),
             )  # fmt: skip
             here = [
@@ -222,7 +234,7 @@ class Aws:
         names = [
             str(item["Name"])
             for item in self._pages(
-                "scheduler:ListSchedules", region, "Schedules", NamePrefix=prefix, MaxResults=100
+                "scheduler:ListSchedules", region, "Schedules", 100, NamePrefix=prefix
             )
         ]
         return {
