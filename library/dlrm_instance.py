@@ -165,7 +165,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
-from ansible.module_utils.dlrm_fleet.cloud.commands import absent, present
+from ansible.module_utils.dlrm_fleet.cloud.commands import FleetRequest, absent, present
 
 ARGUMENTS: dict[str, Any] = {
     "fleet": {"type": "str", "required": True},
@@ -191,9 +191,10 @@ ARGUMENTS: dict[str, Any] = {
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    asked = {name: value for name, value in module.params.items() if name != "state"}
     do = present if module.params["state"] == "present" else absent
     try:
-        result = do(module.params, module.check_mode)
+        result = do(FleetRequest(**asked), module.check_mode)
     except FleetError as error:
         module.fail_json(msg=str(error), kind=getattr(error, "kind", ""))
     module.exit_json(**result)

@@ -89,7 +89,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
-from ansible.module_utils.dlrm_fleet.cloud.commands import information
+from ansible.module_utils.dlrm_fleet.cloud.commands import FleetRequest, information
 
 ARGUMENTS: dict[str, Any] = {
     "fleet": {"type": "str", "default": ""},
@@ -105,8 +105,9 @@ ARGUMENTS: dict[str, Any] = {
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    asked = {name: value for name, value in module.params.items() if name != "known_hosts"}
     try:
-        result = information(module.params, module.check_mode)
+        result = information(FleetRequest(**asked), module.params["known_hosts"], module.check_mode)
     except FleetError as error:
         module.fail_json(msg=str(error), kind=getattr(error, "kind", ""))
     module.exit_json(**result)
