@@ -178,7 +178,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.commands import run_command
-from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.storage.node import spool
 from ansible.module_utils.dlrm_fleet.storage.node.pull import Step, Storage
 from ansible.module_utils.dlrm_fleet.storage.node.slots import place
@@ -256,11 +256,7 @@ def run(storage: Storage, params: dict[str, Any], check_mode: bool) -> dict[str,
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     storage = Storage(Path(module.params["storage_root"]), module.params["source"], run_command)
-    try:
-        outcome = run(storage, module.params, module.check_mode)
-    except (FleetError, OSError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**outcome)
+    finish(module, lambda params, check: run(storage, params, check))
 
 
 if __name__ == "__main__":

@@ -164,7 +164,7 @@ kind:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.cloud.commands import FleetRequest, absent, present
 
 ARGUMENTS: dict[str, Any] = {
@@ -189,15 +189,15 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
+def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    asked = {name: value for name, value in params.items() if name != "state"}
+    do = present if params["state"] == "present" else absent
+    outcome: dict[str, Any] = do(FleetRequest(**asked), check)
+    return outcome
+
+
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    asked = {name: value for name, value in module.params.items() if name != "state"}
-    do = present if module.params["state"] == "present" else absent
-    try:
-        result = do(FleetRequest(**asked), module.check_mode)
-    except FleetError as error:
-        module.fail_json(msg=str(error), kind=getattr(error, "kind", ""))
-    module.exit_json(**result)
+    finish(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), run)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ host_keys_missing:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.cloud.commands import FleetRequest, information
 
 ARGUMENTS: dict[str, Any] = {
@@ -103,14 +103,14 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
+def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    asked = {name: value for name, value in params.items() if name != "known_hosts"}
+    found: dict[str, Any] = information(FleetRequest(**asked), params["known_hosts"], check)
+    return found
+
+
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    asked = {name: value for name, value in module.params.items() if name != "known_hosts"}
-    try:
-        result = information(FleetRequest(**asked), module.params["known_hosts"], module.check_mode)
-    except FleetError as error:
-        module.fail_json(msg=str(error), kind=getattr(error, "kind", ""))
-    module.exit_json(**result)
+    finish(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), run)
 
 
 if __name__ == "__main__":

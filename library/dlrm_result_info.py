@@ -101,7 +101,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.judge.loadgen_log import SUMMARY_NAME
 from ansible.module_utils.dlrm_fleet.results import on_host as result
 
@@ -142,11 +142,7 @@ def read(params: dict[str, Any], architecture: str) -> dict[str, Any]:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    try:
-        found = read(module.params, os.uname().machine)
-    except (FleetError, OSError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=False, **found)
+    finish(module, lambda params, _check: read(params, os.uname().machine))
 
 
 if __name__ == "__main__":
