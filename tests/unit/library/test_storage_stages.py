@@ -15,7 +15,7 @@ from ansible.module_utils.dlrm_fleet.base.owner import Owner
 from ansible.module_utils.dlrm_fleet.results import on_host as result
 from ansible.module_utils.dlrm_fleet.stages.asked import Asked
 from ansible.module_utils.dlrm_fleet.storage.host.restore import Restore, Restored
-from ansible.module_utils.dlrm_fleet.storage.node.pull import Storage
+from ansible.module_utils.dlrm_fleet.storage.node.pull import Pull
 from ansible.module_utils.dlrm_fleet.storage.node.push import Push
 from ansible.module_utils.dlrm_fleet.storage.node.store import StageStore
 
@@ -37,7 +37,7 @@ def keep(folder: Path, precision: str = "int8", until: str = "calibrate") -> Sta
         root, made_run.CATALOGUE, request, made_run.RUN_ID, made_run.IMAGE, "aarch64"
     )
     stages = result.shared_stages(found, request)
-    storage = Storage(folder / "store", None, run_command)
+    storage = Pull(folder / "store", None, run_command)
     storage.root.mkdir()
     storage.apply_all(storage.plan(storage.stage_items(stages, [])))
     assert storage.keep_stages(stages)

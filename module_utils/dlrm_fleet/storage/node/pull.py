@@ -69,16 +69,14 @@ class Step:
         return f"{self.item.name}: fetched ({size})"
 
 
-class Storage:
-    """The storage node's root; `run` runs a command and returns (rc, stdout, stderr)."""
+class Pull:
+    """From one host to the storage node's root; `source` None: the host is this machine."""
 
     def __init__(self, root: Path, source: dict[str, Any] | None, run: Runner) -> None:
         self.root = root
         self.source = source
         self.run = run
-
-    def stored(self, sha256: str) -> Path:
-        return StageStore(self.root).stored(sha256)
+        self.store = StageStore(root)
 
     def partial(self, sha256: str) -> Path:
         return self.root / "incoming" / f"{sha256}.partial"
@@ -89,42 +87,43 @@ class Storage:
         """Refuses names that would leave the host's own folders."""
         _safe("host", host)
         _safe("run_id", run_id)
-        result = []
+        items = []
         for artifact in artifacts:
             link = self.root / "artifacts" / host / _relative(artifact["link"])
             _sha256(artifact)
-            result.append(_item(artifact, self.stored(artifact["sha256"]), link))
+            items.append(_item(artifact, self.store.stored(artifact["sha256"]), link))
         for file in files:
             _sha256(file)
             target = self.root / "runs" / run_id / host / _relative(file["name"])
-            result.append(_item(file, target, None))
-        return result
+            items.append(_item(file, target, None))
+        return items
 
     def stage_items(self, stages: list[dict[str, Any]], others: list[Item]) -> list[Item]:
         """The outputs of stages whose files travel, but for those among `others`."""
         there = {item.target for item in others}
-        result = []
+        items = []
         for stage in stages:
             document = stage["document"]
             _safe("stage", document["stage"])
-            folder = StageStore(self.root).folder(document["stage"], document["key"])
+            folder = self.store.folder(document["stage"], document["key"])
             for output in document["outputs"] if stage["files"] else []:
                 _sha256({"path": output["name"], **output})
-                target = self.stored(output["sha256"])
+                target = self.store.stored(output["sha256"])
                 path = f"{stage['folder']}/{_relative(output['name'])}"
                 if target not in there:
                     there.add(target)
-                    result.append(_item({**output, "path": path}, target, folder / output["name"]))
-        return result
+                    items.append(_item({**output, "path": path}, target, folder / output["name"]))
+        return items
 
     def keep_stages(self, stages: list[dict[str, Any]], check: bool = False) -> bool:
         """After their files: have them found by their keys. True: one was not kept yet."""
-        store, changed = StageStore(self.root), False
+        changed = False
         for stage in stages:
-            changed = store.keep(stage["document"], check) or changed
+            changed = self.store.keep(stage["document"], check) or changed
             source = stage.get("source")
             if source:
-                changed = store.keep_source(source["folder"], source["files"], check) or changed
+                kept = self.store.keep_source(source["folder"], source["files"], check)
+                changed = kept or changed
         return changed
 
     def plan(self, items: list[Item]) -> list[Step]:

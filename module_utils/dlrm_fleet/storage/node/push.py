@@ -19,7 +19,7 @@ from .store import StageStore
 
 
 class Push:
-    """From the storage node's root to one host; `run` runs a command: (rc, stdout, stderr)."""
+    """From the storage node's root to one host; `source` None: the host is this machine."""
 
     def __init__(
         self, root: Path, host: str, host_root: str, source: dict[str, Any] | None, run: Runner
@@ -29,6 +29,7 @@ class Push:
         self.host_root = host_root
         self.source = source
         self.run = run
+        self.store = StageStore(root)
 
     def send(self, files: dict[str, int], streams: int = 4) -> int:
         """`files`: sha256 -> bytes. The bytes of what was sent; a cut one goes on next time."""
@@ -61,7 +62,7 @@ class Push:
                 )
 
     def _stored(self, sha256: str, size: int) -> Path:
-        path = StageStore(self.root).stored(sha256)
+        path = self.store.stored(sha256)
         found = path.stat().st_size if path.is_file() else None
         if found != size:
             raise FleetError(

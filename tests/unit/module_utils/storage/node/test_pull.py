@@ -17,7 +17,7 @@ import pytest
 from ansible.module_utils.dlrm_fleet.base import disk
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.storage.node import pull as artifact_rules
-from ansible.module_utils.dlrm_fleet.storage.node.pull import Step, Storage
+from ansible.module_utils.dlrm_fleet.storage.node.pull import Pull, Step
 
 RUN_ID = "20260131T120000Z-0a1b2c"
 DATA = os.urandom(300_000)
@@ -51,7 +51,7 @@ class Node:
         self.artifacts = [promise(self.path, "model.pt", "model/model.pt")]
         self.files: list[dict[str, Any]] = []
         self.commands: list[list[str]] = []
-        self.storage = Storage(self.root, None, self.run)
+        self.storage = Pull(self.root, None, self.run)
         self.sha256 = self.artifacts[0]["sha256"]
 
     def run(self, command: list[str]) -> tuple[int, str, str]:
@@ -71,7 +71,7 @@ class Node:
 
     @property
     def stored(self) -> Path:
-        return self.storage.stored(self.sha256)
+        return self.storage.store.stored(self.sha256)
 
     @property
     def partial(self) -> Path:
@@ -206,10 +206,10 @@ def test_a_killed_transfer_leaves_only_its_beginning(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "import ansible.module_utils\n"
         f"ansible.module_utils.__path__.append({str(Path(artifact_rules.__file__).parents[3])!r})\n"
-        "from ansible.module_utils.dlrm_fleet.storage.node.pull import Storage\n"
+        "from ansible.module_utils.dlrm_fleet.storage.node.pull import Pull\n"
         "def run(command):\n"
         f"    return subprocess.call([sys.executable, {str(slow)!r}, *command]), '', ''\n"
-        f"storage = Storage(Path({str(node.root)!r}), None, run)\n"
+        f"storage = Pull(Path({str(node.root)!r}), None, run)\n"
         f"items = storage.items('arm-01', {node.artifacts!r}, {RUN_ID!r}, [])\n"
         "storage.apply(storage.plan(items)[0])\n"
     )

@@ -13,7 +13,7 @@ from ansible.module_utils.dlrm_fleet.base import disk
 from ansible.module_utils.dlrm_fleet.base.commands import run_command
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.storage.node import pull as artifact
-from ansible.module_utils.dlrm_fleet.storage.node.pull import Storage
+from ansible.module_utils.dlrm_fleet.storage.node.pull import Pull
 from ansible.module_utils.dlrm_fleet.storage.rsync import push_command, ssh_words
 
 RUN_ID = "20260131T120000Z-0a1b2c"
@@ -44,7 +44,7 @@ class World:
         return run_command(command)
 
     def fetch(self, streams: int = 2) -> int:
-        storage = Storage(self.root, None, self.run)
+        storage = Pull(self.root, None, self.run)
         items = storage.items("arm-01", [], RUN_ID, self.promised)
         return storage.apply_all(storage.plan(items), streams)
 
