@@ -155,8 +155,8 @@ machines:
   type: list
   elements: dict
 kind:
-  description: Of a refusal; credentials, permission, quota, capacity, bad parameter and so on.
-  returned: failure
+  description: The kind of refusal; credentials, permission, quota, capacity and so on.
+  returned: failure, when the cloud refused
   type: str
   sample: quota
 """
@@ -165,7 +165,12 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.modules import finish
-from ansible.module_utils.dlrm_fleet.cloud.commands import FleetRequest, absent, present
+from ansible.module_utils.dlrm_fleet.cloud.commands import (
+    CLOUD_OPTIONS,
+    FleetRequest,
+    absent,
+    present,
+)
 
 ARGUMENTS: dict[str, Any] = {
     "fleet": {"type": "str", "required": True},
@@ -180,12 +185,7 @@ ARGUMENTS: dict[str, Any] = {
     "budget_usd": {"type": "float"},
     "memory_gib": {"type": "float", "default": 0},
     "disk_gib": {"type": "float", "default": 0},
-    "cloud": {"type": "str", "required": True, "choices": ["aws", "gcp"]},
-    "regions": {"type": "list", "elements": "str", "default": []},
-    "project": {"type": "str", "default": ""},
-    "scheduler_role": {"type": "str", "default": ""},
-    "endpoint_url": {"type": "str", "default": ""},
-    "prices": {"type": "dict", "default": {}},
+    **CLOUD_OPTIONS,
 }
 
 

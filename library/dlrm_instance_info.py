@@ -89,17 +89,12 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.modules import finish
-from ansible.module_utils.dlrm_fleet.cloud.commands import FleetRequest, information
+from ansible.module_utils.dlrm_fleet.cloud.commands import CLOUD_OPTIONS, FleetRequest, information
 
 ARGUMENTS: dict[str, Any] = {
     "fleet": {"type": "str", "default": ""},
     "known_hosts": {"type": "path"},
-    "cloud": {"type": "str", "required": True, "choices": ["aws", "gcp"]},
-    "regions": {"type": "list", "elements": "str", "default": []},
-    "project": {"type": "str", "default": ""},
-    "scheduler_role": {"type": "str", "default": ""},
-    "endpoint_url": {"type": "str", "default": ""},
-    "prices": {"type": "dict", "default": {}},
+    **CLOUD_OPTIONS,
 }
 
 

@@ -13,11 +13,20 @@ from .desired import machines as read_machines
 from .host_keys import merge, write
 from .model import GONE, Found, Machine
 from .provider import Provider
-from .registry import make
+from .registry import CLOUDS, make
 from .release import doomed, release
 from .report import machine_data, orphan_lines, plan_lines
 from .retry import Pace, call
 
+# How a module's options name a cloud: the first fields of FleetRequest, all but the fleet.
+CLOUD_OPTIONS: dict[str, Any] = {
+    "cloud": {"type": "str", "required": True, "choices": list(CLOUDS)},
+    "regions": {"type": "list", "elements": "str", "default": []},
+    "project": {"type": "str", "default": ""},
+    "scheduler_role": {"type": "str", "default": ""},
+    "endpoint_url": {"type": "str", "default": ""},
+    "prices": {"type": "dict", "default": {}},
+}
 # Host keys appear some seconds to minutes after the machine runs.
 HOST_KEY_PATIENCE = 600.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -115,52 +116,40 @@ class Runs:
         check: bool = False,
     ) -> tuple[bool, dict[str, Any]]:
         """Make or take over the run; (changed, lock). Raises when somebody else is at work."""
-        if check:
-            return self._open(run_id, request_sha256, controller, deadline_seconds, owner, True)
-        owner.make_directory(self.path)
-        with exclusive_lock(self.path):
-            return self._open(run_id, request_sha256, controller, deadline_seconds, owner, False)
-
-    def _open(
-        self,
-        run_id: str,
-        request_sha256: str,
-        controller: dict[str, Any],
-        deadline_seconds: int,
-        owner: Owner,
-        check: bool,
-    ) -> tuple[bool, dict[str, Any]]:
-        foreign = self.busy(controller)
-        if foreign is not None:
-            raise FleetError(f"cannot open run {run_id}", *busy(foreign))
-        now = utc_now()
-        lock = {
-            "schema_version": 1,
-            "run_id": run_id,
-            "request_sha256": request_sha256,
-            "controller": controller,
-            "opened_at": format_time(now),
-            "deadline": format_time(now + timedelta(seconds=deadline_seconds)),
-            "lease_until": format_time(now + LEASE),
-        }
-        if self.is_open(run_id):
-            present = self._present(run_id, lock)
-            if self.is_closed(run_id):
-                # It goes on on other hosts of the fleet: whoever adopted it there has it here, too.
-                if not check and not is_same_controller(present["controller"], controller):
-                    write_lock(self.path / run_id, {**present, "controller": controller}, owner)
-                return False, present
-            _check_request(present, request_sha256)
-            if is_same_controller(present["controller"], controller):
-                if not check:
-                    self._renew(present, now)
-                return False, present
-            # The adopter's deadline counts from now: the old one may have passed unwatched.
-            lock["opened_at"] = present["opened_at"]
         if not check:
-            owner.make_directory(self.path / run_id)
-            write_lock(self.path / run_id, lock, owner)
-        return True, lock
+            owner.make_directory(self.path)
+        with nullcontext() if check else exclusive_lock(self.path):
+            foreign = self.busy(controller)
+            if foreign is not None:
+                raise FleetError(f"cannot open run {run_id}", *busy(foreign))
+            now = utc_now()
+            lock = {
+                "schema_version": 1,
+                "run_id": run_id,
+                "request_sha256": request_sha256,
+                "controller": controller,
+                "opened_at": format_time(now),
+                "deadline": format_time(now + timedelta(seconds=deadline_seconds)),
+                "lease_until": format_time(now + LEASE),
+            }
+            if self.is_open(run_id):
+                present = self._present(run_id, lock)
+                if self.is_closed(run_id):
+                    # Other hosts still measure it: whoever adopted it there holds it here, too.
+                    if not check and not is_same_controller(present["controller"], controller):
+                        write_lock(self.path / run_id, {**present, "controller": controller}, owner)
+                    return False, present
+                _check_request(present, request_sha256)
+                if is_same_controller(present["controller"], controller):
+                    if not check:
+                        self._renew(present, now)
+                    return False, present
+                # The adopter's deadline counts from now: the old one may have passed unwatched.
+                lock["opened_at"] = present["opened_at"]
+            if not check:
+                owner.make_directory(self.path / run_id)
+                write_lock(self.path / run_id, lock, owner)
+            return True, lock
 
     def _present(self, run_id: str, wanted: dict[str, Any]) -> dict[str, Any]:
         """Named with -e run_id, a run that tells nothing of itself is taken at the user's word."""

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.dlrm_fleet.base import disk
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
-from ansible.module_utils.dlrm_fleet.storage.node import pull as artifact_rules
+from ansible.module_utils.dlrm_fleet.storage.node import pull
 from ansible.module_utils.dlrm_fleet.storage.node.pull import Pull, Step
 
 RUN_ID = "20260131T120000Z-0a1b2c"
@@ -205,7 +205,7 @@ def test_a_killed_transfer_leaves_only_its_beginning(tmp_path: Path) -> None:
         "import subprocess, sys\n"
         "from pathlib import Path\n"
         "import ansible.module_utils\n"
-        f"ansible.module_utils.__path__.append({str(Path(artifact_rules.__file__).parents[3])!r})\n"
+        f"ansible.module_utils.__path__.append({str(Path(pull.__file__).parents[3])!r})\n"
         "from ansible.module_utils.dlrm_fleet.storage.node.pull import Pull\n"
         "def run(command):\n"
         f"    return subprocess.call([sys.executable, {str(slow)!r}, *command]), '', ''\n"

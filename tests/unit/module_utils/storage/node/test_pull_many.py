@@ -12,7 +12,7 @@ import pytest
 from ansible.module_utils.dlrm_fleet.base import disk
 from ansible.module_utils.dlrm_fleet.base.commands import run_command
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
-from ansible.module_utils.dlrm_fleet.storage.node import pull as artifact
+from ansible.module_utils.dlrm_fleet.storage.node import pull
 from ansible.module_utils.dlrm_fleet.storage.node.pull import Pull
 from ansible.module_utils.dlrm_fleet.storage.rsync import push_command, ssh_words
 
@@ -55,7 +55,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(artifact, "SMALL_BYTES", LARGE)
+    monkeypatch.setattr(pull, "SMALL_BYTES", LARGE)
     return World(tmp_path)
 
 
@@ -71,7 +71,7 @@ def test_small_files_travel_in_one_rsync(world: World) -> None:
 
 
 def test_a_long_list_is_cut_into_several(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(artifact, "MANY_FILES", 3)
+    monkeypatch.setattr(pull, "MANY_FILES", 3)
     for number in range(8):
         world.file(f"{number}", b"abc")
     world.fetch()
