@@ -43,11 +43,11 @@ sha256:
 """
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet.base.documents import write_atomic
 from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.storage.pack import build
 
@@ -62,9 +62,7 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
     changed = not dest.exists() or dest.read_bytes() != wanted
     if changed and not check:
         dest.parent.mkdir(parents=True, exist_ok=True)
-        temporary = dest.with_name(f"{dest.name}.{os.getpid()}.partial")
-        temporary.write_bytes(wanted)
-        temporary.replace(dest)
+        write_atomic(dest, wanted)
     return {"changed": changed, "sha256": hashlib.sha256(wanted).hexdigest()}
 
 

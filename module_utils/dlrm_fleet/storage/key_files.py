@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.commands import Runner
-from ..base.documents import sync_directory
+from ..base.documents import sync_directory, write_atomic
 from ..base.errors import FleetError
 from ..base.locks import exclusive_lock
 from .host.gate import MODES
@@ -82,7 +82,7 @@ def know_host(folder: Path, host: dict[str, Any]) -> bool:
         wanted = "".join(f"{line}\n" for line in kept) + new
         if set(wanted.splitlines()) == set(text.splitlines()):
             return False
-        _write(path, wanted, 0o644)
+        write_atomic(path, wanted.encode())
     return True
 
 
@@ -114,7 +114,7 @@ def write_authorized_keys(path: Path, text: str, user: str) -> None:
     if not path.parent.is_dir():
         path.parent.mkdir(mode=0o700)
         os.chown(path.parent, entry.pw_uid, entry.pw_gid)
-    _write(path, text, 0o600, (entry.pw_uid, entry.pw_gid))
+    write_atomic(path, text.encode(), 0o600, (entry.pw_uid, entry.pw_gid))
 
 
 def ensure_folder(path: Path, user: str) -> None:
@@ -122,18 +122,6 @@ def ensure_folder(path: Path, user: str) -> None:
     if not path.is_dir():
         path.mkdir(mode=0o755)
     os.chown(path, entry.pw_uid, entry.pw_gid)
-
-
-def _write(path: Path, text: str, mode: int, owner: tuple[int, int] | None = None) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with temporary.open("w", encoding="utf-8") as handle:
-        os.fchmod(handle.fileno(), mode)
-        if owner is not None:
-            os.fchown(handle.fileno(), *owner)
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.replace(path)
 
 
 @contextmanager
