@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 from ...base.errors import FleetError
-from ..errors import EXISTS, NOT_FOUND, STALE, UNKNOWN, CloudError
+from ..errors import EXISTS, NOT_FOUND, STALE, UNKNOWN, CloudError, guarded
 from ..host_keys import from_console
 from ..model import GONE, Found, Leftover, Machine, Placement, ours
 from . import request as aws_request
@@ -41,6 +42,7 @@ class Aws:
     """`scheduler_role`: the ARN EventBridge assumes to terminate. Clients are shared by threads."""
 
     name = "aws"
+    _guard = staticmethod(partial(guarded, translate))
 
     def __init__(self, regions: Sequence[str], scheduler_role: str, endpoint_url: str = "") -> None:
         try:
@@ -103,15 +105,6 @@ class Aws:
 
         service, name = action.split(":")
         return self._client(service, region), xform_name(name)
-
-    @staticmethod
-    def _guard(action: str, function: Callable[[], Any]) -> Any:
-        try:
-            return function()
-        except CloudError:
-            raise
-        except Exception as error:
-            raise translate(error, action) from error
 
     def list_machines(self, fleet: str | None) -> list[Found]:
         found: list[Found] = []
