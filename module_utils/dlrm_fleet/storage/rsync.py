@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
 from typing import Any
 
 from ..base.errors import FleetError
@@ -16,7 +14,7 @@ from .host.gate import PATH
 #   --append-verify's second reading on both sides would buy nothing.
 # --copy-links: a seed's name is a link. No -z: the files are floating point numbers. --timeout: a
 #   dead link ends within minutes. --no-protect-args: paths stand in the command, where the host's
-#   gate judges each (storage_gate.py); only paths that mean nothing to a shell are sent.
+#   gate judges each (gate.py); only paths that mean nothing to a shell are sent.
 COMMON = ["--copy-links", "--no-protect-args", "--no-perms", "--no-times", "--timeout=120"]
 OPTIONS = ["--append", *COMMON]
 # --relative: many stage.json keep their folders. --no-implied-dirs: /srv may be a link.
@@ -35,24 +33,6 @@ EXIT_VALUES = {
     30: "nothing arrived for 120 s",
     255: "the SSH connection could not be made",
 }
-
-
-def run_command(command: list[str]) -> tuple[int, str, str]:
-    """(rc, stdout, stderr). What is inheritable is inherited: a lock lives as long as its rsync."""
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            close_fds=False,
-            env={**os.environ, "LC_ALL": "C"},
-        )
-    except FileNotFoundError:
-        return 127, "", f"{command[0]}: not found"
-    return done.returncode, done.stdout, done.stderr
 
 
 # How a module's argument names the other machine; reach() reads it.
