@@ -8,8 +8,8 @@ DOCUMENTATION = r"""
 module: dlrm_result_info
 short_description: Judge what a run left on a host
 description:
-  - Finds the results of the request's stages below O(root), reads LoadGen's logs and the score of
-    the accuracy run, and judges them. A missing or broken result is a verdict, not an error.
+  - Finds the outputs of the request's stages below O(root), reads LoadGen's logs and the score of
+    the accuracy run, and judges them. A missing or broken output gives a verdict, not an error.
   - Lists the files that leave the host, each with its size and sha256.
 options:
   root:
@@ -29,12 +29,12 @@ options:
     type: str
     required: true
   image:
-    description: Name of the benchmark image, by content.
+    description: The benchmark image's name, which says its content.
     type: str
     required: true
   what:
     description:
-      - V(accuracy) only looks at the accuracy run, before performance is measured.
+      - V(accuracy) judges only the accuracy run, before performance is measured.
       - V(run) judges the whole run and lists its files.
     type: str
     choices: [accuracy, run]
@@ -72,11 +72,11 @@ verdict:
   returned: when O(what=run)
   type: dict
 comparability:
-  description: The marks the result carries.
+  description: The marks, and what is the same as in MLCommons' reference and what differs.
   returned: when O(what=run)
   type: dict
 summary:
-  description: LoadGen's C(mlperf_log_summary.txt), empty when there is none.
+  description: LoadGen's C(mlperf_log_summary.txt); empty if there is none.
   returned: when O(what=run)
   type: str
 artifacts:
@@ -85,7 +85,7 @@ artifacts:
   type: list
   elements: dict
 stages:
-  description: What other hosts may restore; document (stage.json), folder, files, source.
+  description: Stages that other hosts may restore; document (stage.json), folder, files, source.
   returned: when O(what=run)
   type: list
   elements: dict

@@ -1,4 +1,4 @@
-"""What the storage node keeps of stages, and what a host gets of it."""
+"""Which stages the storage node keeps, and what a host restores from it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FILES = {
 
 
 def keep(folder: Path, precision: str = "int8", until: str = "calibrate") -> StageStore:
-    """A host's stages on the storage node, brought by the product's own transfer."""
+    """Brings a host's stages to the storage node by the product's own transfer."""
     root = folder / "maker"
     made_run.make_root(root, precision, until)
     request = made_run.request(precision)
@@ -148,7 +148,7 @@ def test_restored_byte_for_byte_once(tmp_path: Path) -> None:
 
 
 def test_a_host_that_has_a_file_gets_the_others(tmp_path: Path) -> None:
-    """Killed between two renames: stage.json is not there yet."""
+    """The restore was killed between two renames, so stage.json is missing."""
     stages, _ = choose(keep(tmp_path))
     push(tmp_path, restore(tmp_path, stages).missing)
     restore(tmp_path, stages)
