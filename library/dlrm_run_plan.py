@@ -26,7 +26,7 @@ options:
     type: dict
     required: true
   hosts:
-    description: For each host its name (host) and its runs (runs).
+    description: For each host its name (host) and its runs (runs, null where they were not read).
     type: list
     elements: dict
     required: true
@@ -69,6 +69,16 @@ message:
   description: Which, how and why, in a line.
   returned: success
   type: str
+measures:
+  description: Whether the hosts measure; a closed run is only read.
+  returned: success
+  type: bool
+unknown_to:
+  description: Hosts that know nothing of the adopted or collected run. The machine of that name may
+    have stored its results and been released; this one is in its place.
+  returned: success
+  type: list
+  elements: str
 """
 
 from typing import Any
