@@ -24,7 +24,7 @@ options:
     type: str
     required: true
   run_id:
-    description: The run.
+    description: The run of O(run_files); empty when artifacts alone are fetched.
     type: str
     required: true
   artifacts:

@@ -25,7 +25,7 @@ options:
     type: dict
     required: true
   run_id:
-    description: The run.
+    description: The run; empty to look for nothing that is measured in one.
     type: str
     required: true
   image:
@@ -121,7 +121,7 @@ def read(params: dict[str, Any], architecture: str) -> dict[str, Any]:
         root,
         params["catalogue"],
         params["request"],
-        params["run_id"],
+        params["run_id"] or None,
         params["image"],
         architecture,
     )

@@ -92,7 +92,8 @@ class Storage:
     ) -> list[Item]:
         """Refuses names that would leave the host's own folders."""
         _safe("host", host)
-        _safe("run_id", run_id)
+        if files:
+            _safe("run_id", run_id)
         result = []
         for artifact in artifacts:
             link = self.root / "artifacts" / host / _relative(artifact["link"])
