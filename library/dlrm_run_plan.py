@@ -12,17 +12,10 @@ description:
     holder is gone is adopted. A living holder that is not this process is refused, with its name.
   - An open run stays open until its record is stored, so one that finished while nobody watched
     is collected by the next command.
+extends_documentation_fragment: [dlrm.request_sha256, dlrm.controller]
 options:
   request:
     description: The normalised request of M(dlrm_request); its run_id names a run.
-    type: dict
-    required: true
-  request_sha256:
-    description: As M(dlrm_request) returned it.
-    type: str
-    required: true
-  controller:
-    description: As M(dlrm_request) returned it.
     type: dict
     required: true
   hosts:

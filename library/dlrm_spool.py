@@ -10,18 +10,11 @@ short_description: Tell the storage node of a run that it may have to collect
 description:
   - Writes the run's entry into the storage node's spool, which its timer visits, and keeps the
     host's SSH keys as known.
+extends_documentation_fragment: [dlrm.storage_root, dlrm.host]
 options:
-  storage_root:
-    description: The storage node's folder.
-    type: path
-    required: true
   run_id:
     description: The run; without it only the host keys are kept.
     type: str
-  host:
-    description: The host's name in the inventory.
-    type: str
-    required: true
   entry:
     description:
       - What a visit needs; source, host_root, request, request_sha256, controller, opened_at,

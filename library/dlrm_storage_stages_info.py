@@ -10,27 +10,12 @@ short_description: Say which stages of a request the storage node has for a host
 description:
   - Runs on the storage node. Finds by their keys the stages whose results serve every host, and of
     those the ones whose files a measurement reads; of all others the manifest suffices.
+extends_documentation_fragment: [dlrm.storage_root, dlrm.catalogue, dlrm.request, dlrm.reads]
 options:
-  storage_root:
-    description: The storage node's folder.
-    type: path
-    required: true
-  catalogue:
-    description: What the stages are, the parsed C(benchmark/stages.json).
-    type: dict
-    required: true
-  request:
-    description: As M(dlrm_request) returned it.
-    type: dict
-    required: true
   architecture:
     description: Of the host.
     type: str
     default: ""
-attributes:
-  check_mode: {support: full, description: Only reads.}
-  diff_mode: {support: none, description: Changes nothing.}
-  idempotent: {support: full, description: Changes nothing.}
 author:
   - dlrm-fleet contributors
 """
