@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 MINUTE = 60
 HUNG = (
@@ -13,7 +15,7 @@ HUNG = (
 )
 
 
-def dlrm_seconds(ends, deadline_seconds, now=None):
+def dlrm_seconds(ends: int, deadline_seconds: int, now: float | None = None) -> int:
     """How long one task may take: what is left of the run, at least a quarter of it, and a minute.
 
     `ends`: when the run ends, seconds since 1970; 0 before it is opened. The quarter is for
@@ -23,14 +25,14 @@ def dlrm_seconds(ends, deadline_seconds, now=None):
     return max(min(left, deadline_seconds), deadline_seconds // 4) + MINUTE
 
 
-def dlrm_reason(result):
+def dlrm_reason(result: dict[str, Any]) -> str:
     """What a failed task said, with its stderr."""
     failed = _failed(result)
     said = [str(failed.get("msg", "no message")), str(failed.get("stderr") or "").strip()]
     return ": ".join(filter(None, said))
 
 
-def dlrm_failure(result, action, phase, host):
+def dlrm_failure(result: dict[str, Any], action: str, phase: str, host: str) -> dict[str, str]:
     """{phase, message} of what ended a part, as the verdict shows it.
 
     `result`, `action`: of the failed task; `phase`: what the part is called in a failure.
@@ -43,11 +45,13 @@ def dlrm_failure(result, action, phase, host):
     return {"phase": "unreachable" if lost else phase, "message": dlrm_reason(result)}
 
 
-def _failed(result):
+def _failed(result: dict[str, Any]) -> dict[str, Any]:
     """Of a loop the item that failed: the loop's own message only says that one did."""
-    return next((item for item in result.get("results", []) if item.get("failed")), result)
+    # Package managers call lines of text results, too.
+    items = [item for item in result.get("results") or [] if isinstance(item, dict)]
+    return next((item for item in items if item.get("failed")), result)
 
 
 class FilterModule:
-    def filters(self):
+    def filters(self) -> dict[str, Callable[..., Any]]:
         return {one.__name__: one for one in (dlrm_seconds, dlrm_reason, dlrm_failure)}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
+from pathlib import Path
 from typing import Any
 
 import playbook
@@ -57,6 +60,10 @@ def test_of_a_loop_the_item_that_failed_speaks() -> None:
     assert FRAME.dlrm_reason({"msg": "kept", "results": [{"failed": False}]}) == "kept"
 
 
+def test_a_package_managers_lines_are_no_items() -> None:
+    assert FRAME.dlrm_reason({"msg": "no mirror", "results": ["failed: rsync"]}) == "no mirror"
+
+
 @pytest.mark.parametrize(
     ("action", "phase"), [("dlrm_reachable", "unreachable"), ("dlrm_stage", "stages")]
 )
@@ -73,6 +80,35 @@ def test_a_task_that_hangs_is_a_host_that_does_not_answer(inside: bool) -> None:
     assert found["phase"] == "unreachable"
     assert found["message"].startswith("node1 neither answered nor closed the connection for 77 s")
     assert "in the part 'stages'." in found["message"]
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_the_frame_keeps_the_first_failure_and_goes_on(tmp_path: Path, again: bool) -> None:
+    """What fails in a part that is tried again by a later play is not kept."""
+    failing = {"name": "Fail", "ansible.builtin.fail": {"msg": "disk {{ item }}"}, "loop": ["full"]}
+    (tmp_path / "failing.yml").write_text(json.dumps([failing]))
+    tasks = playbook.REPOSITORY / "playbooks/tasks"
+    part = {"name": "Part", "ansible.builtin.include_tasks": f"{tasks}/frame/part.yml"}
+    facts = ("dlrm_failure", "dlrm_run_measures", "dlrm_result")
+    keep = {"seen": {name: f"{{{{ {name} | default(none) }}}}" for name in facts}}
+    said = {
+        "dlrm_part": os.path.relpath(tmp_path / "failing.yml", tasks),
+        "dlrm_phase": "image",
+        "dlrm_tried_again": again,
+        "dlrm_request": {"deadline_seconds": 60},
+    }
+    ended = playbook.run(
+        tmp_path,
+        [part, {"name": "Facts", "ansible.builtin.set_fact": keep}, *playbook.saved(tmp_path)],
+        variables=said,
+    )
+    assert ended.code == 0, ended.output
+    seen = playbook.seen(tmp_path)
+    kept = {"phase": "image", "message": "disk full"}
+    assert seen["dlrm_failure"] == (None if again else kept)
+    assert seen["dlrm_run_measures"] is (None if again else False)
+    # Counted as lost until somebody says otherwise.
+    assert seen["dlrm_result"]["failure"]["phase"] == "unreachable"
 
 
 def test_it_imports_nothing_of_ours() -> None:
