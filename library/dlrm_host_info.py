@@ -12,6 +12,7 @@ description:
     network, installs nothing.
   - Returns the document of C(host.json), a sentence for each need the host does not meet, and what
     software is there.
+extends_documentation_fragment: [dlrm.reads]
 options:
   root:
     description: The folder whose filesystem is measured; it need not exist yet.
@@ -64,10 +65,6 @@ options:
     description: Where the container engine listens.
     type: path
     default: /var/run/docker.sock
-attributes:
-  check_mode: {support: full, description: Only reads.}
-  diff_mode: {support: none, description: Changes nothing.}
-  idempotent: {support: full, description: Changes nothing.}
 author:
   - dlrm-fleet contributors
 """

@@ -11,6 +11,7 @@ description:
   - Hashes the build context and the base image; equal content has the same name on every machine.
   - Left out are tests/, bench/, ca/ and wheels/ at the top, caches, and dot files other than
     C(.dockerignore).
+extends_documentation_fragment: [dlrm.reads]
 options:
   context_dir:
     description: The build context, the folder C(benchmark/) of the repository.
@@ -23,10 +24,6 @@ options:
   base_archive:
     description: An archive of the base image as C(docker save) writes it.
     type: path
-attributes:
-  check_mode: {support: full, description: Only reads.}
-  diff_mode: {support: none, description: Changes nothing.}
-  idempotent: {support: full, description: Changes nothing.}
 author:
   - dlrm-fleet contributors
 """

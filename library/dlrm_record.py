@@ -11,25 +11,10 @@ description:
   - Runs on the storage node. Reads the run's folder, judges it again, and writes C(run.json) and
     C(SHA256SUMS); all files become read-only.
   - A second call with the same content changes nothing; other content is refused.
+extends_documentation_fragment: [dlrm.storage_root, dlrm.host, dlrm.request, dlrm.request_sha256]
 options:
-  storage_root:
-    description: The storage node's folder.
-    type: path
-    required: true
   run_id:
     description: The run.
-    type: str
-    required: true
-  host:
-    description: The host's name in the inventory.
-    type: str
-    required: true
-  request:
-    description: The normalised request of M(dlrm_request).
-    type: dict
-    required: true
-  request_sha256:
-    description: Its sha256, as M(dlrm_request) returns it.
     type: str
     required: true
   controller:

@@ -11,6 +11,7 @@ description:
   - The only reader of the unprefixed variables (precision, profile, deadline and so on). Unknown
     ones are refused with the nearest name, bad values with the allowed ones; all at once.
   - The action plugin of the same name fills in every option. A task gives none.
+extends_documentation_fragment: [dlrm.reads]
 options:
   variables:
     description: Public variables and their values, strings or typed.
@@ -32,10 +33,6 @@ options:
   project_dir:
     description: A folder of the repository, for its commit.
     type: path
-attributes:
-  check_mode: {support: full, description: Only reads.}
-  diff_mode: {support: none, description: Changes nothing.}
-  idempotent: {support: full, description: Changes nothing.}
 author:
   - dlrm-fleet contributors
 """

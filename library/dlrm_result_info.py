@@ -11,21 +11,10 @@ description:
   - Finds the outputs of the request's stages below O(root), reads LoadGen's logs and the score of
     the accuracy run, and judges them. A missing or broken output gives a verdict, not an error.
   - Lists the files that leave the host, each with its size and sha256.
+extends_documentation_fragment: [dlrm.root, dlrm.catalogue, dlrm.request, dlrm.reads]
 options:
-  root:
-    description: The host's root folder.
-    type: path
-    required: true
-  catalogue:
-    description: The stages, the content of C(benchmark/stages.json).
-    type: dict
-    required: true
-  request:
-    description: The normalised request of M(dlrm_request).
-    type: dict
-    required: true
   run_id:
-    description: The run.
+    description: The run; empty to look for nothing that is measured in one.
     type: str
     required: true
   image:
@@ -39,10 +28,6 @@ options:
     type: str
     choices: [accuracy, run]
     default: run
-attributes:
-  check_mode: {support: full, description: Only reads.}
-  diff_mode: {support: none, description: Changes nothing.}
-  idempotent: {support: full, description: Changes nothing.}
 author:
   - dlrm-fleet contributors
 """
@@ -121,7 +106,7 @@ def read(params: dict[str, Any], architecture: str) -> dict[str, Any]:
         root,
         params["catalogue"],
         params["request"],
-        params["run_id"],
+        params["run_id"] or None,
         params["image"],
         architecture,
     )

@@ -14,22 +14,11 @@ description:
   - V(closed) says that the run's record is stored; only the run's holder may say so.
   - Times are the host's own, whatever the controller's clock says. A lock that a power cut left
     empty is set aside as C(run.lock.damaged-<time>) and made anew from C(opened.json).
+extends_documentation_fragment: [dlrm.root, dlrm.request_sha256, dlrm.controller]
 options:
-  root:
-    description: The host's root folder.
-    type: path
-    required: true
   run_id:
     description: As M(dlrm_run_plan) decided.
     type: str
-    required: true
-  request_sha256:
-    description: As M(dlrm_request) returned it.
-    type: str
-    required: true
-  controller:
-    description: As M(dlrm_request) returned it.
-    type: dict
     required: true
   deadline_seconds:
     description: How long the run may last; from now, also when it is taken over.

@@ -9,6 +9,7 @@ module: dlrm_run_info
 short_description: List the runs a host knows
 description:
   - Reads every run's lock below O(root) and says who holds it and whether that one still lives.
+extends_documentation_fragment: [dlrm.reads]
 options:
   root:
     description: The host's root folder. One that does not exist has no runs.
@@ -32,10 +33,6 @@ options:
         the action plugin of the same name calls it again and again, each time for a moment.
     type: int
     default: 0
-attributes:
-  check_mode: {support: full, description: Only reads.}
-  diff_mode: {support: none, description: Changes nothing.}
-  idempotent: {support: full, description: Changes nothing.}
 author:
   - dlrm-fleet contributors
 """

@@ -12,21 +12,14 @@ description:
     holder is gone is adopted. A living holder that is not this process is refused, with its name.
   - An open run stays open until its record is stored, so one that finished while nobody watched
     is collected by the next command.
+extends_documentation_fragment: [dlrm.request_sha256, dlrm.controller]
 options:
   request:
     description: The normalised request of M(dlrm_request); its run_id names a run.
     type: dict
     required: true
-  request_sha256:
-    description: As M(dlrm_request) returned it.
-    type: str
-    required: true
-  controller:
-    description: As M(dlrm_request) returned it.
-    type: dict
-    required: true
   hosts:
-    description: For each host its name (host) and its runs (runs).
+    description: For each host its name (host) and its runs (runs, null where they were not read).
     type: list
     elements: dict
     required: true
@@ -69,6 +62,16 @@ message:
   description: Which, how and why, in a line.
   returned: success
   type: str
+measures:
+  description: Whether the hosts measure; a closed run is only read.
+  returned: success
+  type: bool
+unknown_to:
+  description: Hosts that know nothing of the adopted or collected run. The machine of that name may
+    have stored its results and been released; this one is in its place.
+  returned: success
+  type: list
+  elements: str
 """
 
 from typing import Any

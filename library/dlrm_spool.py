@@ -10,18 +10,11 @@ short_description: Announce a run to the storage node, which may have to collect
 description:
   - Writes the run's entry into the storage node's spool, which its timer visits, and keeps the
     host's SSH keys as known.
+extends_documentation_fragment: [dlrm.storage_root, dlrm.host]
 options:
-  storage_root:
-    description: The storage node's folder.
-    type: path
-    required: true
   run_id:
     description: The run. Without it only the host keys are added.
     type: str
-  host:
-    description: The host's name in the inventory.
-    type: str
-    required: true
   entry:
     description:
       - What a visit needs beside O(source); host_root, request, request_sha256, controller,

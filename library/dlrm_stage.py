@@ -15,22 +15,11 @@ description:
     plugin of the same name then watches the stage with M(dlrm_stage_info), prints how far it is,
     and fails with the stage's own message.
   - Makes the links of a finished stage. What the user put under such a name is left in place.
+extends_documentation_fragment: [dlrm.root, dlrm.catalogue, dlrm.request, dlrm.controller]
 options:
-  root:
-    description: The host's root folder.
-    type: path
-    required: true
   stage:
     description: Name of the stage in O(catalogue).
     type: str
-    required: true
-  catalogue:
-    description: The stages, the content of C(benchmark/stages.json).
-    type: dict
-    required: true
-  request:
-    description: The normalised request of M(dlrm_request).
-    type: dict
     required: true
   run_id:
     description: The open run. Not known yet is allowed in check mode.
@@ -45,10 +34,6 @@ options:
   deadline:
     description: Until when the stage may last, UTC, RFC 3339, as M(dlrm_run) returned it.
     type: str
-    required: true
-  controller:
-    description: As M(dlrm_request) returned it.
-    type: dict
     required: true
   commit:
     description: Of the repository, for the documents.

@@ -10,29 +10,14 @@ short_description: How far the stages of a host are
 description:
   - Returns all stages, or one, in one call; waits for news when asked to.
   - Renews the run's lease. Saves log and exit of a container that ended, then removes it.
+extends_documentation_fragment: [dlrm.root, dlrm.catalogue, dlrm.request, dlrm.controller]
 options:
-  root:
-    description: The host's root folder.
-    type: path
-    required: true
-  catalogue:
-    description: The stages, the content of C(benchmark/stages.json).
-    type: dict
-    required: true
-  request:
-    description: The normalised request of M(dlrm_request).
-    type: dict
-    required: true
   run_id:
     description: The run; without it keys that take it are null.
     type: str
   image:
     description: Name of the benchmark image, by content; without it keys that take it are null.
     type: str
-  controller:
-    description: As M(dlrm_request) returned it.
-    type: dict
-    required: true
   stage:
     description: Only this one.
     type: str

@@ -10,6 +10,7 @@ short_description: Gather what explains a failure, redacted
 description:
   - Reads manifests, locks, verdicts, the ends of logs and the versions of the programs.
   - Secrets are taken out on this machine, before anything leaves it. Data and weights stay.
+extends_documentation_fragment: [dlrm.reads]
 options:
   root:
     description: The benchmark host's folder.
@@ -20,10 +21,6 @@ options:
   verdict_dir:
     description: The controller's folder of verdicts.
     type: path
-attributes:
-  check_mode: {support: full, description: Only reads.}
-  diff_mode: {support: none, description: Changes nothing.}
-  idempotent: {support: full, description: Changes nothing.}
 author:
   - dlrm-fleet contributors
 """

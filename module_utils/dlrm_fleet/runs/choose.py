@@ -15,8 +15,33 @@ def decide(
     request_sha256: str,
     controller: dict[str, Any],
     hosts: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """run_id, how, a message that says why, whether hosts measure, and to whom the run is unknown.
+
+    `hosts`: [{host, runs of dlrm_run_info}]; runs is None where nobody could read them.
+    """
+    hosts = [entry for entry in hosts if entry["runs"] is not None]
+    if not hosts:
+        raise FleetError("no host told of its runs", "none of them could be read")
+    chosen = _choose(run_id, request_sha256, controller, hosts)
+    others = [
+        entry["host"]
+        for entry in hosts
+        if chosen["run_id"] not in [run["run_id"] for run in entry["runs"]]
+    ]
+    return {
+        **chosen,
+        "measures": chosen["how"] != "closed",
+        "unknown_to": others if chosen["how"] in ("adopted", "collected") else [],
+    }
+
+
+def _choose(
+    run_id: str | None,
+    request_sha256: str,
+    controller: dict[str, Any],
+    hosts: list[dict[str, Any]],
 ) -> dict[str, str]:
-    """run_id, how and a message that says why. `hosts`: [{host, runs of dlrm_run_info}]."""
     seen = [(entry["host"], run) for entry in hosts for run in entry["runs"]]
     wanted = [(host, run) for host, run in seen if run["run_id"] == run_id]
     if run_id is not None and wanted and all(run["state"] == "closed" for _host, run in wanted):

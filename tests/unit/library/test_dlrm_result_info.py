@@ -108,6 +108,13 @@ def test_another_run_did_not_measure_this(root: Path) -> None:
     assert result["performance"] is None
 
 
+def test_without_a_run_the_artifacts_are_there_alone(root: Path) -> None:
+    result = read(root, run_id="")
+    assert len(result["artifacts"]) == 4
+    assert result["performance"] is None
+    assert "stages/performance.json" not in {file["name"] for file in result["run_files"]}
+
+
 def test_a_cut_output_is_said(root: Path) -> None:
     path = stage_path(root, "performance") / "mlperf_log_detail.txt"
     path.write_bytes(path.read_bytes()[:-1])

@@ -19,6 +19,8 @@ from ansible.module_utils.dlrm_fleet.storage.node.pull import Pull
 from ansible.module_utils.dlrm_fleet.storage.node.push import Push
 from ansible.module_utils.dlrm_fleet.storage.node.store import StageStore
 
+import dlrm_storage_stages_info
+
 OWNER = Owner("1000:1000")
 FILES = {
     "calibrate": {"dlrm_int8.pt"},
@@ -107,6 +109,23 @@ def test_an_empty_store_has_nothing(tmp_path: Path) -> None:
         "calibrate (its key is known once dump is done and dataset is done)",
         "dataset (its key is known once weights is done)",
     ]
+
+
+def test_what_is_made_once_a_fleet(tmp_path: Path) -> None:
+    """Missing, forced, and what only a look at the user's folder tells to be unchanged."""
+    folder = {"kind": "folder", "path": "/data/day"}
+    request = {
+        **made_run.request(),
+        "force_stages": ["dump"],
+        "sources": {"weights_source": None, "data_source": folder},
+    }
+    params = {"storage_root": str(tmp_path), "catalogue": made_run.CATALOGUE}
+    found = dlrm_storage_stages_info.read({**params, "request": request, "architecture": ""}, False)
+    assert found["to_make"] == [*found["missing"], "dump", "/data/day is looked at"]
+    assert found["missing"] != []
+    made = [entry["name"] for entry in found["catalogue"]["stages"]]
+    assert made == ["weights", "dataset", "dump", "calibrate"]
+    assert found["catalogue"]["schema_version"] == made_run.CATALOGUE["schema_version"]
 
 
 def test_a_file_that_went_away_is_not_offered(tmp_path: Path) -> None:

@@ -198,7 +198,7 @@ def run(run_id: str = RUN, state: str = "lapsed", **changes: Any) -> dict[str, A
     }
 
 
-def decided(*hosts: list[dict[str, Any]], run_id: str | None = None) -> dict[str, str]:
+def decided(*hosts: list[dict[str, Any]] | None, run_id: str | None = None) -> dict[str, Any]:
     entries = [{"host": f"node{index}", "runs": runs} for index, runs in enumerate(hosts, 1)]
     return decide(run_id, SHA, controller(), entries)
 
@@ -230,6 +230,27 @@ def test_own_open_run_is_continued() -> None:
 def test_finished_unwatched_is_collected_only_when_all_did() -> None:
     assert decided([run(measured=True)], [run(measured=True)])["how"] == "collected"
     assert decided([run(measured=True)], [run()])["how"] == "adopted"
+
+
+def test_hosts_measure_unless_the_run_is_only_read() -> None:
+    assert decided([])["measures"] is True
+    assert decided([run()])["measures"] is True
+    assert decided([run(measured=True)])["measures"] is True
+    assert decided([run(state="closed")], run_id=RUN)["measures"] is False
+
+
+def test_hosts_that_know_nothing_of_a_run_others_began_are_named() -> None:
+    read = [[run()], [], [run(LATER, state="closed")], None]
+    assert decided(*read)["unknown_to"] == ["node2", "node3"]
+    assert decided([run(measured=True)], [])["unknown_to"] == ["node2"]
+    assert decided([], [])["unknown_to"] == []
+    assert decided([run(state="closed")], [], run_id=RUN)["unknown_to"] == []
+
+
+def test_a_host_whose_runs_nobody_read_has_no_say() -> None:
+    assert decided(None, [run()])["how"] == "adopted"
+    with pytest.raises(FleetError, match="no host told of its runs"):
+        decided(None, None)
 
 
 def test_living_foreign_run_is_refused_whatever_it_measures() -> None:
