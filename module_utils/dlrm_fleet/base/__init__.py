@@ -1,1 +1,1 @@
-"""What every room stands on: errors, times, documents, owners, wording, locks."""
+"""Used by every other room: errors, times, documents, owners, wording, locks."""
