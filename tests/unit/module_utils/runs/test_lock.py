@@ -1,4 +1,4 @@
-"""A run's lock under power cuts, clocks that jump, full disks and controllers that come back."""
+"""A run's lock under power cuts, jumping clocks, full disks and returning controllers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def states(runs: Runs) -> list[str]:
 
 
 def jump(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
-    """The host's clock from now on."""
+    """Set the host's clock for the rest of the test."""
 
     def now() -> datetime:
         return utc_now() + by

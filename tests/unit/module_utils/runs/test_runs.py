@@ -57,7 +57,7 @@ def states(runs: Runs) -> list[str]:
 
 
 def test_a_run_closed_by_another_one_holds_nobody_up(runs: Runs) -> None:
-    """As on the first of several hosts, when the controller dies before it closes the others."""
+    """As on the first of several hosts when the controller dies before it closes the others."""
     dead = controller(pid=2**22 + 1, pid_started=1)
     opened(runs, by=dead)
     runs.close(RUN, dead, OWNER)

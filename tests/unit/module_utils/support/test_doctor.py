@@ -1,4 +1,4 @@
-"""What a doctor says of a host."""
+"""What the doctor says about a host."""
 
 from __future__ import annotations
 
