@@ -70,7 +70,7 @@ options:
     default: 0
 attributes:
   check_mode: {support: full, description: Works even where neither engine nor root folder exists.}
-  diff_mode: {support: full, description: Shows the run that made the result before and after; links.}
+  diff_mode: {support: full, description: Shows which run made the result, before and after; links.}
   idempotent: {support: full, description: A result is made once.}
 requirements:
   - docker (Python SDK), except in check mode

@@ -49,7 +49,7 @@ class ActionModule(ActionBase):
         return answer["stderr"].strip() or f"an echo ended with exit code {answer['rc']}"
 
     def _leave_hung_master(self, name):
-        """Drop the process that keeps a connection open: it answers at once or hangs for ever."""
+        """Leave a hung SSH master: it answers at once, or it hangs for ever."""
         connection = self._connection
         if not hasattr(connection, "_build_command"):
             return

@@ -237,7 +237,7 @@ def _check_holder(lock: dict[str, Any], controller: dict[str, Any]) -> None:
         raise FleetError(
             f"this controller no longer holds run {lock['run_id']}",
             f"{holder(lock)} adopted it after this controller's lease had ended",
-            "Watch it there",
+            "Follow that run there",
         )
 
 

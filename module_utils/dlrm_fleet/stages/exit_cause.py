@@ -69,7 +69,9 @@ def exit_cause(stage: str, end: End) -> tuple[str, str]:
     if end.rebooted and (number or end.exit_code == ENGINE_LOST_CODE):
         return _rebooted(stage, code)
     if end.exit_code == ENGINE_LOST_CODE:
-        return "engine gone", engine_gone(stage, f"the engine stopped while the stage ran ({code})")
+        return "engine gone", engine_gone(
+            stage, f"the container engine stopped while the stage ran ({code})"
+        )
     if number == signal.SIGKILL and end.kernel_kills > 0:
         why = f"the kernel killed {_processes(end.kernel_kills)} on this host meanwhile ({code})"
         return _out_of_memory(stage, why)

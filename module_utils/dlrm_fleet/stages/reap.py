@@ -71,7 +71,7 @@ def _judged(folder: StageFolder, container: Container, log: bytes) -> dict[str, 
 
 def record_engine_gone(folder: StageFolder, attempt: int) -> None:
     """For an attempt that has neither a container nor an exit.json."""
-    message = engine_gone(folder.stage, "it was removed, or the engine lost it")
+    message = engine_gone(folder.stage, "somebody removed it, or the container engine lost it")
     _write(folder, attempt, _ended(None, False, "engine gone", message, []))
 
 
