@@ -8,8 +8,8 @@ DOCUMENTATION = r"""
 module: dlrm_image_info
 short_description: Name the benchmark image by its content
 description:
-  - Hashes the build context and the base image; equal content has the same name on every machine.
-  - Left out are tests/, bench/, ca/ and wheels/ at the top, caches, and dot files other than
+  - Hashes the build context and the base image. Equal content has one name on every machine.
+  - Leaves out tests/, bench/, ca/ and wheels/ at the top, caches, and dot files except
     C(.dockerignore).
 extends_documentation_fragment: [dlrm.reads]
 options:
@@ -18,7 +18,7 @@ options:
     type: path
     required: true
   base:
-    description: The base image by digest, C(name@sha256:...). Not looked at with O(base_archive).
+    description: The base image by digest, C(name@sha256:...). Ignored with O(base_archive).
     type: str
     default: ""
   base_archive:
@@ -44,11 +44,11 @@ name:
   type: str
   sample: dlrm-bench:1f2e3d4c5b6a
 content_sha256:
-  description: sha256 over context and base.
+  description: The sha256 over build context and base image.
   returned: always
   type: str
 base_reference:
-  description: What the build's FROM names; the first tag of O(base_archive), else O(base).
+  description: What the build's FROM names, the first tag of O(base_archive) or else O(base).
   returned: always
   type: str
 """

@@ -9,12 +9,12 @@ module: dlrm_run_summary
 short_description: Account for every host of a run
 description:
   - Makes the table that ends a run and decides, by O(exit_policy), whether it passed.
-  - A host without record is listed with its failure, or as missing.
-  - With O(folder) it writes the verdict there, as data and as a file for C(--limit). What cannot be
-    written is said, and does not fail.
+  - A host without a record is listed with its failure, or as missing.
+  - With O(folder) it writes the verdict there, as data and as a file for C(--limit). It says which
+    file it cannot write, and does not fail.
 options:
   hosts:
-    description: Names of all hosts that were asked to run; one without an entry is missing.
+    description: Names of all hosts of the run; one without an entry in O(results) is missing.
     type: list
     elements: str
     default: []
@@ -63,7 +63,7 @@ options:
     type: str
 attributes:
   check_mode: {support: full, description: Only computes.}
-  diff_mode: {support: none, description: The table says it.}
+  diff_mode: {support: none, description: The table shows it.}
   idempotent: {support: full, description: Equal files stay as they are.}
 author:
   - dlrm-fleet contributors
@@ -111,7 +111,7 @@ limit:
   type: list
   elements: str
 files:
-  description: Paths, by what they hold, V(verdict) and V(limit); what was not written is missing.
+  description: Paths of the files it wrote, by what they hold, V(verdict) and V(limit).
   returned: always
   type: dict
 places:

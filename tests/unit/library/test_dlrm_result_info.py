@@ -156,7 +156,7 @@ def test_a_catalogue_of_another_version_is_an_error_in_words(
     wrong = {**arguments(root), "catalogue": {"schema_version": 2, "stages": []}}
     result = run_module(dlrm_result_info, capsys, **wrong)
     assert result["failed"] is True
-    assert "schema_version 1 is wanted, found 2" in result["msg"]
+    assert "schema_version must be 1, found 2" in result["msg"]
 
 
 def test_a_tuned_run_takes_its_figures_along(tmp_path: Path) -> None:

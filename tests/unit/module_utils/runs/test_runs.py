@@ -57,7 +57,7 @@ def states(runs: Runs) -> list[str]:
 
 
 def test_a_run_closed_by_another_one_holds_nobody_up(runs: Runs) -> None:
-    """As on the first of several hosts, when the controller dies before it closes the others."""
+    """As on the first of several hosts when the controller dies before it closes the others."""
     dead = controller(pid=2**22 + 1, pid_started=1)
     opened(runs, by=dead)
     runs.close(RUN, dead, OWNER)
@@ -65,7 +65,7 @@ def test_a_run_closed_by_another_one_holds_nobody_up(runs: Runs) -> None:
     runs.renew(RUN, controller())
     assert not runs.close(RUN, controller(), OWNER)
     assert states(runs) == ["closed"]
-    with pytest.raises(FleetError, match="no longer ours"):
+    with pytest.raises(FleetError, match="no longer holds"):
         runs.renew(RUN, dead)
 
 
@@ -93,8 +93,8 @@ def test_living_holder_is_refused_with_name_and_since_when(runs: Runs) -> None:
             opened(runs, run_id)
         assert (
             f"run {RUN} is held by you@there (pid 7) since {lock['opened_at']}, lease until"
-            f" {lock['lease_until']}. Wait, or stop that run; with -e run_wait=10m this command"
-            " waits." in str(caught.value)
+            f" {lock['lease_until']}. Stop that run, or wait for its end with"
+            " -e run_wait=10m." in str(caught.value)
         )
 
 
@@ -109,7 +109,7 @@ def test_lapsed_run_is_taken_over_with_a_new_deadline(runs: Runs) -> None:
     assert changed
     assert lock["opened_at"] == before["opened_at"]
     assert lock["deadline"] > format_time(utc_now())
-    with pytest.raises(FleetError, match=r"no longer ours.*adopted by me@here"):
+    with pytest.raises(FleetError, match=r"no longer holds.*me@here.* adopted it"):
         runs.renew(RUN, FOREIGN)
 
 
@@ -259,8 +259,8 @@ def test_living_foreign_run_is_refused_whatever_it_measures() -> None:
             decided([], [run(state="live", request_sha256=sha)], [run(state="live")])
         assert str(caught.value) == (
             f"host node2 is busy (also busy: node3): run {RUN} is held by you@there (pid 7) since"
-            " 2026-01-31T12:00:00Z, lease until 2026-01-31T12:01:30Z. Wait, or stop"
-            " that run; with -e run_wait=10m this command waits."
+            " 2026-01-31T12:00:00Z, lease until 2026-01-31T12:01:30Z. Stop that run,"
+            " or wait for its end with -e run_wait=10m."
         )
 
 
@@ -271,7 +271,7 @@ def test_named_runs() -> None:
     assert decided([run(state="closed"), busy], run_id=RUN)["how"] == "closed"
     with pytest.raises(FleetError, match=re.escape(f"run_id '{RUN}' is not known to node1: known")):
         decided([run(LATER)], run_id=RUN)
-    with pytest.raises(FleetError, match="is of another request"):
+    with pytest.raises(FleetError, match="belongs to another request"):
         decided([run(request_sha256=OTHER_SHA, state="closed")], run_id=RUN)
     damaged = run(request_sha256="", state="damaged")
     assert decided([damaged], run_id=RUN)["how"] == "adopted"
