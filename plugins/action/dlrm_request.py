@@ -34,6 +34,7 @@ PUBLIC = (
     "provision",
     "release",
 )
+PRECISIONS = Path(__file__).parents[2] / "benchmark/src/dlrm_bench/precisions.yml"
 # Also "# dlrm_x:", a documented variable without a default.
 VARIABLE = re.compile(r"^[#\s]*(dlrm_\w+):", re.MULTILINE)
 
@@ -50,6 +51,7 @@ class ActionModule(ActionBase):
                 module_name="dlrm_request",
                 module_args={
                     "variables": variables,
+                    "precisions": self._loader.load_from_file(str(PRECISIONS)),
                     "extra_names": extra_names,
                     "known_names": sorted(self._known_names(task_vars, extra_names)),
                     # A worker's parent is ansible-playbook itself.

@@ -4,11 +4,18 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
-from ansible.module_utils.dlrm_fleet.request.request import normalise, request_sha256
+from ansible.module_utils.dlrm_fleet.request import request as requests
+from ansible.module_utils.dlrm_fleet.request.request import request_sha256
+
+from product_tables import PRECISIONS
 
 MD5 = "0123456789abcdef" * 2
 URL = {"url": "https://data.example.com/a/day_23_dense.npy?x=1", "md5": MD5.upper()}
 OFFICIAL = {"precision": "int8", "profile": "official", "weights_source": "/w", "data_source": "/d"}
+
+
+def normalise(variables: dict[str, Any], *names: Any, **named: Any) -> dict[str, Any]:
+    return requests.normalise(variables, PRECISIONS, *names, **named)
 
 
 def refusal(variables: dict[str, Any], **names: Any) -> str:
