@@ -97,9 +97,8 @@ def test_bf16_is_never_fp32_in_silence(load: Load, monkeypatch: pytest.MonkeyPat
         )
 
     parts = {name: getattr(openvino, name) for name in ("opset15", "Model", "get_version")}
-    other = SimpleNamespace(
-        **parts, Core=lambda: SimpleNamespace(compile_model=compile_in_fp32), Tensor=openvino.Tensor
-    )
+    core = SimpleNamespace(compile_model=compile_in_fp32, get_property=openvino.Core().get_property)
+    other = SimpleNamespace(**parts, Core=lambda: core, Tensor=openvino.Tensor)
     monkeypatch.setattr(openvino_engine, "_openvino", lambda: other)
     monkeypatch.setenv(engines.force("bf16"), engines.OPENVINO)
     with pytest.raises(StageError, match=r"bf16 by OpenVINO .*it would compute in f32"):

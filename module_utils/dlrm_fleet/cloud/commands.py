@@ -12,7 +12,7 @@ from .desired import machines as read_machines
 from .host_keys import merge, write
 from .model import Found
 from .provider import Provider
-from .registry import make
+from .registry import find, make
 from .release import doomed, release
 from .report import machine_data, orphan_lines, plan_lines
 from .retry import Pace, call
@@ -23,22 +23,24 @@ HOST_KEY_PATIENCE = 600.0
 
 def present(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Machines as described; in check mode only the plan."""
-    cloud, fleet = params["cloud"], params["fleet"]
+    cloud, fleet = find(params["cloud"]), params["fleet"]
+    prices = cloud.with_prices(params["prices"])
     groups = {
         name: {"ssh_public_key": params["ssh_public_key"], **group}
         if isinstance(group, dict)
         else group
         for name, group in params["groups"].items()
     }
+    cloud.check_creation(params)
     wanted = read_machines(fleet, groups, params["chosen"], params["ttl_seconds"])
     ttl.check(params["ttl_seconds"], params["deadline_seconds"], params["transfer_seconds"])
     price.check_fit(cloud, wanted, params["memory_gib"], params["disk_gib"])
-    rate = sum(price.hourly(params["prices"], cloud, machine) for machine in wanted)
+    rate = sum(price.hourly(prices, cloud.name, machine) for machine in wanted)
     cost = rate * params["ttl_seconds"] / 3600
     price.check_budget(cost, params["budget_usd"], params["ttl_seconds"])
     provider, pace = make(params), Pace()
     plan = survey(provider, fleet, wanted, pace)
-    lines = plan_lines(cloud, plan, wanted, params["prices"], params["budget_usd"])
+    lines = plan_lines(cloud, plan, wanted, prices, params["budget_usd"])
     before = [item.name for item in [*plan.keep, *plan.remove]]
     after = [machine.name for machine in wanted]
     live, created = plan.keep, [machine.name for machine in plan.create]
@@ -78,11 +80,10 @@ def _result(
     before: list[str],
     after: list[str],
 ) -> dict[str, Any]:
-    now = utc_now()
     return {
         "changed": changed,
         "plan": lines,
-        "machines": [machine_data(params["cloud"], i, params["prices"], now) for i in live],
+        "machines": _data(params, live),
         "diff": {
             "before": "".join(f"{name}\n" for name in sorted(before)),
             "after": "".join(f"{name}\n" for name in sorted(after)),
@@ -90,14 +91,20 @@ def _result(
     }
 
 
+def _data(params: dict[str, Any], found: list[Found]) -> list[dict[str, Any]]:
+    name, now = params["cloud"], utc_now()
+    prices = find(name).with_prices(params["prices"])
+    return [machine_data(name, item, prices, now) for item in found]
+
+
 def information(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Everything ours in the configured regions, and what else bills."""
-    provider, pace, now = make(params), Pace(), utc_now()
+    provider, pace = make(params), Pace()
     fleet = params["fleet"] or None
     found = call(pace, lambda: provider.list_machines(fleet))
     shown = [item for item in found if item.state != "gone"]
     left = call(pace, lambda: provider.leftovers(fleet))
-    machines = [machine_data(params["cloud"], item, params["prices"], now) for item in shown]
+    machines = _data(params, shown)
     result: dict[str, Any] = {
         "lines": orphan_lines(params["cloud"], machines, left),
         "machines": machines,

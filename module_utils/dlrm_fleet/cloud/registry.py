@@ -1,35 +1,24 @@
-"""The provider of a cloud's name. Each is imported only when it is asked for."""
+"""The clouds. A cloud is one folder beside this file and one inventory, registered here alone."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ..base.errors import FleetError
-from .provider import Provider
+from .aws.cloud import AWS
+from .gcp.cloud import GCP
+from .provider import Cloud, Provider
 
-CLOUDS = ("aws", "gcp")
+CLOUDS: dict[str, Cloud] = {cloud.name: cloud for cloud in (AWS, GCP)}
+
+
+def find(name: str) -> Cloud:
+    """Raises FleetError where no cloud has this name."""
+    if name not in CLOUDS:
+        raise FleetError(f"there is no cloud {name!r}", f"known: {', '.join(CLOUDS)}")
+    return CLOUDS[name]
 
 
 def make(settings: dict[str, Any]) -> Provider:
     """`settings`: cloud, regions, project, scheduler_role, endpoint_url."""
-    cloud = settings["cloud"]
-    regions = list(settings.get("regions") or [])
-    endpoint = str(settings.get("endpoint_url") or "")
-    if cloud == "aws":
-        from .aws.provider import Aws
-
-        role = str(settings.get("scheduler_role") or "")
-        _need("regions", regions, "the regions to look at", "dlrm_instances_aws_regions")
-        return Aws(regions, role, endpoint)
-    if cloud == "gcp":
-        from .gcp.provider import Gcp
-
-        project = str(settings.get("project") or "")
-        _need("project", project, "the project's id", "dlrm_instances_gcp_project")
-        return Gcp(project, regions, endpoint)
-    raise FleetError(f"there is no cloud {cloud!r}", f"known: {', '.join(CLOUDS)}")
-
-
-def _need(name: str, value: Any, what: str, variable: str) -> None:
-    if not value:
-        raise FleetError(f"{name} is missing", f"it names {what}", f"Set {variable}")
+    return find(settings["cloud"]).open(settings)
