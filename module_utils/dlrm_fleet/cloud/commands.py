@@ -24,6 +24,7 @@ HOST_KEY_PATIENCE = 600.0
 def present(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Machines as described; in check mode only the plan."""
     cloud, fleet = find(params["cloud"]), params["fleet"]
+    cloud.check_creation(params)
     prices = cloud.with_prices(params["prices"])
     groups = {
         name: {"ssh_public_key": params["ssh_public_key"], **group}
@@ -31,7 +32,6 @@ def present(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         else group
         for name, group in params["groups"].items()
     }
-    cloud.check_creation(params)
     wanted = read_machines(fleet, groups, params["chosen"], params["ttl_seconds"])
     ttl.check(params["ttl_seconds"], params["deadline_seconds"], params["transfer_seconds"])
     price.check_fit(cloud, wanted, params["memory_gib"], params["disk_gib"])
