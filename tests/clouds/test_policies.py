@@ -32,7 +32,7 @@ IMPLIED_AWS = {"ec2:CreateTags", "iam:PassRole"}
     ],
 )
 def test_the_documents_are_the_generated_ones(name: str, made: dict[str, Any]) -> None:
-    assert json.loads((ROOT / f"docs/clouds-{name}.json").read_text()) == made
+    assert json.loads((ROOT / f"docs/clouds/{name}.json").read_text()) == made
 
 
 def test_aws_calls_and_actions_agree() -> None:

@@ -1,6 +1,6 @@
 """Least-privilege policies from the calls the provider makes. Pure.
 
-docs/clouds-aws-policy.json and docs/clouds-aws-scheduler-role.json are these.
+docs/clouds/aws-policy.json and docs/clouds/aws-scheduler-role.json are these.
 """
 
 from __future__ import annotations

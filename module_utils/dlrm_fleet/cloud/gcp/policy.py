@@ -1,4 +1,4 @@
-"""The least-privilege role from the calls the provider makes; docs/clouds-gcp-role.json. Pure."""
+"""The least-privilege role from the calls the provider makes; docs/clouds/gcp-role.json. Pure."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.request.request import normalise, request_sha256
 from ansible.module_utils.dlrm_fleet.stages import catalogue
 from ansible.module_utils.dlrm_fleet.stages.key import stage_key
-from ansible.module_utils.dlrm_fleet.stages.plan import PlannedStage, plan
+from ansible.module_utils.dlrm_fleet.stages.plan import Plan, PlannedStage
 
 from product_tables import CATALOGUE, PRECISIONS
 
@@ -22,6 +23,21 @@ EXTRA = {
     "run_id": "20260131T120000Z-0a1b2c",
     "architecture": "x86_64",
     "cpu": "architecture=x86_64, model=a, allowed_threads=2",
+}
+# Of requests and stages as releases before this one made them: they are still found by them.
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
+PINNED_KEYS = json.loads((FIXTURES / "keys.json").read_text())
+REQUESTS: dict[str, dict[str, Any]] = {
+    "int8": {"precision": "int8"},
+    "fp32": {"precision": "fp32"},
+    "bf16 tuned server": {"precision": "bf16", "tune": "true", "scenario": "server"},
+    "official": {
+        "precision": "int8",
+        "profile": "official",
+        "weights_source": "/w",
+        "data_source": ":s3,provider=x:b/p",
+        "audit": "test01",
+    },
 }
 OUTPUTS = {
     "dataset": ["aggregation_trace.txt", "calibration_dense.npy", "terabyte_dense.bin"],
@@ -57,9 +73,9 @@ def planned(
     stages: dict[str, Any] = CATALOGUE,
     **variables: Any,
 ) -> dict[str, PlannedStage]:
-    request = normalise({"precision": "int8", **variables}, PRECISIONS)
+    request = normalise({"precision": "int8", **variables}, stages.get("precisions", PRECISIONS))
     merged: dict[str, str | None] = {**EXTRA, **(extra or {})}
-    found = plan(stages, request, merged, disk.read, lambda _folder: files)
+    found = Plan(stages, request, merged, disk.read, lambda _folder: files).stages()
     return {stage.name: stage for stage in found}
 
 
@@ -243,58 +259,15 @@ def test_wrong_catalogues_and_stages_are_refused_in_words() -> None:
         catalogue.stage(CATALOGUE, "dmp")
 
 
-OFFICIAL = {"profile": "official", "weights_source": "r2:w", "data_source": "r2:d"}
-
-
 @pytest.mark.parametrize(
-    ("variables", "asked", "whole", "keys"),
+    ("name", "sha256"),
     [
-        pytest.param(
-            {"precision": "int8"},
-            "7b4c05cada3acc8a4d935acad80c42530f833b93a39ec12a95a058bd7692b532",
-            "0f8cb12d5373690164d7c6f4beb6b291b10f6368e0bae11393df121f36cd91d4",
-            "18b3692659b798f916d901cabdafc5007068d7bb5e25b44e4981b2965881796d",
-            id="int8",
-        ),
-        pytest.param(
-            {"precision": "bf16"},
-            "cd33ab3eb951e9fd4affce0b78861ff7de081eb9a37b5fa3bf7598b2a9374a92",
-            "75aa48739d444ac07143d375c827131a42dee76e6f664bcb9882b8bfbf47a6b5",
-            "88632746b027a8fd518ecd2b76b0ca108e090414a8b7831a6791cd0390d52b00",
-            id="bf16",
-        ),
-        pytest.param(
-            {"precision": "fp32"},
-            "831138dbdde7bbafab4fff7feb2cebad061fd985d9f456b46e7124882f325ce4",
-            "71d74682d5d74511f25587e4139775ffb734862948759254fe828bf1aa6dd12a",
-            "ea9fbb1cdbcd6dd5a6608780a84c930ffba38b3a16bbd828ef1f96904a3bcc80",
-            id="fp32",
-        ),
-        pytest.param(
-            {"precision": "int8", "tune": True, "audit": "test01", **OFFICIAL},
-            "3ca4a84c2fd1759de3889610ea5301a99205a1f6ee94c5c891d2942d85640be6",
-            "9cfba01c4eabeab1560af645ee76e7f3da9e2348e57f49a1f93b3657de19b04a",
-            "2efe26cd794d618b069db08285d6a5bf9e7d54d6e2cdce21bb94e24dbbf42983",
-            id="official int8, tuned and audited",
-        ),
-        pytest.param(
-            {"precision": "fp32", "scenario": "server", **OFFICIAL},
-            "e4e0c410fd24f22393c0ccb9f80366311d794b855c0373e25d6c94fa78879d5a",
-            "0ab8801ae67638bc991750d2612690bd53408df98036435a54c7b3193e6204fd",
-            "9111664a690558d0fce9dcd8dec1d23838d7bfa4045d0ea1d69a0ed48d85085a",
-            id="official fp32, server",
-        ),
+        ("int8", "0f8cb12d5373690164d7c6f4beb6b291b10f6368e0bae11393df121f36cd91d4"),
+        ("fp32", "71d74682d5d74511f25587e4139775ffb734862948759254fe828bf1aa6dd12a"),
     ],
 )
-def test_requests_and_keys_are_those_of_earlier_releases(
-    variables: dict[str, Any], asked: str, whole: str, keys: str
-) -> None:
-    request = normalise(variables, PRECISIONS)
-    assert request_sha256(request) == asked
-    assert sha256_text(canonical_json(request)) == whole
-    every = Disk(*(stage["name"] for stage in CATALOGUE["stages"]))
-    found = plan(CATALOGUE, request, dict(EXTRA), every.read, lambda _folder: [])
-    assert sha256_text("\n".join(f"{stage.name} {stage.key}" for stage in found)) == keys
+def test_normalised_requests_stay_byte_for_byte(name: str, sha256: str) -> None:
+    assert sha256_text(canonical_json(normalise(REQUESTS[name], PRECISIONS))) == sha256
 
 
 def test_a_precision_of_the_table_takes_its_models_stages() -> None:
@@ -303,11 +276,11 @@ def test_a_precision_of_the_table_takes_its_models_stages() -> None:
     stages = {**CATALOGUE, "precisions": table}
     request = normalise({"precision": "fp8"}, table)
     assert request["marks"] == ["demo: not comparable", "experimental"]
-    found = {s.name: s for s in plan(stages, request, dict(EXTRA), ALL.read, lambda _folder: [])}
+    found = planned(stages=stages, precision="fp8")
     assert "calibrate" not in found
     assert list(found["performance"].inputs) == ["dataset", "dump"]
     made_up["model"] = {"stage": "calibrate"}
-    found = {s.name: s for s in plan(stages, request, dict(EXTRA), ALL.read, lambda _folder: [])}
+    found = planned(stages=stages, precision="fp8")
     assert list(found["performance"].inputs) == ["dataset", "calibrate"]
 
 
@@ -324,3 +297,39 @@ def test_a_catalogue_of_an_earlier_release_names_its_precisions_itself() -> None
     }
     assert catalogue.stages(old) == old["stages"]
     assert changed(planned(), planned(stages=old)) == []
+
+
+def test_a_plan_reads_a_finished_stage_once_until_it_is_forgotten() -> None:
+    read: list[str] = []
+
+    def counted(stage: str, key: str) -> dict[str, Any] | None:
+        read.append(stage)
+        return ALL.read(stage, key)
+
+    request, extra = normalise({"precision": "int8"}, PRECISIONS), dict[str, "str | None"](EXTRA)
+    plan = Plan(CATALOGUE, request, extra, counted, lambda _folder: None)
+    assert plan.stage("calibrate").document is not None
+    assert sorted(read) == ["calibrate", "dataset", "dump", "weights"]
+    plan.stages()
+    assert len(read) == len(set(read)) == len(plan.entries)
+    plan.forget("dump")
+    plan.stages()
+    assert read[len(plan.entries) :] == ["dump"]
+
+
+def test_what_becomes_known_in_the_midst_of_a_call_is_planned_then() -> None:
+    disk = Disk("weights")
+    request, extra = normalise({"precision": "int8"}, PRECISIONS), dict[str, "str | None"](EXTRA)
+    plan = Plan(CATALOGUE, request, extra, disk.read, lambda _folder: None)
+    assert plan.stage("accuracy").key is None
+    disk.done = ALL.done
+    assert plan.stage("accuracy").key == planned()["accuracy"].key
+
+
+@pytest.mark.parametrize("name", PINNED_KEYS)
+def test_keys_of_finished_stages_stay_what_they_were(name: str) -> None:
+    everything = Disk(*(stage["name"] for stage in CATALOGUE["stages"]))
+    found = planned(everything, files=[{"name": "a", "sha256": "11"}], **REQUESTS[name])
+    keys = {stage: (one.key or "")[:16] for stage, one in found.items()}
+    request = request_sha256(normalise(REQUESTS[name], PRECISIONS))[:16]
+    assert {"request": request, **keys} == PINNED_KEYS[name]
