@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: dlrm_instance_info
-short_description: Tell which machines of ours a cloud holds, how old they are and what they cost
+short_description: List our machines in a cloud, with their age and cost
 description:
   - Lists machines, disks, addresses and schedules with our labels in all configured regions.
   - With O(known_hosts), also brings the machines' host keys from the cloud's own channel (console
@@ -17,7 +17,7 @@ options:
     type: str
     default: ""
   known_hosts:
-    description: File the host keys are merged into; other addresses' lines stay.
+    description: The file that the host keys are merged into. Lines of other addresses stay.
     type: path
   cloud:
     description: Which cloud; a folder of C(module_utils/dlrm_fleet/cloud/).
@@ -46,7 +46,7 @@ options:
     type: dict
     default: {}
 attributes:
-  check_mode: {support: full, description: Leaves the file known_hosts names as it is.}
+  check_mode: {support: full, description: Does not write O(known_hosts).}
   diff_mode: {support: none, description: Changes nothing.}
   idempotent: {support: full, description: Changes nothing.}
 author:
@@ -64,7 +64,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 lines:
-  description: What is there, in words.
+  description: What is there, one line for each machine, disk, address and schedule.
   returned: success
   type: list
   elements: str
@@ -88,28 +88,24 @@ host_keys_missing:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.base.errors import FleetError
-from ansible.module_utils.dlrm_fleet.cloud.commands import information
+from ansible.module_utils.dlrm_fleet.base.modules import finish
+from ansible.module_utils.dlrm_fleet.cloud.commands import CLOUD_OPTIONS, FleetRequest, information
 
 ARGUMENTS: dict[str, Any] = {
     "fleet": {"type": "str", "default": ""},
     "known_hosts": {"type": "path"},
-    "cloud": {"type": "str", "required": True},
-    "regions": {"type": "list", "elements": "str"},
-    "project": {"type": "str", "default": ""},
-    "scheduler_role": {"type": "str", "default": ""},
-    "endpoint_url": {"type": "str", "default": ""},
-    "prices": {"type": "dict", "default": {}},
+    **CLOUD_OPTIONS,
 }
 
 
+def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    asked = {name: value for name, value in params.items() if name != "known_hosts"}
+    found: dict[str, Any] = information(FleetRequest(**asked), params["known_hosts"], check)
+    return found
+
+
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    try:
-        result = information(module.params, module.check_mode)
-    except FleetError as error:
-        module.fail_json(msg=str(error), kind=getattr(error, "kind", ""))
-    module.exit_json(**result)
+    finish(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), run)
 
 
 if __name__ == "__main__":

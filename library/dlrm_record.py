@@ -46,19 +46,19 @@ options:
     default: {}
     suboptions:
       name:
-        description: Its name, by content.
+        description: Its name, which says its content.
         type: str
         default: ""
       id:
-        description: The engine's digest.
+        description: Its digest in the container engine.
         type: str
         default: ""
   failure:
-    description: Why the host did not get to the end; left out when it did.
+    description: Why the host did not finish; left out if it did.
     type: dict
     suboptions:
       phase:
-        description: Where it failed; V(unreachable) when the host did not answer.
+        description: The phase that failed; V(unreachable) if the host did not answer.
         type: str
         required: true
       message:
@@ -67,7 +67,7 @@ options:
         required: true
 attributes:
   check_mode: {support: full, description: Returns the record that would be written.}
-  diff_mode: {support: full, description: Shows the record that is new.}
+  diff_mode: {support: full, description: Shows a new record.}
   idempotent: {support: full, description: A recorded run is not written again.}
 author:
   - dlrm-fleet contributors
@@ -106,7 +106,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.base.times import format_time, utc_now
 from ansible.module_utils.dlrm_fleet.results import record
 from ansible.module_utils.dlrm_fleet.storage.node import spool
@@ -157,7 +157,7 @@ def run(params: dict[str, Any], check_mode: bool, now: str) -> dict[str, Any]:
     changed = old is None or not (folder / record.SUMS_NAME).exists()
     if not check_mode:
         record.write(folder, document)
-        # Whoever stores the record first ends the waiting for it.
+        # The storage node need not collect this run any more.
         spool.mark_collected(Path(params["storage_root"]), params["run_id"], params["host"])
     kept = old or document
     return {
@@ -174,11 +174,7 @@ def _text(document: dict[str, Any] | None) -> str:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    try:
-        outcome = run(module.params, module.check_mode, format_time(utc_now()))
-    except (FleetError, OSError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**outcome)
+    finish(module, lambda params, check: run(params, check, format_time(utc_now())))
 
 
 if __name__ == "__main__":

@@ -16,10 +16,10 @@ options:
     type: path
     required: true
   run_id:
-    description: The run wanted; a run without a record is an error.
+    description: Read only this run. A run without a record is an error.
     type: str
   host:
-    description: The host wanted.
+    description: Read only this host's record of the run.
     type: str
 attributes:
   check_mode: {support: full, description: Only reads.}
@@ -43,11 +43,11 @@ run:
   returned: when these are given
   type: dict
 path:
-  description: Where that record lies.
+  description: The path of that record's C(run.json).
   returned: when these are given
   type: str
 summary:
-  description: LoadGen's own summary of that run; empty when nothing was measured.
+  description: LoadGen's own summary of that run; empty if nothing was measured.
   returned: when these are given
   type: str
 newest:

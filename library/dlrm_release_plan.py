@@ -6,13 +6,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: dlrm_release_plan
-short_description: Decide which machines of the clouds go after a benchmark
+short_description: Decide which cloud machines are released after a benchmark
 description:
-  - A machine goes when the storage node has its host's results, or when no run was opened on it.
-  - Any other stays until its TTL, with what it costs. Only computes; M(dlrm_instance) releases.
+  - A machine goes if the storage node has its host's results, or if no run was opened on it.
+  - Any other machine stays until its TTL. Only computes; M(dlrm_instance) releases.
 options:
   policy:
-    description: V(always), V(passed) (hosts that did not pass stay) or V(never).
+    description: V(always), V(passed) (machines of hosts that did not pass stay) or V(never).
     type: str
     choices: [always, passed, never]
     required: true
@@ -22,7 +22,7 @@ options:
     elements: dict
     default: []
   before:
-    description: The fleet's machines when the command had them.
+    description: The fleet's machines, as this command acquired them.
     type: list
     elements: dict
     default: []
@@ -38,7 +38,7 @@ options:
     default: []
     suboptions:
       host:
-        description: The host's name, which is its machine's.
+        description: The host's name, which is also its machine's name.
         type: str
         required: true
       stored:
@@ -72,17 +72,17 @@ EXAMPLES = r"""
 
 RETURN = r"""
 release:
-  description: Names of the machines that go, by cloud; a cloud with none is left out.
+  description: Names of the machines that go, by cloud. A cloud with none is left out.
   returned: always
   type: dict
   sample: {aws: [dlrm-int8-rerun-1]}
 lines:
-  description: A sentence for each machine, with the cost of those that stay.
+  description: A sentence for each machine; for one that stays, with its cost.
   returned: always
   type: list
   elements: str
 interrupted:
-  description: What became of machines that ended before their results were stored, by host.
+  description: By host, why its machine ended before its results were stored.
   returned: always
   type: dict
 """

@@ -1,4 +1,4 @@
-"""A controller of its own process, to be killed: python -m tests.clouds.controller FILE."""
+"""A controller in its own process, which tests kill: python -m tests.clouds.controller FILE."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def main() -> None:
 
     asked = json.loads(Path(sys.argv[1]).read_text())
     pace = Pace(**asked["pace"])
-    provider = make(asked["settings"])
+    provider = make(**asked["settings"])
     if asked["do"] == "release":
         release(provider, asked["fleet"], pace)
     else:

@@ -1,4 +1,4 @@
-"""What a module documents is what it takes; ansible-doc reads it; examples use it."""
+"""A module's documentation equals its arguments, ansible-doc reads it, and its examples use it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IMPLIED = {"type": "str", "required": False, "default": None, "choices": None, "
 
 
 def documented(option: dict[str, Any]) -> dict[str, Any]:
-    """Type, default and so on with what leaving them out means."""
+    """An option's type, default and so on; a part that is left out gets its implied value."""
     found = {**IMPLIED, **{name: option[name] for name in COMPARED if name in option}}
     inner = option.get("options") or option.get("suboptions") or {}
     return {**found, "options": {name: documented(inner[name]) for name in inner}}

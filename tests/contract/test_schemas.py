@@ -1,4 +1,4 @@
-"""Schemas, their examples, and every writer's output before every reader."""
+"""Schemas and their examples; what each writer writes is valid, and each reader reads it."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ def test_a_verdict_is_made_of_the_record_and_of_failures(check: Check) -> None:
         {"host": "node3", "failure": {"phase": "storage", "message": ""}, "run": example("run")},
     ]
     hosts = ["node1", "node2", "node3", "node4"]
-    for policy in ("all", "any", "80"):
+    for policy in ("all", "any", 80):
         check("verdict", summary.summarise(results, policy, hosts, None)["document"])
-    document = summary.summarise(results, "1", hosts, example("run")["run_id"])["document"]
+    document = summary.summarise(results, 1, hosts, example("run")["run_id"])["document"]
     check("verdict", document)
     assert document == json.loads(json.dumps(document))
 
@@ -135,7 +135,7 @@ def run(ctx):
 
 @pytest.fixture
 def container(tmp_path: Path) -> Callable[[int], tuple[int, StageFolder, dict[str, Any]]]:
-    """The container's real runner beside the host's real readers; only the stage is of the test."""
+    """The container's real runner and the host's real readers; only the stage is the test's."""
 
     def run(seed: int) -> tuple[int, StageFolder, dict[str, Any]]:
         asked = example("request")

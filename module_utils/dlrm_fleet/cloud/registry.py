@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from ..base.errors import FleetError
 from .aws.cloud import AWS
 from .gcp.cloud import GCP
-from .provider import Cloud, Provider
+from .provider import Access, Cloud, Provider
 
 CLOUDS: dict[str, Cloud] = {cloud.name: cloud for cloud in (AWS, GCP)}
 
@@ -19,6 +19,12 @@ def find(name: str) -> Cloud:
     return CLOUDS[name]
 
 
-def make(settings: dict[str, Any]) -> Provider:
-    """`settings`: cloud, regions, project, scheduler_role, endpoint_url."""
-    return find(settings["cloud"]).open(settings)
+def make(
+    cloud: str,
+    regions: Sequence[str] | None = None,
+    project: str = "",
+    scheduler_role: str = "",
+    endpoint_url: str = "",
+) -> Provider:
+    """FleetError for a cloud nobody knows, and where this cloud needs what is not given."""
+    return find(cloud).open(Access(regions, project, scheduler_role, endpoint_url))

@@ -1,4 +1,4 @@
-"""After a benchmark: which machines go, which stay at what cost, which were taken away. Pure."""
+"""After a benchmark: which machines go, which stay at what cost, which ended early. Pure."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _why_it_stays(
     if policy == NEVER:
         return "release=never"
     if machine["keep"]:
-        return "its group says keep"
+        return "its group sets keep"
     if host is None:
         return "" if is_new else "it was no host of this command"
     if policy == PASSED and not host["passed"]:
@@ -58,7 +58,8 @@ def _why_it_stays(
     if host["opened"] is False or (host["opened"] is None and is_new):
         return ""
     return (
-        "the storage node does not have its results. The same command brings them, then releases it"
+        "the storage node does not have its results. Running the same command again stores them"
+        " and then releases it"
     )
 
 
@@ -70,7 +71,7 @@ def _why_it_goes(host: dict[str, Any] | None) -> str:
 
 def _bill(machine: dict[str, Any]) -> str:
     rate = machine.get("hourly_usd")
-    cost = "It bills on (no price is known)" if rate is None else f"It bills {usd(rate)} an hour"
+    cost = "It bills (no price is known)" if rate is None else f"It bills {usd(rate)} an hour"
     until = machine.get("expires_at")
     return f"{cost}, until its TTL ends it at {until}" if until else f"{cost}; NOTHING ENDS IT"
 
@@ -81,9 +82,9 @@ def interrupted(
     machines: Sequence[dict[str, Any]],
     now: datetime,
 ) -> dict[str, str]:
-    """Host: what became of its machine. Only hosts that were lost and whose machine has ended.
+    """What became of a host's machine, by host; only of hosts without results whose machine ended.
 
-    `before`: the machines when the command had them; `machines`: as the cloud shows them now.
+    `before`: the machines as the command acquired them. `machines`: as the cloud shows them now.
     """
     live = {str(item["id"]) for item in machines if item["live"]}
     lost = {str(host["host"]) for host in hosts if not host["stored"] and not host["passed"]}
@@ -98,9 +99,9 @@ def interrupted(
         elif item["spot"]:
             reason = "the cloud took the spot machine back"
         else:
-            reason = "the cloud does not show it any more; somebody ended it"
+            reason = "the cloud no longer shows it, so somebody ended it"
         found[name] = (
-            f"The machine {name} ({item['type']}, {item['zone']}) has ended before its results were"
-            f" stored: {reason}. The same command acquires another one."
+            f"The machine {name} ({item['type']}, {item['zone']}) ended before its results were"
+            f" stored: {reason}. Running the same command again acquires another one."
         )
     return found

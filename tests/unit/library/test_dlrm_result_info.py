@@ -159,7 +159,7 @@ def test_a_tuned_run_takes_its_figures_along(tmp_path: Path) -> None:
     assert result["verdict"]["status"] == "passed"
     names = {file["name"] for file in result["run_files"]}
     assert {"stages/tune.json", "tune/choice.json", "tune/tuning.json"} <= names
-    # It serves no other host: nothing of it is restored there.
+    # No other host can use it, so no host restores it.
     assert "tune" not in {stage["document"]["stage"] for stage in result["stages"]}
     assert len(result["artifacts"]) == 4
 

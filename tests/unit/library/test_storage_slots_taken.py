@@ -1,4 +1,4 @@
-"""Modules that move files take a place on the storage node; what is there already needs none."""
+"""Modules that move files take a slot on the storage node, unless the files are there already."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.dlrm_fleet.storage.node import slots as storage_places
-from ansible.module_utils.dlrm_fleet.storage.node.pull import Storage
+from ansible.module_utils.dlrm_fleet.storage.node.pull import Pull
 from ansible.module_utils.dlrm_fleet.storage.node.slots import place
 
 import dlrm_artifact
@@ -19,7 +19,7 @@ SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
 class MustWaitError(Exception):
-    """The module found no place."""
+    """The module found no free slot."""
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def copied(command: list[str]) -> tuple[int, str, str]:
-    """As rsync would, from the last word but one to the last."""
+    """Copies as rsync would, from the last argument but one to the last."""
     Path(command[-1]).write_bytes(Path(command[-2]).read_bytes())
     return 0, "", ""
 
@@ -54,10 +54,10 @@ def test_a_fetch_waits_for_its_place_and_what_is_there_does_not(root: Path, tmp_
     }
     with place(root, 1):
         with pytest.raises(MustWaitError):
-            dlrm_artifact.run(Storage(root, None, copied), asked, False)
+            dlrm_artifact.run(Pull(root, None, copied), asked, False)
         two = {**asked, "transfers": 2}
-        assert dlrm_artifact.run(Storage(root, None, copied), two, False)["changed"]
-        assert not dlrm_artifact.run(Storage(root, None, copied), asked, False)["changed"]
+        assert dlrm_artifact.run(Pull(root, None, copied), two, False)["changed"]
+        assert not dlrm_artifact.run(Pull(root, None, copied), asked, False)["changed"]
 
 
 def test_a_push_waits_for_its_place(root: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...base.errors import FleetError
-from ..provider import Cloud, need
+from ..provider import Access, Cloud, need
 from .provider import Aws
 from .sizes import gib_per_vcpu, vcpus
 
@@ -36,18 +36,16 @@ PRICES: dict[str, Any] = {
 }
 
 
-def open_(settings: dict[str, Any]) -> Aws:
+def open_(access: Access) -> Aws:
     """No regions given: DEFAULT_REGIONS."""
-    regions = settings.get("regions")
-    regions = DEFAULT_REGIONS if regions is None else regions
+    regions = DEFAULT_REGIONS if access.regions is None else access.regions
     need("regions", regions, "the regions to look at", "dlrm_instances_aws_regions")
-    role, endpoint = (str(settings.get(name) or "") for name in ("scheduler_role", "endpoint_url"))
-    return Aws(list(regions), role, endpoint)
+    return Aws(regions, access.scheduler_role, access.endpoint_url)
 
 
-def check_creation(settings: dict[str, Any]) -> None:
+def check_creation(access: Access) -> None:
     """Raises FleetError without the role that ends machines."""
-    if not settings.get("scheduler_role"):
+    if not access.scheduler_role:
         raise FleetError(
             "dlrm_instances_aws_scheduler_role is empty",
             "without the role that EventBridge Scheduler assumes nothing ends a machine when the"

@@ -1,16 +1,17 @@
-"""AWS in the state machine's words: EC2 and one-time schedules of EventBridge Scheduler."""
+"""The provider for AWS: EC2, and one-time schedules of EventBridge Scheduler."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 from ...base.errors import FleetError
-from ..errors import EXISTS, NOT_FOUND, STALE, UNKNOWN, CloudError
+from ..errors import EXISTS, NOT_FOUND, STALE, UNKNOWN, CloudError, guarded
 from ..host_keys import from_console
 from ..model import GONE, Found, Leftover, Machine, Placement, ours
 from . import request as aws_request
@@ -38,9 +39,10 @@ SCHEDULE_PREFIX = "dlrm-fleet-"
 
 
 class Aws:
-    """`scheduler_role`: the ARN EventBridge assumes to terminate. Clients are shared by threads."""
+    """`scheduler_role`: ARN of the role that EventBridge assumes. Threads share the clients."""
 
     name = "aws"
+    _guard = staticmethod(partial(guarded, translate))
 
     def __init__(self, regions: Sequence[str], scheduler_role: str, endpoint_url: str = "") -> None:
         try:
@@ -56,7 +58,7 @@ class Aws:
         self.scheduler_role = scheduler_role
         self._endpoint = endpoint_url or None
         self._session = boto3.Session()
-        # Retries are the state machine's, which also asks again with the same token.
+        # No retries here: the state machine retries, with the same token.
         self._config = botocore.config.Config(
             retries={"total_max_attempts": 1}, connect_timeout=20, read_timeout=60,
             max_pool_connections=64,
@@ -77,35 +79,38 @@ class Aws:
 
     def _ask(self, action: str, region: str, **arguments: Any) -> Any:
         """One request; `action` as IAM names it."""
+
+        def ask() -> Any:
+            client, method = self._method(action, region)
+            return getattr(client, method)(**arguments)
+
+        return self._guard(action, ask)
+
+    def _pages(
+        self, action: str, region: str, key: str, page_size: int | None = None, **arguments: Any
+    ) -> list[Any]:
+        """What stands under `key` in all pages of a listing. page_size None: the cloud chooses."""
+
+        def read() -> list[Any]:
+            client, method = self._method(action, region)
+            paging = {"PageSize": page_size}
+            pages = client.get_paginator(method).paginate(PaginationConfig=paging, **arguments)
+            return [item for page in pages for item in page.get(key, [])]
+
+        return list(self._guard(action, read))
+
+    def _method(self, action: str, region: str) -> tuple[Any, str]:
+        """The client and the name of its method for an action."""
+        from botocore import xform_name  # type: ignore[import-untyped,unused-ignore]
+
         service, name = action.split(":")
-        method = "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
-        return self._guard(
-            action, lambda: getattr(self._client(service, region), method)(**arguments)
-        )
-
-    def _pages(self, action: str, region: str, key: str, **arguments: Any) -> list[Any]:
-        found: list[Any] = []
-        while True:
-            page = self._ask(action, region, **arguments)
-            found += page.get(key, [])
-            if not page.get("NextToken"):
-                return found
-            arguments["NextToken"] = page["NextToken"]
-
-    @staticmethod
-    def _guard(action: str, function: Callable[[], Any]) -> Any:
-        try:
-            return function()
-        except CloudError:
-            raise
-        except Exception as error:
-            raise translate(error, action) from error
+        return self._client(service, region), xform_name(name)
 
     def list_machines(self, fleet: str | None) -> list[Found]:
         found: list[Found] = []
         for region in self.regions:
             reservations = self._pages(
-                "ec2:DescribeInstances", region, "Reservations", MaxResults=1000,
+                "ec2:DescribeInstances", region, "Reservations", 1000,
                 Filters=aws_request.filters(fleet),
             )  # fmt: skip
             here = [
@@ -161,7 +166,7 @@ class Aws:
             except CloudError as error:
                 if error.kind != NOT_FOUND:
                     raise
-                # One that is gone makes EC2 refuse the whole batch.
+                # EC2 refuses the whole batch if one of its machines is gone.
                 for one in ids if len(ids) > 1 else []:
                     self.delete([item for item in machines if item.id == one])
 
@@ -217,12 +222,12 @@ class Aws:
         return explain(error, machine, placement, region, running)
 
     def _schedules(self, region: str, fleet: str | None) -> dict[str, str]:
-        """Machine's id: schedule's name."""
+        """The schedule's name, by machine id."""
         prefix = SCHEDULE_PREFIX + (f"{fleet}." if fleet else "")
         names = [
             str(item["Name"])
             for item in self._pages(
-                "scheduler:ListSchedules", region, "Schedules", NamePrefix=prefix, MaxResults=100
+                "scheduler:ListSchedules", region, "Schedules", 100, NamePrefix=prefix
             )
         ]
         return {
@@ -232,11 +237,11 @@ class Aws:
         }
 
     def _image(self, image: dict[str, str], region: str) -> str:
-        """The newest image of the owner whose name matches, or the id given."""
+        """The given id, or else the newest image of the owner whose name matches."""
         if image.get("id"):
             return image["id"]
         key = (region, json.dumps(image, sort_keys=True))
-        # Asked once, however many machines start together.
+        # One request, however many machines start together.
         with self._image_lock:
             return self._newest_image(image, region, key)
 
@@ -263,5 +268,5 @@ class Aws:
 
 
 def _schedule_name(found: Found) -> str:
-    """Scheduler takes 64 characters: prefix, fleet and id; desired.py bounds the fleet's name."""
+    """At most 64 characters, Scheduler's limit, because desired.py bounds the fleet's name."""
     return f"{SCHEDULE_PREFIX}{found.labels['fleet']}.{found.id}"

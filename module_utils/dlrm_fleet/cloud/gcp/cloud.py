@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..provider import Cloud, need
+from ..provider import Access, Cloud, need
 from .provider import Gcp
 from .sizes import gib_per_vcpu, vcpus
 
@@ -33,19 +33,17 @@ PRICES: dict[str, Any] = {
 }
 
 
-def open_(settings: dict[str, Any]) -> Gcp:
+def open_(access: Access) -> Gcp:
     """No regions given: all of the project."""
-    project = str(settings.get("project") or "")
-    need("project", project, "the project's id", "dlrm_instances_gcp_project")
-    endpoint = str(settings.get("endpoint_url") or "")
-    return Gcp(project, list(settings.get("regions") or []), endpoint)
+    need("project", access.project, "the project's id", "dlrm_instances_gcp_project")
+    return Gcp(access.project, access.regions or (), access.endpoint_url)
 
 
 GCP = Cloud(
     name="gcp",
     open=open_,
     # Each machine carries its own end from the start.
-    check_creation=lambda _settings: None,
+    check_creation=lambda _access: None,
     vcpus=vcpus,
     gib_per_vcpu=gib_per_vcpu,
     ended_by=("maxRunDuration with DELETE, fixed at creation", "its own timer (only powers off)"),

@@ -8,12 +8,41 @@ from typing import Any
 import pytest
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.cloud import commands
+from ansible.module_utils.dlrm_fleet.cloud.commands import FleetRequest
 from ansible.module_utils.dlrm_fleet.cloud.registry import CLOUDS, find, make
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 FOLDER = REPOSITORY / "module_utils/dlrm_fleet/cloud"
-ROLE = {"scheduler_role": "arn:aws:iam::123456789012:role/dlrm-fleet-ttl"}
-KEY = "ssh-ed25519 AAAA"
+GROUP = {
+    "types": ["r8g.8xlarge"],
+    "zones": ["us-east-1a"],
+    "image": {"id": "ami-1"},
+    "disk": {"size_gib": 500},
+    "ssh_user": "ubuntu",
+}
+
+
+def asked(**changes: Any) -> FleetRequest:
+    """One machine of AWS, with all that it needs."""
+    given: dict[str, Any] = {
+        "cloud": "aws",
+        "fleet": "dlrm",
+        "regions": None,
+        "project": "",
+        "scheduler_role": "arn:aws:iam::123456789012:role/dlrm-fleet-ttl",
+        "endpoint_url": "",
+        "prices": {},
+        "groups": {"arm": GROUP},
+        "chosen": ["arm"],
+        "ssh_public_key": "ssh-ed25519 AAAA",
+        "ttl_seconds": 7200,
+        "deadline_seconds": 60,
+        "transfer_seconds": 60,
+        "memory_gib": 232,
+        "disk_gib": 465,
+        "budget_usd": 100.0,
+    }
+    return FleetRequest(**{**given, **changes})
 
 
 def test_every_folder_is_registered_and_has_an_inventory() -> None:
@@ -26,7 +55,7 @@ def test_every_folder_is_registered_and_has_an_inventory() -> None:
 
 def test_an_unknown_cloud_is_refused() -> None:
     with pytest.raises(FleetError, match="there is no cloud 'azure': known: aws, gcp"):
-        make({"cloud": "azure"})
+        make("azure")
 
 
 @pytest.mark.parametrize(
@@ -38,19 +67,19 @@ def test_an_unknown_cloud_is_refused() -> None:
 )
 def test_what_a_cloud_needs_is_asked_for(settings: dict[str, Any], why: str) -> None:
     with pytest.raises(FleetError, match=why):
-        make(settings)
+        make(**settings)
 
 
 def test_aws_looks_at_one_region_unless_told() -> None:
-    assert make({"cloud": "aws", "regions": None}).regions == ["us-east-1"]  # type: ignore[attr-defined]
-    assert make({"cloud": "aws", "regions": ["a"]}).regions == ["a"]  # type: ignore[attr-defined]
+    assert make("aws").regions == ["us-east-1"]  # type: ignore[attr-defined]
+    assert make("aws", ["a"]).regions == ["a"]  # type: ignore[attr-defined]
 
 
 def test_aws_makes_nothing_without_the_role_that_ends_it() -> None:
     with pytest.raises(FleetError, match="dlrm_instances_aws_scheduler_role is empty"):
-        commands.present({"cloud": "aws", "fleet": "x", "prices": {}, "scheduler_role": ""}, True)
-    find("aws").check_creation(ROLE)
-    find("gcp").check_creation({})
+        commands.present(asked(scheduler_role=""), True)
+    find("aws").check_creation(asked().access())
+    find("gcp").check_creation(asked(scheduler_role="").access())
 
 
 @pytest.mark.parametrize(
@@ -91,20 +120,11 @@ class NoMachines:
 def test_a_plan_says_how_a_cloud_ends_a_machine_and_what_it_costs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(commands, "make", lambda _settings: NoMachines())
-    group = {
-        "types": ["r8g.8xlarge"], "zones": ["us-east-1a"], "image": {"id": "ami-1"},
-        "disk": {"size_gib": 500}, "ssh_user": "ubuntu",
-    }  # fmt: skip
-    asked = {
-        "cloud": "aws", "fleet": "dlrm", "groups": {"arm": group}, "chosen": ["arm"],
-        "ssh_public_key": KEY, "ttl_seconds": 7200, "deadline_seconds": 60, "transfer_seconds": 60,
-        "memory_gib": 232, "disk_gib": 465, "prices": {}, "budget_usd": 100.0, **ROLE,
-    }  # fmt: skip
-    plan = commands.present(asked, True)["plan"]
+    monkeypatch.setattr(FleetRequest, "provider", lambda _asked: NoMachines())
+    plan = commands.present(asked(), True)["plan"]
     assert plan[0] == "aws: 1 to create, 0 there already, 0 to remove"
     assert "256 GiB memory, 500 GiB disk" in plan[1]
     assert plan[-2].startswith("ends: by the cloud: a one-time schedule of EventBridge")
     assert plan[-1].startswith("bills after that: nothing")
     with pytest.raises(FleetError, match="r8g.8xlarge has 256 GiB of memory, the run needs 372"):
-        commands.present({**asked, "memory_gib": 372}, True)
+        commands.present(asked(memory_gib=372), True)

@@ -58,7 +58,7 @@ def test_policies_and_kept_groups() -> None:
     assert decide("never", machines, hosts, ["a"])["release"] == {}
     said = "\n".join(decide("passed", machines, hosts, [])["lines"])
     assert "b stays: its host did not pass and release=passed. It bills 1.89 USD" in said
-    assert "c stays: its group says keep" in said
+    assert "c stays: its group sets keep" in said
     assert "d stays: it was no host of this command" in said
 
 
