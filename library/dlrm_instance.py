@@ -24,7 +24,7 @@ options:
     choices: [present, absent]
     default: present
   groups:
-    description: Described groups of machines, as in C(dlrm_instances_fleet_aws).
+    description: Described groups of machines, as in C(dlrm_instances_fleet_<cloud>).
     type: dict
     default: {}
   chosen:
@@ -65,15 +65,13 @@ options:
     type: float
     default: 0
   cloud:
-    description: Which cloud.
+    description: Which cloud; a folder of C(module_utils/dlrm_fleet/cloud/).
     type: str
     required: true
-    choices: [aws, gcp]
   regions:
-    description: Regions to look at. Needed on AWS; on Google empty means all of the project.
+    description: Regions to look at. By default us-east-1 on AWS, all of the project on Google.
     type: list
     elements: str
-    default: []
   project:
     description: The Google project's id.
     type: str
@@ -87,7 +85,9 @@ options:
     type: str
     default: ""
   prices:
-    description: The dated price table, as in C(dlrm_instances_prices).
+    description:
+      - The dated price table, as in C(dlrm_instances_prices). Without prices of this cloud, those
+        in its folder count.
     type: dict
     default: {}
 attributes:

@@ -18,6 +18,10 @@ options:
     description: Public variables and their values, strings or typed.
     type: dict
     default: {}
+  precisions:
+    description: The table of precisions, the content of C(benchmark/src/dlrm_bench/precisions.yml).
+    type: dict
+    default: {}
   extra_names:
     description: Names of the variables given with C(-e).
     type: list
@@ -83,6 +87,7 @@ from ansible.module_utils.dlrm_fleet.runs.holder import machine_id, process_star
 
 ARGUMENTS: dict[str, Any] = {
     "variables": {"type": "dict", "default": {}},
+    "precisions": {"type": "dict", "default": {}},
     "extra_names": {"type": "list", "elements": "str", "default": []},
     "known_names": {"type": "list", "elements": "str", "default": []},
     "controller_pid": {"type": "int"},
@@ -117,7 +122,8 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     params = module.params
     try:
-        request = normalise(params["variables"], params["extra_names"], params["known_names"])
+        names = (params["extra_names"], params["known_names"])
+        request = normalise(params["variables"], params["precisions"], *names)
     except FleetError as error:
         module.fail_json(msg=str(error))
     module.exit_json(

@@ -34,6 +34,7 @@ PUBLIC = (
     "provision",
     "release",
 )
+REPOSITORY, PRECISIONS = Path(__file__).parents[2], "benchmark/src/dlrm_bench/precisions.yml"
 # Also "# dlrm_x:", a documented variable without a default.
 VARIABLE = re.compile(r"^[#\s]*(dlrm_\w+):", re.MULTILINE)
 
@@ -50,6 +51,7 @@ class ActionModule(ActionBase):
                 module_name="dlrm_request",
                 module_args={
                     "variables": variables,
+                    "precisions": self._loader.load_from_file(str(REPOSITORY / PRECISIONS)),
                     "extra_names": extra_names,
                     "known_names": sorted(self._known_names(task_vars, extra_names)),
                     # A worker's parent is ansible-playbook itself.
@@ -72,6 +74,7 @@ class ActionModule(ActionBase):
         for folder in map(Path, constants.DEFAULT_ROLES_PATH):
             yield from folder.glob("*/defaults/*.yml")
             yield from folder.glob("*/meta/argument_specs.yml")
+        yield from REPOSITORY.glob("inventories/*/fleet.yml")
         for source in map(Path, task_vars.get("ansible_inventory_sources") or ()):
             folder = source if source.is_dir() else source.parent
             yield from (path for path in folder.glob("*_vars/**/*.yml") if path.is_file())

@@ -19,6 +19,8 @@ from ansible.module_utils.dlrm_fleet.stages import catalogue
 from ansible.module_utils.dlrm_fleet.stages.folder import StageFolder
 from jsonschema import Draft202012Validator, ValidationError
 
+from product_tables import CATALOGUE, PRECISIONS
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONTRACTS = REPOSITORY / "docs" / "contracts"
 NAMES = sorted(path.name.removesuffix(".schema.json") for path in CONTRACTS.glob("*.schema.json"))
@@ -49,12 +51,12 @@ def test_example_is_valid_and_each_required_field_is_missed(name: str, check: Ch
 
 
 def test_the_real_catalogue_is_valid_and_its_lists_agree(check: Check) -> None:
-    stages = json.loads((REPOSITORY / "benchmark/stages.json").read_text())
-    check("stages", stages)
-    assert tuple(entry["name"] for entry in catalogue.stages(stages)) == values.STAGES
+    check("stages", CATALOGUE)
+    stages = catalogue.stages(CATALOGUE)
+    assert tuple(entry["name"] for entry in stages) == values.STAGES
     schema = json.loads((CONTRACTS / "request.schema.json").read_text())
     parameters = schema["$defs"]["parameters"]["properties"]
-    for entry in stages["stages"]:
+    for entry in stages:
         assert set(entry["parameters"]) <= set(parameters), entry["name"]
         assert set(entry.get("when", {})) <= set(parameters), entry["name"]
 
@@ -84,7 +86,7 @@ def test_a_verdict_is_made_of_the_record_and_of_failures(check: Check) -> None:
 def test_requests_parameters_are_those_of_the_contract(
     variables: dict[str, Any], check: Check
 ) -> None:
-    normalised = request.normalise(variables)
+    normalised = request.normalise(variables, PRECISIONS)
     check("request", {**example("request"), "parameters": normalised["parameters"]})
     for field in ("weights_source", "data_source"):
         source = normalised["sources"][field]

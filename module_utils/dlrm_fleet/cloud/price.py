@@ -8,7 +8,7 @@ from typing import Any
 from ..base.errors import FleetError
 from ..base.wording import span, usd
 from .model import Disk, Machine
-from .sizes import memory_gib
+from .provider import Cloud
 
 HOURS_A_MONTH = 730
 
@@ -66,14 +66,14 @@ def check_budget(cost: float, budget: float | None, ttl_seconds: int) -> float:
     return budget
 
 
-def check_fit(cloud: str, machines: Sequence[Machine], memory: float, disk: float) -> None:
+def check_fit(cloud: Cloud, machines: Sequence[Machine], memory: float, disk: float) -> None:
     """`memory`, `disk`: GiB the run needs on a benchmark host. Unknown sizes are let pass."""
     small: list[str] = []
     for machine in machines:
         if "benchmark" not in machine.role.split("-"):
             continue
         for name in dict.fromkeys(placement.type for placement in machine.placements):
-            has = memory_gib(cloud, name)
+            has = cloud.memory_gib(name)
             if has and has < memory:
                 small.append(f"{name} has {has:g} GiB of memory, the run needs {memory:g}")
         if machine.disk.size_gib < disk:

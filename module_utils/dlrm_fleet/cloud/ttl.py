@@ -11,15 +11,6 @@ MARGIN_SECONDS = 1800
 # The longest TTL that the clouds' own timers take: GCE's maxRunDuration is at most 120 days.
 MAX_SECONDS = 120 * 86400
 
-LAYERS = {
-    "aws": ("a one-time schedule of EventBridge that terminates it", "its own timer"),
-    "gcp": ("maxRunDuration with DELETE, fixed at creation", "its own timer (only powers off)"),
-}
-STILL_BILLS = {
-    "aws": "nothing: volumes and public address end with the machine",
-    "gcp": "nothing once deleted; if only the host's own timer fired, the disk until it is deleted",
-}
-
 
 def check(ttl_seconds: int, deadline_seconds: int, transfer_seconds: int) -> None:
     """Raises FleetError unless deadline + transfer + 30 min <= TTL <= MAX_SECONDS."""

@@ -10,6 +10,7 @@ from .rules import DEMO_MARK, SERVER_LATENCY_MS, SERVER_MIN_QUERIES, UNVERIFIED_
 # What is the same as in MLCommons' reference implementation of dlrm-v2.
 OFFICIAL_IDENTICAL = ("model", "data", "aggregation trace", "seeds", "rules")
 DEMO_IDENTICAL = ("model's layers", "aggregation", "seeds")
+# Of stages that were made before they said it themselves (facts.quantization, from precisions.yml).
 QUANTIZATION = {
     "fp32": "none",
     "bf16": "bfloat16 products with fp32 sums; fp32 embedding tables",
@@ -42,7 +43,8 @@ def comparability(
     differs = {
         "kernels": f"{facts.get('engine')}, PyTorch {torch}",
         "batching": f"{facts.get('best_batch')} pairs a call, {facts.get('workers')} workers",
-        "quantization": QUANTIZATION.get(str(parameters.get("precision")), "not stated"),
+        "quantization": facts.get("quantization")
+        or QUANTIZATION.get(str(parameters.get("precision")), "not stated"),
     }
     if facts.get("tuned"):
         differs["kernels"] += ", chosen by stage tune"

@@ -10,7 +10,10 @@ from ..container.limits import DEFAULT_SHM_BYTES
 
 
 def stages(catalogue: dict[str, Any]) -> list[dict[str, Any]]:
-    """All stages in order; refuses a catalogue of another version or with an unknown input."""
+    """All stages in order; refuses a catalogue of another version or with an unknown input.
+
+    In each `when`, "model" (the stage that makes the precision's model file) becomes "precision".
+    """
     if catalogue.get("schema_version") != 1:
         raise FleetError(
             "cannot use the catalogue of stages",
@@ -26,7 +29,23 @@ def stages(catalogue: dict[str, Any]) -> list[dict[str, Any]]:
                     f"its input {wanted['stage']!r} is not an earlier stage",
                 )
         seen.add(stage["name"])
-    return list(catalogue["stages"])
+    precisions: dict[str, Any] = catalogue.get("precisions", {})
+    return [_of_precisions(entry, precisions) for entry in catalogue["stages"]]
+
+
+def _of_precisions(entry: dict[str, Any], precisions: dict[str, Any]) -> dict[str, Any]:
+    """A stage, or one of its inputs, that applies to the precisions of a model instead."""
+    found = dict(entry)
+    if "inputs" in entry:
+        found["inputs"] = [_of_precisions(wanted, precisions) for wanted in entry["inputs"]]
+    when = dict(entry.get("when", {}))
+    if "model" in when:
+        stages_of_models = when.pop("model")
+        when["precision"] = [
+            name for name, one in precisions.items() if one["model"]["stage"] in stages_of_models
+        ]
+        found["when"] = when
+    return found
 
 
 def stage(catalogue: dict[str, Any], name: str) -> dict[str, Any]:

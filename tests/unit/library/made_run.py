@@ -11,11 +11,12 @@ from ansible.module_utils.dlrm_fleet.host.document import machine_type
 from ansible.module_utils.dlrm_fleet.stages.folder import StageFolder
 from ansible.module_utils.dlrm_fleet.stages.plan import Plan, PlannedStage
 
+from product_tables import CATALOGUE
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 LOGS = REPOSITORY / "tests" / "unit" / "fixtures" / "loadgen"
 RUN_ID = "20260131T120000Z-0a1b2c"
 IMAGE = "dlrm-bench:1f2e3d4c5b6a"
-CATALOGUE: dict[str, Any] = json.loads((REPOSITORY / "benchmark" / "stages.json").read_text())
 HOST = {
     "schema_version": 1,
     "name": "arm-01",

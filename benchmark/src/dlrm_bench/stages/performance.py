@@ -11,6 +11,7 @@ import numpy as np
 from dlrm_bench.data.query_set import QuerySet, SampleFiles
 from dlrm_bench.frame.context import StageContext
 from dlrm_bench.frame.errors import StageError
+from dlrm_bench.frame.precisions import PRECISIONS
 from dlrm_bench.frame.progress import Progress
 from dlrm_bench.frame.request import parse_time
 from dlrm_bench.measure import (
@@ -28,9 +29,6 @@ PROBE_SECONDS = {"demo": 2.0, "official": 20.0}
 WARM_UP_CALLS = 3  # of each worker's engine
 #: Enough samples that a probe's caches are as cold as the run's; 1 GB of them.
 PROBE_PAIRS = 1_100_000
-#: Largest difference of a probability. For bf16 several times what its rounding was seen to cost
-#: (0.016 in 20,000 pairs): it catches a wrong answer, the AUC gate judges the precision.
-REFERENCE_TOLERANCE = {"fp32": 1e-5, "bf16": 0.05, "int8": 1e-5}
 #: Kept of a run that ended before min_duration, each behind "superseded_<number of the run>_".
 SUPERSEDED_FILES = (loadgen.SUMMARY, loadgen.DETAIL, offline_run.USER_CONF)
 
@@ -90,6 +88,7 @@ def measure(ctx: StageContext, audit: bool = False) -> None:
         samples_per_second=round(offline.samples_issued / totals.seconds, 4),
         evidence=offline.evidence,
         reference=_reference(ctx, files, offline),
+        quantization=PRECISIONS[parameters.precision].quantization,
         versions=offline_run.versions(),
     )
 
@@ -210,8 +209,8 @@ def _reference(
     ctx: StageContext, files: SampleFiles, offline: offline_run.OfflineRun
 ) -> dict[str, Any]:
     """Answers given under LoadGen, worked out again; from the dump in plain torch if at hand."""
-    precision = ctx.request.parameters.precision
-    if offline_run.WEIGHTS[precision] == offline_run.DUMP:
+    precision = PRECISIONS[ctx.request.parameters.precision]
+    if precision.model.is_fp32:
         against, forward = "torch fp32", plain_forward(offline_run.weights_path(ctx))
     else:
         engine = offline_run.engine_maker(ctx)()
@@ -223,11 +222,10 @@ def _reference(
         wanted = forward(files.dense[rows].copy(), ids)
         worst = max(worst, float(np.abs(predictions - wanted).max()))
         pairs += len(predictions)
-    tolerance = REFERENCE_TOLERANCE[precision]
     return {
         "against": against,
         "pairs": pairs,
         "max_abs_difference": worst,
-        "tolerance": tolerance,
-        "passed": worst <= tolerance,
+        "tolerance": precision.tolerance,
+        "passed": worst <= precision.tolerance,
     }

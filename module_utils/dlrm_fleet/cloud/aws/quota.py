@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import QUOTA, CloudError
 from ..model import Machine, Placement
-from ..sizes import vcpus
+from .sizes import vcpus
 
 # https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html
 STANDARD = "ACDHIMRTZ"
@@ -26,7 +26,7 @@ def explain(
         todo = f"Raise it in Service Quotas (region {region}), then repeat"
         return CloudError(QUOTA, f"{error.what} for {machine.name}", error.why, todo, error.action)
     limit = re.search(r"limit of (\d+)", error.why)
-    asked = vcpus("aws", placement.type)
+    asked = vcpus(placement.type)
     used = sum(
         _cpus(instance)
         for reservation in reservations
@@ -55,4 +55,4 @@ def explain(
 def _cpus(instance: dict[str, Any]) -> int:
     options = instance.get("CpuOptions") or {}
     shown = int(options.get("CoreCount", 0)) * int(options.get("ThreadsPerCore", 1))
-    return vcpus("aws", instance["InstanceType"]) or shown
+    return vcpus(instance["InstanceType"]) or shown

@@ -6,7 +6,7 @@ import re
 
 from ..errors import QUOTA, CloudError
 from ..model import Machine, Placement
-from ..sizes import vcpus
+from .sizes import vcpus
 
 
 def explain(
@@ -25,7 +25,7 @@ def explain(
         left = f"{max(0.0, limit - usage):g} of {limit:g}"
     else:
         left = f"unknown, limit {float(said.group(1).rstrip('.')):g}" if said else "unknown"
-    asked = vcpus("gcp", placement.type)
+    asked = vcpus(placement.type)
     unit = f"{asked} vCPUs" if "CPUS" in metric and asked else "more"
     region = placement.zone.rsplit("-", 1)[0]
     return CloudError(

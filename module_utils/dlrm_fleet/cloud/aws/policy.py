@@ -1,15 +1,14 @@
-"""Least-privilege policies from the calls the providers make. Pure.
+"""Least-privilege policies from the calls the provider makes. Pure.
 
-docs/clouds/{aws-policy,aws-scheduler-role,gcp-role}.json are these.
+docs/clouds/aws-policy.json and docs/clouds/aws-scheduler-role.json are these.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from .aws.provider import ACTIONS
-from .gcp.provider import PERMISSIONS
-from .model import PROJECT
+from ..model import PROJECT
+from .provider import ACTIONS
 
 # Calls on one resource that carries our tag already.
 _ON_TAGGED = ("ec2:DeleteVolume", "ec2:ReleaseAddress", "ec2:TerminateInstances")
@@ -19,7 +18,7 @@ _SCHEDULES = ("scheduler:CreateSchedule", "scheduler:DeleteSchedule")
 _ROLE = "arn:aws:iam::*:role/dlrm-fleet-ttl"
 
 
-def aws_policy() -> dict[str, Any]:
+def policy() -> dict[str, Any]:
     """For the controller's user or role."""
     special = (*_ON_TAGGED, *_ON_CREATION, *_SCHEDULES, "iam:PassRole")
     tagged = {"StringEquals": {"aws:ResourceTag/project": PROJECT}}
@@ -39,22 +38,12 @@ def aws_policy() -> dict[str, Any]:
     }
 
 
-def aws_scheduler_role() -> dict[str, Any]:
+def scheduler_role() -> dict[str, Any]:
     """For the role EventBridge Scheduler assumes: it ends our machines and can do nothing else."""
     tagged = {"StringEquals": {"aws:ResourceTag/project": PROJECT}}
     return {
         "Version": "2012-10-17",
         "Statement": [_allow(["ec2:TerminateInstances"], "*", tagged)],
-    }
-
-
-def gcp_role() -> dict[str, Any]:
-    """A custom role of the project (gcloud iam roles create --file)."""
-    return {
-        "title": "dlrm-fleet",
-        "description": "What dlrm-fleet's controller asks of Compute Engine",
-        "stage": "GA",
-        "includedPermissions": list(PERMISSIONS),
     }
 
 
