@@ -32,7 +32,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Find one id for all hosts
+- name: Choose one run for all hosts
   dlrm_run_plan:
     request: "{{ read.request }}"
     request_sha256: "{{ read.request_sha256 }}"

@@ -1,4 +1,4 @@
-"""Options that several modules take, and what modules that only read say of themselves."""
+"""Options that several modules share, and the attributes of modules that only read."""
 
 
 class ModuleDocFragment:
@@ -26,7 +26,7 @@ options:
     CATALOGUE = r"""
 options:
   catalogue:
-    description: The stages, the content of C(benchmark/stages.json).
+    description: The content of C(benchmark/stages.json), with the table of precisions.
     type: dict
     required: true
 """

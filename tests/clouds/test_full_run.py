@@ -58,6 +58,6 @@ def test_killed_in_the_midst_the_same_command_brings_the_result(operator: Operat
     # A command on a closed run acquires no machine.
     code, said = operator.run(run_id=record["run_id"])
     assert code != 0
-    assert "No machine is acquired: run_id names a run among machines that are there." in said
+    assert "No machine is acquired, because run_id names a run on existing machines." in said
     assert server.faults.calls[CREATE] == made + 1
     assert server.bills() == []

@@ -1,4 +1,4 @@
-"""AWS: what is known of it without asking it."""
+"""AWS: its prices, sizes and settings, known without a call to its API."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from .provider import Aws
 from .sizes import gib_per_vcpu, vcpus
 
 DEFAULT_REGIONS = ["us-east-1"]
-# On demand, in USD, of us-east-1. They change: compare them with AWS's own calculator. A table of
-# your own goes into dlrm_instances_prices.
+# On-demand prices in USD of us-east-1. They change: compare them with AWS's own calculator.
+# dlrm_instances_prices replaces this table.
 PRICES: dict[str, Any] = {
     "as_of": "2026-11",
     "note": "unverified, compare with the cloud's own list",
@@ -37,14 +37,14 @@ PRICES: dict[str, Any] = {
 
 
 def open_(access: Access) -> Aws:
-    """No regions given: DEFAULT_REGIONS."""
+    """Without regions, DEFAULT_REGIONS are used. Raises FleetError if the list is empty."""
     regions = DEFAULT_REGIONS if access.regions is None else access.regions
     need("regions", regions, "the regions to look at", "dlrm_instances_aws_regions")
     return Aws(regions, access.scheduler_role, access.endpoint_url)
 
 
 def check_creation(access: Access) -> None:
-    """Raises FleetError without the role that ends machines."""
+    """Raises FleetError if the role that ends machines is not set."""
     if not access.scheduler_role:
         raise FleetError(
             "dlrm_instances_aws_scheduler_role is empty",

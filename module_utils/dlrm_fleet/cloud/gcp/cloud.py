@@ -1,4 +1,4 @@
-"""Google Cloud: what is known of it without asking it."""
+"""Google Cloud: its prices, sizes and settings, known without a call to its API."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from ..provider import Access, Cloud, need
 from .provider import Gcp
 from .sizes import gib_per_vcpu, vcpus
 
-# On demand, in USD, of us-central1. They change: compare them with Google's own calculator. A table
-# of your own goes into dlrm_instances_prices.
+# On-demand prices in USD of us-central1. They change: compare them with Google's own calculator.
+# dlrm_instances_prices replaces this table.
 PRICES: dict[str, Any] = {
     "as_of": "2026-11",
     "note": "unverified, compare with the cloud's own list",
@@ -34,7 +34,7 @@ PRICES: dict[str, Any] = {
 
 
 def open_(access: Access) -> Gcp:
-    """No regions given: all of the project."""
+    """Without regions, all regions of the project are used. Raises FleetError without a project."""
     need("project", access.project, "the project's id", "dlrm_instances_gcp_project")
     return Gcp(access.project, access.regions or (), access.endpoint_url)
 
@@ -42,7 +42,7 @@ def open_(access: Access) -> Gcp:
 GCP = Cloud(
     name="gcp",
     open=open_,
-    # Each machine carries its own end from the start.
+    # Nothing to check: the request that creates a machine also sets its end.
     check_creation=lambda _access: None,
     vcpus=vcpus,
     gib_per_vcpu=gib_per_vcpu,
