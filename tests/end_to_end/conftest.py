@@ -12,7 +12,7 @@ from .fleet import Fleet
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     folder = tmp_path_factory.mktemp("fleet")
-    # Containers run as another user than pytest's: the way down must be open.
+    # Containers run as another user, who must be able to enter these folders.
     for parent in [folder, *folder.parents][:3]:
         parent.chmod(parent.stat().st_mode | 0o055)
     made = Fleet(folder)

@@ -1,4 +1,4 @@
-"""A private world on this machine: own root, home and storage, the real playbook and engine."""
+"""A private world on this machine: own root, home and storage, the real playbook and Docker."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Fleet:
         return [*playbook, "-i", "inventories/local", *arguments, "-e", json.dumps(settings)]
 
     def start(self, *arguments: str, **variables: Any) -> subprocess.Popen[str]:
-        """The playbook in a session of its own, so that killing it leaves nothing of it behind."""
+        """The playbook in a session of its own, so that a kill reaches all its processes."""
         self.home.mkdir(parents=True, exist_ok=True)
         return subprocess.Popen(
             self.command(*arguments, **variables),

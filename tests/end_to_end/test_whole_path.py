@@ -1,4 +1,4 @@
-"""From nothing to a record, killed on the way: the tests run in the order they stand in."""
+"""From nothing to a record, with kills on the way. The tests build on each other, in file order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STAGES = ["repositories", "weights", "dataset", "dump", "calibrate", "accuracy",
 
 
 def assert_sound(record: dict[str, Any]) -> None:
-    """A record that can be defended: valid, no error line, an AUC that means something."""
+    """A valid record: no error line in LoadGen's log, a soft AUC of at least 0.80."""
     schema = json.loads((REPOSITORY / "docs/contracts/run.schema.json").read_text())
     jsonschema.validate(record, schema)
     assert record["verdict"]["status"] == "passed", record["verdict"]

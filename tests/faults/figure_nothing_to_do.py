@@ -1,8 +1,8 @@
-"""What a run with nothing to do costs against one ping of the same hosts, and how it grows.
+"""How long a run with nothing to do takes, compared with one ping of the same hosts.
 
     python tests/faults/figure_nothing_to_do.py [--hosts 8 16 32] [--repeats 3]
 
-Connections are open already for both. Each line it prints is one JSON document.
+For both, connections are open already. Each line it prints is one JSON document.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def seconds_of(do: Callable[[], None]) -> float:
 
 
 def measure(machines: Machines, count: int, repeats: int) -> float:
-    """Seconds a host of the run, the median; both by turns, after one of each."""
+    """Median seconds for each host; run and ping take turns, after one warm-up of each."""
     chosen = {name: {} for name in list(machines.addresses)[:count]}
     inventory = machines.inventory(f"of-{count}", chosen, storage="here")
 

@@ -1,4 +1,4 @@
-"""Machines that only answer SSH, and this one: enough to see what becomes of a fleet's hosts."""
+"""Machines that only answer SSH, and this one, to test how a fleet's hosts are accounted for."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from product_tables import PRECISIONS
 NAME = "structure"
 RUN_ID = "20260131T120000Z-0a1b2c"
 REQUEST = {"precision": "int8", "profile": "demo"}
-# A test's machines answer at once or never.
+# Machines of these tests answer at once or never.
 IMPATIENT = {"ansible_ssh_timeout": 5, "ansible_ssh_retries": 0}
-# The machine the tests run on gets no timer of theirs.
+# Tests install no timer on this machine.
 QUIET = {"dlrm_storage_timer": False}
 SSHD = """
 install -d -m 0700 -o bench -g bench /home/bench/.ssh
@@ -38,7 +38,7 @@ class Machines:
 
     folder: Path
     addresses: dict[str, str] = field(default_factory=dict)
-    # Of Ansible's environment, for one test.
+    # Additions to Ansible's environment, for one test.
     settings: dict[str, str] = field(default_factory=dict)
 
     def container(self, name: str) -> str:
@@ -152,7 +152,7 @@ class Machines:
         playbook: str = "run_benchmark.yml",
         **variables: Any,
     ) -> subprocess.CompletedProcess[str]:
-        """The exit code is the caller's to judge; stdout holds everything printed."""
+        """Run a playbook; the caller checks the exit code, stdout has all output."""
         settings = {
             "precision": REQUEST["precision"],
             "dlrm_storage_root": str(self.folder / "storage"),
@@ -175,7 +175,7 @@ class Machines:
         )
 
     def _environment(self) -> dict[str, str]:
-        # Too long a path is no socket's; a master that outlives a test is nobody's.
+        # No SSH master: its socket's path would be too long, and it would outlive the test.
         return {
             **os.environ,
             **images.ansible_environment(ANSIBLE_SSH_ARGS="-o ControlMaster=no"),
@@ -183,7 +183,7 @@ class Machines:
         }
 
     def verdict(self) -> dict[str, Any]:
-        """The newest one on this machine."""
+        """The newest verdict on this machine."""
         [*_, newest] = sorted(self.verdicts("verdict-*.json"), key=lambda one: one.stat().st_mtime)
         document: dict[str, Any] = json.loads(newest.read_text())
         return document

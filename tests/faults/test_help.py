@@ -1,4 +1,4 @@
-"""Doctor and support bundle: they end with an answer, also for machines that give none."""
+"""Doctor and support bundle report every machine, also those that do not answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that is closed costs each host a handful of tasks, however many hosts there are."""
+"""Reading a closed run takes a few tasks for each host, for any number of hosts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
 
 
 def played(machines: Machines, inventory: Path) -> dict[str, Any]:
-    """What Ansible's own JSON callback says of the playbook."""
+    """The output of Ansible's own JSON callback."""
     machines.settings["ANSIBLE_STDOUT_CALLBACK"] = "ansible.posix.json"
     ended = machines.play(inventory, run_id=RUN_ID, dlrm_storage_node="here")
     assert ended.returncode == 0, ended.stdout
@@ -68,5 +68,5 @@ def test_a_closed_run_costs_a_host_a_handful_of_tasks(machines: Machines) -> Non
         stats = document["stats"][host]
         assert (stats["changed"], stats["failures"], stats["unreachable"]) == (0, 0, 0), stats
         assert stats["ok"] + stats["skipped"] <= MOST_TASKS, stats
-        # A count of none would count nothing.
+        # Without any module, the count would prove nothing.
         assert 3 <= modules[host] <= MOST_MODULES, modules

@@ -1,4 +1,4 @@
-"""Every host is accounted for and the verdict alone is the exit code, whatever happens to hosts."""
+"""The verdict names every host and decides the exit code, also if hosts fail or are lost."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from ssh_machines import RUN_ID, Machines
 
 from fleet.engine import docker
 
-# Refused by role dlrm_host as soon as it knows the machine.
+# Role dlrm_host refuses this value.
 FAILS = {"dlrm_host_root": "not/absolute"}
-# From then on nothing listens where the host was: the connection is refused in the role's midst.
+# Once this fact is set, connections go to a port where nothing listens.
 LOST = {"ansible_port": "{{ 1 if dlrm_host_architecture is defined else 22 }}"}
-# The first command as root ends as ssh does when its connection breaks.
+# The first command as root ends with ssh's exit code for a broken connection.
 BREAKS = {"ansible_become_exe": "exit 255;"}
-# Nothing listens there from the beginning.
+# Nothing listens at this port.
 SILENT = {"ansible_port": 1}
 
 
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     folder = tmp_path_factory.mktemp("structure")
-    # The containers' user goes through these.
+    # The containers' user must be able to enter these folders.
     for parent in [folder, *folder.parents][:3]:
         parent.chmod(parent.stat().st_mode | 0o055)
     made = Machines(folder)
@@ -39,7 +39,7 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
 
 @pytest.fixture(scope="module")
 def mixed(machines: Machines) -> Path:
-    """One passes, one answers no more, one was no part of the run."""
+    """One host passes, one does not answer, one was no part of the run."""
     return machines.inventory("mixed", {"here": {}, "far-01": SILENT, "far-02": {}})
 
 
@@ -135,7 +135,7 @@ def test_no_machine_is_refused(machines: Machines) -> None:
     assert "under --limit 'here'" in " ".join(ended.stdout.split()), ended.stdout
 
 
-# Last: its limit file takes the place of the one that was tried above.
+# This test is last, because its limit file replaces the one used above.
 def test_one_that_ansible_lost_does_not_decide_the_exit_code(machines: Machines) -> None:
     inventory = machines.inventory("broken", {"here": {}, "far-01": BREAKS})
     ended = machines.play(inventory, run_id=RUN_ID, exit_policy="any")

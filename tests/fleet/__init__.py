@@ -1,1 +1,1 @@
-"""Containers as real SSH hosts with their own engine, and a storage node: for tests, a demo."""
+"""Containers as SSH hosts, each with a container engine, and a storage node; for tests and demo."""

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TypeVar
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-# Bounds are for what hangs, not for what is slow: a loaded machine with two cores is the norm.
+# These bounds catch what hangs. They are wide, because two loaded cores are slow.
 PATIENCE_SECONDS = 1800.0
 
 Found = TypeVar("Found")
 
 
 class HarnessError(RuntimeError):
-    """The harness, not the product, could not do something."""
+    """The test harness failed, not the product."""
 
 
 def command(*arguments: str, check: bool = True, text: str | None = None) -> str:
@@ -37,7 +37,7 @@ def docker(*arguments: str, check: bool = True, text: str | None = None) -> str:
 def wait_until(
     condition: Callable[[], Found], what: str, timeout: float = PATIENCE_SECONDS, pause: float = 0.1
 ) -> Found:
-    """The condition's first true value; raises when there is none in time."""
+    """The condition's first true value; raises HarnessError if there is none in time."""
     end = time.monotonic() + timeout
     while True:
         found = condition()

@@ -1,4 +1,4 @@
-"""How fast artifacts travel, in ratios of one run.
+"""How fast artifacts are transferred, in ratios of one run.
 
     PYTHONPATH=tests python -m fleet.figures pull|equal|cut|restore|slow [--gib 4] [--repeats 3]
 
@@ -60,7 +60,7 @@ def say(**values: Any) -> None:
 
 
 def contents(total: int) -> dict[str, dict[str, bytes]]:
-    """Four files of equal size that neither compress nor resemble each other."""
+    """Four files of equal size, with random content that does not compress."""
     one = total // 4
     return {
         stage: {name: os.urandom(MIB) * (one // MIB) for name in names}
@@ -89,7 +89,7 @@ def seconds_of(do: Callable[[], object]) -> float:
 
 
 def forget(fleet: Fleet) -> None:
-    """The storage node as if it had never seen the run, and told of it again."""
+    """Make the storage node forget the run, then put it into the spool again."""
     fleet.storage.shell(
         f"rm -rf {STORE}/store {STORE}/stages {STORE}/incoming/* {STORE}/runs {STORE}/artifacts"
         " /srv/by-scp; mkdir /srv/by-scp; sync"
@@ -98,7 +98,7 @@ def forget(fleet: Fleet) -> None:
 
 
 def set_up(fleet: Fleet) -> None:
-    """Keys and program; from here on only this program says when the storage node visits."""
+    """Install keys and program; from here on only this script starts visits."""
     play(fleet, "spool")
     units = ("dlrm-storage-visit.timer", "dlrm-storage-visit.service")
     fleet.storage.run("systemctl", "stop", *units)
@@ -110,7 +110,7 @@ def pull(fleet: Fleet) -> None:
 
 
 def scp(fleet: Fleet, host: Host, paths: list[str]) -> None:
-    """As the how-to does it: the login key, one connection, nothing verified."""
+    """scp with the login key, over one connection; nothing is verified."""
     options = f"-q -i /root/login -o BatchMode=yes -o UserKnownHostsFile={KEYS}/known_hosts"
     wanted = " ".join(f"{USER}@{host.address}:{path}" for path in paths)
     fleet.storage.shell(f"scp {options} {wanted} /srv/by-scp/")
@@ -151,7 +151,7 @@ def measure_pull(fleet: Fleet, folder: Path, total: int, repeats: int) -> None:
 
 
 def measure_equal(fleet: Fleet, folder: Path, total: int, repeats: int) -> None:
-    """The same files promised by another run: nothing travels."""
+    """Another run promises the same files: nothing is transferred."""
     give_large(fleet, folder, total)
     set_up(fleet)
     forget(fleet)
@@ -172,7 +172,7 @@ def measure_equal(fleet: Fleet, folder: Path, total: int, repeats: int) -> None:
 
 
 def measure_cut(fleet: Fleet, folder: Path, total: int, repeats: int) -> None:
-    """The connection ends when four fifths are there; how much travels a second time."""
+    """The connection ends when four fifths have arrived; how much is transferred twice."""
     [host] = fleet.benchmark_hosts
     give_large(fleet, folder, total)
     set_up(fleet)
@@ -208,12 +208,12 @@ def measure_cut(fleet: Fleet, folder: Path, total: int, repeats: int) -> None:
 
 
 def sent(host: Host) -> int:
-    """Bytes its network device has sent."""
+    """Bytes that the machine's network device has sent."""
     return int(host.shell("cat /sys/class/net/eth0/statistics/tx_bytes"))
 
 
 def measure_restore(fleet: Fleet, folder: Path, total: int, repeats: int) -> None:
-    """Four files to each of three hosts; the storage node's link is the narrow place."""
+    """Four files to each of three hosts; the storage node's link is the bottleneck."""
     link_mbit = 1000
     give_large(fleet, folder, total)
     play(fleet, "fetch", test_hosts=fleet.benchmark_hosts[0].name)
@@ -248,7 +248,7 @@ def watch_link(node: Host, do: Callable[[], object]) -> tuple[int, float]:
     finally:
         ended.set()
         watching.join()
-    # Ansible's own talk with the node is below a MiB in a quarter of a second.
+    # Ansible itself sends less than a MiB in a quarter of a second.
     busy = [
         (before, after)
         for before, after in itertools.pairwise(samples)

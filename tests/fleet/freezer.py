@@ -10,7 +10,7 @@ FREEZER = Path("/sys/fs/cgroup/freezer")
 
 
 def thaw(container: str) -> None:
-    """With cgroup v1 SIGKILL waits for a frozen process, and its machine's end with it."""
+    """Thaw them: with cgroup v1 a frozen process ignores SIGKILL, so its machine cannot end."""
     identity = docker("inspect", "--format", "{{.Id}}", container, check=False).strip()
     if not identity or not FREEZER.is_dir():
         return

@@ -1,4 +1,4 @@
-"""A fleet: containers as SSH hosts with an engine each, a storage node, an inventory."""
+"""A fleet: containers as SSH hosts with a container engine each, a storage node, an inventory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 INOTIFY_A_HOST = 6
 STORAGE_KEY = "/etc/dlrm-fleet/storage_key"
 USER = "bench"
-# What an engine inside needs, short of a privileged container; the cgroup namespace is its own.
+# What a container engine inside needs, less than a privileged container.
 CONFINEMENT = [
     *("--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE"),
     *("--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"),
@@ -48,9 +48,9 @@ class Host:
         return self.run("bash", "-c", script, check=check)
 
     def await_shell(self, condition: str, seconds: int = 5) -> str:
-        """What the condition prints once it holds, tried by the host itself; empty after a while.
+        """What the condition prints once it holds, tried on the host itself; empty if it times out.
 
-        Looking from outside costs more of this machine than what is looked at.
+        Looks from outside would cost more CPU time than what is looked at.
         """
         tried = f"for _ in $(seq {seconds * 5}); do {{ {condition}; }} && break; sleep 0.2; done"
         return self.shell(tried, check=False).strip()
@@ -60,7 +60,7 @@ class Host:
         return self.run("docker", *arguments, check=check)
 
     def boot_id(self) -> str:
-        """Differs after each restart of the container: its first process is another."""
+        """Identifies this start of the container, by its first process."""
         form = "{{.State.Pid}} {{.State.StartedAt}} {{.State.Running}}"
         return docker("inspect", "--format", form, self.container).strip()
 
@@ -155,7 +155,7 @@ class Fleet:
                     "network", "create", "--subnet", subnet, *owner.labels(self.name), self.network
                 )
             except HarnessError as error:
-                # Somebody else took it between the two.
+                # Another process took it in the meantime.
                 last = str(error)
                 continue
             return ipaddress.IPv4Network(subnet)
@@ -173,7 +173,7 @@ class Fleet:
             *("--env", f"DLRM_TEST_AUTHORIZED_KEY={(self.keys / 'login.pub').read_text().strip()}"),
             *(image, "/sbin/init"),
         )
-        # The host key is ours from the beginning: nobody has to believe who answers at an address.
+        # The harness makes the host key, so that it can be checked from the first connection.
         _make_key(self.keys / f"host-{name}")
         for suffix in ("", ".pub"):
             target = f"{container}:/etc/ssh/ssh_host_ed25519_key{suffix}"
@@ -189,7 +189,7 @@ class Fleet:
         (self.keys / "known_hosts").write_text("".join(lines))
 
     def _acquaint(self, host: Host) -> None:
-        """As an operator does: the storage node's key, and whom it may believe."""
+        """Give the storage node its own key and the hosts' keys, as an operator does."""
         public = (self.keys / "storage.pub").read_text().strip()
         if host.name == STORAGE:
             docker("exec", host.container, "mkdir", "-p", "-m", "0700", "/etc/dlrm-fleet")
@@ -199,7 +199,7 @@ class Fleet:
             )
         else:
             authorized = f"/home/{USER}/.ssh/authorized_keys"
-            # Before init.sh writes it the file would be overwritten: the host is up by now.
+            # The host is up, so init.sh no longer overwrites the file.
             host.shell(f"grep -qxF '{public}' {authorized} || echo '{public}' >>{authorized}")
 
     def write_inventory(
@@ -284,7 +284,7 @@ class Fleet:
         return self.logs[process.pid].read_text(errors="replace")
 
     def restart(self, host: Host) -> None:
-        """Power off, power on: nothing is told before."""
+        """Power off without notice, then power on."""
         killing = subprocess.Popen(["docker", "kill", host.container], stdout=subprocess.DEVNULL)
         form = "{{.State.Running}}"
 
@@ -348,7 +348,7 @@ def _make_golden(made: Fleet, product: str, root: str, engine: str) -> None:
     process = made.popen(asked, made.folder / "prepare.log")
     if process.wait(timeout=3600) != 0:
         raise HarnessError(f"cannot prepare a host:\n{made.log_of(process)[-6000:]}")
-    # A copy must not be taken of a running engine, nor two machines be the same one.
+    # Stop the container engine before it is copied; remove what identifies the machine.
     host.shell(
         "systemctl stop docker.socket docker containerd; : >/etc/machine-id;"
         " rm -rf /srv/dlrm /home/bench/{data,model,results}"

@@ -1,6 +1,6 @@
-"""What a fleet's hosts start from: a prepared root file system, an engine with the product's image.
+"""What a fleet's hosts start from: a prepared root file system, and the product's image.
 
-The product's own roles make both once; they are kept, named by what they were made of.
+The product's own roles make both once. Both are kept; their names are hashes of their sources.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from pathlib import Path
 
 from .engine import REPOSITORY, HarnessError, command, docker
 
-# What decides how role dlrm_host leaves a machine.
+# What role dlrm_host's outcome depends on.
 HOST_SOURCES = ("roles/dlrm_host", "inventories/common/group_vars/all/dlrm_host.yml")
 
 # Label of an engine's volume that hosts start from.
 ENGINE = "dlrm-fleet.test-host=engine"
 
-# Of each kind the newest stay: this work tree's, and that of another one beside it.
+# The newest of each kind stay: this work tree's, and another work tree's.
 KEPT = 2
 
 # Written last into a copied volume.
@@ -107,8 +107,8 @@ def names(host: str, product: str) -> tuple[str, str]:
 
 
 def remove_superseded() -> None:
-    """What hosts of older sources started from; what a running host still uses stays."""
-    # An image goes after those that were made of it; each list is newest first.
+    """Remove what hosts of older sources started from, unless a running host uses it."""
+    # An image is removed after the images made of it; each list is newest first.
     for kind in ("prepared", "engine", "bare"):
         listed = docker("image", "ls", "--format", "{{.ID}}", f"dlrm-test-host-{kind}").split()
         for identity in listed[KEPT:]:
@@ -122,7 +122,7 @@ def remove_superseded() -> None:
 
 
 def copy_volume(source: str, target: str, image: str) -> None:
-    """An engine's files, with all their attributes."""
+    """Copy a container engine's files, with all their attributes."""
     script = f"cp --archive /from/. /to/ && echo whole >/to/{WHOLE}"
     docker(
         *("run", "--rm", "--network", "none", "--entrypoint", "sh"),
@@ -131,9 +131,9 @@ def copy_volume(source: str, target: str, image: str) -> None:
 
 
 def share_volume(source: str, target: str, image: str) -> None:
-    """The same for a host, but that layers' files are links: 32 hosts then need them once.
+    """The same for a host, but files of layers are hard links, so 32 hosts share them.
 
-    An engine never writes into an image's layer, and the source has no containers.
+    That is safe: an engine never writes into an image's layer, and the source has no containers.
     """
     # Links do not cross mounts: the folder of all volumes is one.
     found = docker("volume", "inspect", "--format", "{{.Mountpoint}}", source).strip()
@@ -150,7 +150,7 @@ def share_volume(source: str, target: str, image: str) -> None:
 
 
 def lend(product: str, container: str) -> None:
-    """From engine to engine, no archive of a gigabyte on a disk."""
+    """Pipe the image from engine to engine, without an archive of a gigabyte on the disk."""
     save = subprocess.Popen(["docker", "save", product], stdout=subprocess.PIPE)
     load = subprocess.run(
         ["docker", "exec", "--interactive", container, "docker", "load", "--quiet"],

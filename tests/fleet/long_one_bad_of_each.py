@@ -24,7 +24,7 @@ ROOT = "/srv/dlrm"
 STORE = "/srv/dlrm-storage"
 HOSTS = int(os.environ.get("DLRM_FLEET_HOSTS", "32"))
 SMALL: dict[str, Any] = {"row_cap": 2000, "data_rows": 4000, "min_duration": 2}
-# What a whole run of all of them may take on two cores; the one that hangs lasts as long.
+# How long a whole run of all hosts may take on two cores; the host that hangs takes as long.
 DEADLINE_SECONDS = 300 + 30 * HOSTS
 
 
@@ -50,7 +50,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 
 def prepare(fleet: Fleet) -> None:
-    """One host makes what its keys name; the others get it, as a restore would give it."""
+    """One host makes the stages; the others get copies, as from a restore."""
     first, *others = fleet.benchmark_hosts
     ended = play(fleet, [first])
     assert ended.code == 0, ended.output[-6000:]
@@ -101,7 +101,7 @@ def records(fleet: Fleet, run_id: str) -> dict[str, dict[str, Any]]:
 def first(fleet: Fleet) -> Run:
     """The run with one bad host of each kind."""
     *_, away, failing, hanging = fleet.benchmark_hosts
-    # Both judge what they measure before anything of this run is believed: done anew here.
+    # So this run makes the accuracy anew.
     failing.shell(f"rm -rf {ROOT}/stages/accuracy/*")
     trap(failing, "accuracy", "kill")
     trap(hanging, "performance", "pause")
@@ -126,7 +126,7 @@ def test_the_others_finish_and_the_exit_code_is_the_policys(fleet: Fleet, first:
 
 
 def test_nothing_waits_for_the_one_that_hangs_but_the_verdict(fleet: Fleet, first: Run) -> None:
-    """Its deadline counts from its stages on, which begin after each host took its turn."""
+    """The deadline counts from the start of the host's stages."""
     *good, _away, _failing, hanging = (host.name for host in fleet.benchmark_hosts)
     recorded = {
         name: parse_time(record["recorded_at"]).timestamp()

@@ -1,4 +1,4 @@
-"""Each host's results come home when its own stages are done.
+"""Each host's results are stored when its own stages are done.
 
 Not collected by name: tests/long/fleet.sh runs it.
 """
@@ -19,7 +19,7 @@ __all__ = ["fleet"]
 
 
 def test_one_that_is_done_is_recorded_while_another_measures(fleet: Fleet) -> None:
-    """Then the controller dies: the same command does what is left, and nothing twice."""
+    """The controller is killed after that. The same command does the rest, and nothing twice."""
     done, measures = fleet.benchmark_hosts
     play(fleet, "playbooks/prepare_data.yml", fleet.folder / "lab")
     trap(measures, "performance", "pause")

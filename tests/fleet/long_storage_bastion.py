@@ -1,4 +1,4 @@
-"""Artifacts fetched and restored through a bastion: the hosts let nobody else in.
+"""Artifacts are fetched and restored through a bastion, the only way into the hosts.
 
 Not collected by name: tests/long/fleet.sh runs it.
 """
@@ -46,7 +46,7 @@ def test_through_a_bastion(fleet: Fleet) -> None:
     play(fleet, "restore", **jump)
     found = host.shell(f"sha256sum {ROOT}/stages/calibrate/*/dlrm_int8.pt").split()[0]
     assert found == INT8_SHA256
-    # The bastion itself opens nothing to these keys, nor lets them on to another machine.
+    # These keys open no shell on the bastion and no way to another machine.
     elsewhere = ssh(fleet, bastion, "read", options=("-W", f"{fleet.storage.address}:22"))
     assert "SSH-2.0" not in elsewhere.stdout
     assert ssh(fleet, bastion, "read", "id").stdout == ""

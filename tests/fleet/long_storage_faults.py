@@ -1,4 +1,4 @@
-"""What goes wrong while the storage node pulls or sends: the fault, then what is said of it.
+"""Faults while the storage node pulls or sends, and the messages about them.
 
 Not collected by name: tests/long/fleet.sh runs it.
 """
@@ -45,7 +45,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 @pytest.fixture
 def host(fleet: Fleet) -> Host:
-    """It has every stage, the fp32 dump too, which no restore for int8 brings; the node nothing."""
+    """A host with every stage, also the fp32 dump, and a storage node with nothing."""
     fleet.storage.shell(f"rm -rf {STORE}/store {STORE}/stages {STORE}/incoming")
     [chosen] = fleet.benchmark_hosts
     give_run(chosen, fleet.folder, large=True)
@@ -111,7 +111,7 @@ def test_a_file_that_changes_during_the_pull_is_kept_out(fleet: Fleet, host: Hos
     assert f"promises sha256 {INT8_SHA256}" in output, output[-3000:]
     assert "kept out of the store" in output
     assert size(fleet.storage, STORED) == 0
-    # Before the pull now: the same promise, the same refusal, and nothing is left lying.
+    # The second time it is refused before the pull, and no file is left behind.
     assert f"promises sha256 {INT8_SHA256}" in play(fleet, "fetch", succeeds=False)
     assert size(fleet.storage, STORED) == size(fleet.storage, PARTIAL) == 0
     change(host, INT8[AT])

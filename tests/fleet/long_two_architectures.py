@@ -1,6 +1,6 @@
 """A fleet of two architectures has two images, each made once and kept under its own name.
 
-One host is only said to be of the other: what is shown is who makes, keeps and loads which image.
+One host only claims the other architecture. The test shows who makes, keeps and loads which image.
 Not collected by name: tests/long/fleet.sh runs it.
 """
 

@@ -1,4 +1,4 @@
-"""Whose a fleet's containers, networks and volumes are: found again by label, also after a kill."""
+"""Labels that say which session owns a container, network or volume, also after a kill."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _started(pid: int) -> str:
 
 
 def session() -> str:
-    """This process, also told from a later one with the same number."""
+    """This process, distinct from a later one with the same pid."""
     return f"{os.getpid()}-{_started(os.getpid())}"
 
 
@@ -67,7 +67,7 @@ def remove(name: str, of_session: str | None = None) -> None:
 
 
 def remove_stale() -> list[str]:
-    """What sessions of this work tree left that are gone (killed ones); their names."""
+    """Remove what killed sessions of this work tree left; returns their names."""
     gone: set[tuple[str, str]] = set()
     for kind in KINDS:
         for identity in _listed(kind, f"{LABEL}.checkout={checkout()}"):

@@ -42,9 +42,9 @@ queue.run()
 def slow_link(
     host: Host, node: Host, link_mbit: int, round_trip_ms: int, stream_share: float
 ) -> Iterator[None]:
-    """What `host` sends is slow; `node` receives with a window that gives a stream its share.
+    """`host` sends slowly; the window of `node` limits each stream to its share.
 
-    Packets are held back where they come in: a sender stops while its own kernel still has them.
+    Packets are held back on arrival, because a sender stops while its own kernel holds them.
     """
     pid = docker("inspect", "--format", "{{.State.Pid}}", node.container).strip()
     window = int(link_mbit * 1e6 / 8 * round_trip_ms / 1000 * stream_share)
@@ -61,8 +61,7 @@ def slow_link(
         # The kernel advertises half of the buffer (tcp_adv_win_scale = 1). One size from the start:
         # streams whose windows grow at different times would not share the link evenly.
         node.shell(f"sysctl -qw net.ipv4.tcp_rmem='4096 {2 * window} {2 * window}'")
-        # BBR takes a link whose packets are held back one by one for a slow one. Linux lets any
-        # network namespace have reno.
+        # BBR would mistake held-back packets for a slow link. Any network namespace may use reno.
         host.shell("sysctl -qw net.ipv4.tcp_congestion_control=reno")
         rate(host, f"{link_mbit}mbit")
         node.shell(f"iptables -I {rule}")

@@ -21,7 +21,7 @@ sys.path.insert(0, str(REPOSITORY / "tests/unit/library"))
 
 import made_run
 
-#: Found here by tests of this package, whose path it is not on.
+#: Tests of this package import it from here.
 __all__ = ["made_run"]
 
 ROOT = "/srv/dlrm"
@@ -30,7 +30,7 @@ KEYS = "/etc/dlrm-fleet/storage/test"
 PROGRAM = "/opt/dlrm-fleet/storage.pyz"
 RUN_ID = made_run.RUN_ID
 SHA256 = "a" * 64
-# An int8 model large enough to be cut: it travels in a stream of its own.
+# An int8 model large enough for a stream of its own, which can be cut.
 INT8 = bytes(range(256)) * (48 * 4096)
 INT8_SHA256 = hashlib.sha256(INT8).hexdigest()
 
@@ -48,13 +48,13 @@ def storage_fleet(folder: Path, count: int, name: str) -> Iterator[Fleet]:
 
 
 def time_text(seconds: float) -> str:
-    """Now and so many seconds, as run.lock has it."""
+    """The time in so many seconds, in run.lock's format."""
     moment = datetime.now(UTC) + timedelta(seconds=seconds)
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def variables(**more: Any) -> dict[str, Any]:
-    """What the plays before would have set, with the fleet's own keys."""
+    """Variables that earlier plays would have set, with the fleet's own keys."""
     return {
         "precision": "int8",
         "dlrm_storage_key_file": "",
@@ -94,7 +94,7 @@ def give_run(
     deadline: float = 3600,
     large: bool = False,
 ) -> None:
-    """The host's root anew, with every stage up to `until`; large: INT8 is its model."""
+    """Make the host's root anew, with every stage up to `until`; `large`: the model is INT8."""
     root = folder / f"root-{host.name}"
     shutil.rmtree(root, ignore_errors=True)
     outputs = made_run.outputs
@@ -134,7 +134,7 @@ def start_play(fleet: Fleet, entry: str, **more: Any) -> subprocess.Popen[str]:
     asked = fleet.command(
         playbook="tests/fleet/playbooks/storage.yml",
         test_entry=entry,
-        # As it was at the first play: an edit meanwhile is not what "changed" is to find.
+        # The program as of the first play, so that an edit meanwhile does not count as "changed".
         dlrm_storage_package=str(_package(fleet.folder)),
         dlrm_storage_packed=str(fleet.folder / "storage.pyz"),
         **variables(**more),

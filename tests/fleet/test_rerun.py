@@ -1,4 +1,4 @@
-"""prepare_data.yml once a fleet, rerun.yml on a machine that never saw the weights, one image."""
+"""prepare_data.yml, then rerun.yml on a machine that never saw the weights; one image for both."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     made = Fleet(tmp_path_factory.mktemp("rerun"), count=2, name="rerun")
     try:
         made.start()
-        # As it is now: an edit meanwhile would be another image.
+        # A copy, because an edit meanwhile would change the image.
         shutil.copytree(REPOSITORY / "benchmark", made.folder / "benchmark")
         cheap, measures = made.benchmark_hosts
         made.write_inventory(made.folder / "lab", [measures], (cheap,))
@@ -126,7 +126,7 @@ def test_a_machine_too_small_is_refused_with_the_numbers(fleet: Fleet) -> None:
 
 
 def test_two_images_of_one_name_are_refused_or_made_one(fleet: Fleet) -> None:
-    """As two hosts that built for themselves have them."""
+    """Two images, as two hosts have them that each built its own."""
     host = fleet.benchmark_hosts[1]
     name, kept = kept_image(fleet)
     host.shell(f"printf 'FROM {name}\\nLABEL other=1\\n' | docker build --tag {name} -")

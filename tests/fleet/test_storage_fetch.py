@@ -1,4 +1,4 @@
-"""playbooks/fetch_artifacts.yml: the four artifacts at any time, twice, and from a bare host."""
+"""playbooks/fetch_artifacts.yml: brings four artifacts, twice, and from a bare host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fleet's two keys open nothing but their one command each: shown by trying, over real SSH."""
+"""Each of the fleet's two keys opens one command and nothing else; tried over real SSH."""
 
 from __future__ import annotations
 

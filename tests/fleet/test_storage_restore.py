@@ -1,4 +1,4 @@
-"""What one host made is restored on another that never saw the weights: whole, cut, damaged."""
+"""Restore on a host that never saw the weights: undisturbed, cut, damaged."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
 
 @pytest.fixture
 def host(fleet: Fleet) -> Host:
-    """The second one, with nothing but its root."""
+    """The second host, with only a root folder."""
     chosen = fleet.benchmark_hosts[1]
     chosen.shell(f"rm -rf {ROOT}; mkdir {ROOT}; chown {USER}: {ROOT}")
     return chosen
@@ -61,7 +61,7 @@ def document(host: Host, stage: str) -> dict[str, Any]:
 
 
 def stages(host: Host) -> list[str]:
-    """Those that look finished."""
+    """Stages that have a stage.json."""
     return host.shell(f"cd {ROOT}/stages 2>/dev/null && ls -d */*/stage.json | cut -d/ -f1").split()
 
 
@@ -101,7 +101,7 @@ def test_a_cut_restore_leaves_nothing_finished_and_goes_on(fleet: Fleet, host: H
         wait_until(lambda: size(host, INCOMING) > 8 * 1024**2, "a part has arrived")
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-        # The node's own end: the connection the controller held is gone, rsync with it.
+        # End rsync on the storage node too: the controller's connection is gone.
         fleet.storage.shell("pkill -x rsync; true")
         have = wait_until(lambda: size(host, INCOMING), "it lies there")
         assert have < len(INT8)
@@ -122,14 +122,14 @@ def test_a_damaged_file_of_the_store_is_refused(fleet: Fleet, host: Host) -> Non
     assert f"{INT8_SHA256}.damaged" in output
     assert "calibrate" not in stages(host)
     assert host.shell(f"ls {CALIBRATE}/*/dlrm_int8.pt 2>/dev/null || true") == ""
-    # Whoever has it still brings it back.
+    # A host that has the file brings it back.
     play(fleet, "fetch", test_hosts="bench-01")
     restore(fleet)
     assert is_restored(host)
 
 
 def test_another_beginning_is_sent_again_from_nothing(fleet: Fleet, host: Host) -> None:
-    """What lies in incoming/ is believed only after the whole was hashed."""
+    """A file in incoming/ is used only after it was hashed as a whole."""
     host.shell(
         f"mkdir {ROOT}/incoming; head -c 1000 /dev/zero >{ROOT}/incoming/{INT8_SHA256};"
         f" chown -R {USER}: {ROOT}/incoming"

@@ -1,4 +1,4 @@
-"""Finished runs come home without their controller; with it gone, and with it alive."""
+"""The storage node's visit, with the controller gone and with it alive."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     with storage_fleet(folder, count=2, name="storage-visit") as made:
         give_run(made.benchmark_hosts[0], folder)
         give_run(made.benchmark_hosts[1], folder, until="accuracy", deadline=86400)
-        # All that the controller did: open the run. From here on it is gone.
+        # The controller only opened the run. From here on it is gone.
         play(made, "spool")
         yield made
 
@@ -51,7 +51,7 @@ def test_the_timer_is_set(fleet: Fleet) -> None:
         "enabled",
         "active",
     ]
-    # From here on only the tests say when it fires.
+    # From here on only the tests start the visit.
     fleet.storage.run("systemctl", "stop", "dlrm-storage-visit.timer")
 
 
@@ -114,7 +114,7 @@ def test_a_host_that_does_not_answer_stays_in_the_spool(fleet: Fleet, tmp_path: 
 
 
 def test_a_node_that_has_everything_is_only_looked_at(fleet: Fleet) -> None:
-    # The test before had the timer started anew.
+    # The previous test has started the timer again.
     output = play(fleet, "spool", test_hosts="bench-01")
     assert "prepare | See what is missing" in output
     assert "setup |" not in output

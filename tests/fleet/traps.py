@@ -1,4 +1,4 @@
-"""What befalls the container of one stage as soon as it starts."""
+"""Traps: an action on the container of one stage as soon as it starts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def trap(host: Host, stage: str, action: str) -> None:
 
 
 def trapped(host: Host) -> str:
-    """The container's id, once it happened."""
+    """The container's id, once the trap has acted."""
     return host.shell("cat /run/trapped 2>/dev/null", check=False).strip()
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# 500 random sequences of commands and faults against the stand-ins of the clouds: no orphan, no twin. Then a machine of AWS's stand-in that
-# outlives its controller and ends at its TTL, and one that goes while another still measures.
+# Runs 500 random sequences of commands and faults against the stand-ins of the clouds: no orphan, no twin. Then a machine of AWS's
+# stand-in outlives its controller and ends at its TTL, and one is released while another still measures.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every fault in every phase, then 200 runs with a random process killed; writes docs/faults.jsonl as it goes and docs/faults.md at the end.
-# Takes hours. In parts: DLRM_FAULTS_ONLY, DLRM_FAULTS_SEED and DLRM_FAULTS_RANDOM (docs/testing.md).
+# Tries every fault in every phase, then 200 runs with a random process killed. Writes each outcome into docs/faults.jsonl, and
+# docs/faults.md at the end. Takes hours. To run it in parts: DLRM_FAULTS_ONLY, DLRM_FAULTS_SEED and DLRM_FAULTS_RANDOM (docs/testing.md).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export PYTHONPATH="$PWD/tests/plugins${PYTHONPATH:+:$PYTHONPATH}"

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Transfers through a bastion, and with a storage node, a network or a disk that fails; 32 hosts of which three are lost: SSH hosts made of containers.
+# Tests on SSH hosts made of containers: transfers through a bastion, a failing storage node, network or disk, and 32 hosts of
+# which three do not finish.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-# 33 hosts on one kernel: each one's systemd watches files. Most machines allow a user 128 such instances.
+# The systemd of each of 33 hosts takes inotify instances. Most machines allow a user 128.
 if [ "$(cat /proc/sys/fs/inotify/max_user_instances)" -lt 512 ]; then sysctl --quiet --write fs.inotify.max_user_instances=512; fi
 
 export PYTHONPATH="$PWD/tests/plugins${PYTHONPATH:+:$PYTHONPATH}"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# An hour of mutated files for the container's readers, inside its image (tools/container_tests.sh builds it).
+# Gives mutated files to the container's readers for an hour, inside its image (tools/container_tests.sh builds it).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -27,7 +27,7 @@ def allowed_here(entries: list[dict[str, Any]], machine: str, flags: set[str]) -
 
 
 def cpu_flags() -> set[str]:
-    """As the kernel names them; empty where it does not."""
+    """The CPU's flags as the kernel names them; empty if it names none."""
     for line in _CPUINFO.read_text(encoding="utf-8").splitlines():
         name, _, value = line.partition(":")
         if name.strip() in ("flags", "Features"):

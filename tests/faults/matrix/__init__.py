@@ -1,8 +1,8 @@
-"""What happens to machines, in every phase of a run: fault by fault, phase by phase."""
+"""Faults in every phase of a run."""
 
 import pytest
 
-# What an assertion compared is what a line of the ledger has to say.
+# The ledger needs the values that an assertion compared.
 pytest.register_assert_rewrite(
     *(f"{__name__}.{name}" for name in ("bench", "cells", "faults", "kills", "phases", "trial"))
 )

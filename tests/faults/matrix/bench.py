@@ -17,9 +17,9 @@ from fleet.hosts import STORAGE, Fleet, Host
 
 ROOT = "/srv/dlrm"
 SMALL: dict[str, Any] = {"row_cap": 2000, "data_rows": 4000, "min_duration": 2}
-# The stages whose bytes their inputs decide; those that measure differ each time.
+# Stages whose outputs depend on their inputs only. Stages that measure differ each time.
 EXACT = ("weights", "dataset", "dump", "calibrate")
-# What no fault may exceed beyond the request's deadline; the machine may be slow on top.
+# How long a run may last after the request's deadline, on a fast machine.
 HANG_SECONDS = 60
 SURVEY = (Path(__file__).parent / "survey.py").read_text()
 HERE = Path(__file__).parent
@@ -46,9 +46,9 @@ class Bench:
     folder: Path
     variables: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
-    # How long a whole run takes on this machine as busy as it is now: bounds are its multiples.
+    # How long a whole run takes on this machine now, in seconds. Other bounds are its multiples.
     undisturbed_seconds: float = 120.0
-    # Before its verdict, after which a kill changes nothing.
+    # Tasks before the verdict. A later kill changes nothing.
     tasks: int = 0
     process: subprocess.Popen[str] | None = None
     notes: list[str] = field(default_factory=list)
@@ -59,12 +59,12 @@ class Bench:
 
     @property
     def patience(self) -> float:
-        """When a controller counts as hanging, seconds."""
+        """After how many seconds a controller counts as hanging."""
         return max(900.0, 20 * self.undisturbed_seconds)
 
     @property
     def short_deadline(self) -> str:
-        """Long enough that a loaded machine reaches the phase, short enough to be waited for."""
+        """Long enough for a loaded machine to reach the phase, short enough for a test."""
         return f"{max(120, round(3 * self.undisturbed_seconds))}s"
 
     @property
@@ -76,7 +76,7 @@ class Bench:
         return Path(tempfile.gettempdir()) / f"dlrm-cp-{os.getpid()}-{self.host.name}"
 
     def begin(self) -> None:
-        """Nothing of an earlier test: variables, environment, gate, connections."""
+        """Clear what an earlier test left: variables, environment, gate, connections."""
         self.variables, self.environment, self.notes = {}, {}, []
         self.process = None
         self.gate.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ class Bench:
         settings = {
             "precision": "int8",
             "dlrm_storage_root": self.storage_root,
-            # A dead controller's lease, not somebody's run: this is the only fleet.
+            # A lease in the way is a dead controller's, because nobody else uses this fleet.
             "run_wait": "5m",
             **SMALL,
             **self.variables,
@@ -116,7 +116,7 @@ class Bench:
         return self.fleet.log_of(process)
 
     def wait(self, seconds: float) -> Ended:
-        """The controller's end; one that hangs is killed and fails the test."""
+        """Wait for the controller's end. If it hangs, it is killed and the test fails."""
         assert self.process is not None
         try:
             self.process.wait(seconds)
@@ -156,7 +156,7 @@ class Bench:
         return found
 
     def storage_problems(self) -> str:
-        """What `sha256sum --check` and a look for half files say on the storage node."""
+        """Output of `sha256sum --check` on the storage node, and a list of partial files there."""
         script = (
             f"cd {self.storage_root} && for sums in runs/*/*/SHA256SUMS; do "
             '(cd "$(dirname "$sums")" && sha256sum --check --strict --quiet SHA256SUMS) 2>&1; done;'
@@ -167,14 +167,14 @@ class Bench:
 
     def left_running(self) -> list[str]:
         """Processes of a run that should be over, on the host."""
-        # A module that is piped in has the name of its interpreter only.
+        # A pipelined module shows only its interpreter's name.
         parts = "AnsiballZ|dlrm-fleet/venv/bin/python|dlrm-bench|rsync --server"
         return self.host.shell(f"pgrep -af '{parts}'", check=False).split("\n")[:-1]
 
     def assert_whole(
         self, before: dict[str, Any], baseline: dict[str, dict[str, str]], remade: int = 0
     ) -> None:
-        """Everything the issue asks of a recovered host; `remade`: how often it measured again."""
+        """Check all that must hold for a recovered host; `remade`: how often it measured again."""
         wait_until(
             lambda: not self.left_running(),
             f"nothing of a run is left: {self.left_running()}",
@@ -197,12 +197,12 @@ class Bench:
     def _assert_once(
         self, before: dict[str, Any], found: dict[str, Any], run_id: str, remade: int
     ) -> None:
-        """Each stage that had to be done ran once to its end, none that was done ran again."""
+        """Each missing stage ran once to its end; no finished stage ran again."""
         twice = {}
         for folder, stage in found["stages"].items():
             done = before["stages"].get(folder, {"whole": 0, "run_id": None})
             wanted = done["whole"] + (0 if done["run_id"] == stage["run_id"] else 1)
-            # What was damaged before its end was noted counts as one that failed.
+            # A stage damaged before its end was noted counts as failed.
             allowed = {wanted, wanted + remade} if folder.startswith("performance/") else {wanted}
             if stage["whole"] not in allowed:
                 twice[folder] = (stage["whole"], wanted)
@@ -211,7 +211,7 @@ class Bench:
         assert [s["whole"] for s in measured if s["run_id"] == run_id] in ([1], [1 + remade])
 
     def end(self) -> None:
-        """Kill what a failed test left: the next one on this host begins with nothing running."""
+        """Kill what a failed test left running on this host."""
         if self.process is not None and self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()

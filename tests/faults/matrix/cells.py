@@ -1,4 +1,4 @@
-"""Fault x phase: which cells there are, and what one of them does."""
+"""The cells of the matrix of faults and phases, and what one cell does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .phases import PHASES, Phase
 from .trial import Baseline, Outcome
 
 # `make test`: each fault in one phase, every phase at least once.
-# Those that wait long come first: the others run beside them.
+# Cells that wait long come first, so that the others run beside them.
 QUICK = {
     "network cut for good": "performance",
     "deadline reached": "performance",
@@ -64,7 +64,7 @@ class Cell:
 
 
 def cells(every: bool) -> list[Cell]:
-    """All that make sense, or one a fault. What has no container or output there is left out."""
+    """All cells that make sense, or one a fault. Faults without a target there are left out."""
     if not every:
         return [Cell(FAULTS[fault], PHASES[phase]) for fault, phase in QUICK.items()]
     return [
@@ -108,21 +108,21 @@ def _try(bench: Bench, cell: Cell, baseline: Baseline, outcome: Outcome) -> None
 def _try_damaged_measurement(
     bench: Bench, cell: Cell, baseline: Baseline, outcome: Outcome
 ) -> None:
-    """A run measures anew, so what can be damaged is what nobody has fetched yet."""
+    """Damage an output that no command has fetched yet, because a run measures anew."""
     assert isinstance(cell.fault, OutputDamaged)
     cell.phase.arm(bench)
     bench.start()
     FAULTS["controller SIGKILL"].inject(bench, cell.phase, cell.phase.reach(bench))
     measured = f"ls {ROOT}/stages/{cell.phase.name}/*/stage.json"
     wait_until(lambda: bench.host.await_shell(measured), "it was measured, nobody watching")
-    # A module that outlives its controller by seconds would see the damage and remake it.
+    # Wait for modules that outlive their controller: they would see the damage and make it anew.
     wait_until(lambda: not bench.left_running(), "what the dead controller started has ended")
     _damage(bench, cell.fault, cell.phase)
     before = bench.survey()
     ended = bench.run()
     outcome.how = "went on by itself"
     if ended.code != 0:
-        # Of the same size: seen when the storage node compares what arrived with what was promised.
+        # Damage of the same size shows only when the storage node compares sha256.
         outcome.said = _assert_worded(cell.fault, ended)
         ended = bench.run(verify=True)
         assert ended.code == 0, f"with verify=true: exit {ended.code}\n{ended.output[-4000:]}"
@@ -135,17 +135,17 @@ def _patience(bench: Bench) -> float:
     seconds = re.match(r"(\d+)s$", str(bench.variables.get("deadline", "")))
     if seconds is None:
         return bench.patience
-    # What comes after the deadline, the verdict, is slow on a slow machine.
+    # The verdict comes after the deadline, and is slow on a slow machine.
     return int(seconds[1]) + HANG_SECONDS + max(240.0, 5 * bench.undisturbed_seconds)
 
 
 def _assert_worded(fault: Fault, ended: Ended) -> str:
-    """What went wrong, why and what to do are in what the user read; its line."""
+    """Check that the output says what failed, why and what to do; returns its line."""
     for group in fault.words:
         assert any(word.lower() in ended.flat.lower() for word in group), (
             f"none of {group} in:\n{ended.output[-4000:]}"
         )
-    # The verdict's line of this host, folded over several.
+    # The verdict's line of this host, which is folded over several lines.
     said = re.findall(r"! (\w+: .*?) (?=! |These results are|\d+ of \d+ hosts)", ended.flat)
     return said[-1][:300] if said else ""
 

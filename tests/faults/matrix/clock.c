@@ -1,5 +1,5 @@
-/* Preloaded into a controller: its wall clock is as many seconds off as the file DLRM_FAULT_CLOCK says.
- * The monotonic clock is left alone (libfaketime 0.9.10 breaks sleeps that end at a monotonic time, as Python 3.11's do). */
+/* Preloaded into a controller. Shifts its wall clock by the seconds in the file that DLRM_FAULT_CLOCK names.
+ * The monotonic clock stays right. (libfaketime 0.9.10 breaks sleeps until a monotonic time, which Python 3.11 uses.) */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>

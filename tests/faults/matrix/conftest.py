@@ -1,4 +1,4 @@
-"""Hosts made once; the cells asked for are tried side by side, one on each host at a time."""
+"""Hosts are made once. The chosen cells run side by side, one on each host at a time."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from .trial import Outcome, Trial, make
 EVERY = "DLRM_FAULTS_EVERY_PHASE"
 ONLY = "DLRM_FAULTS_ONLY"
 HOSTS = int(os.environ.get("DLRM_FAULTS_HOSTS", "4"))
-# Started with nohup, this session would make each controller deaf that is to die of SIGHUP.
+# Under nohup, controllers would inherit that SIGHUP is ignored, and could not die of it.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def chosen() -> list[Cell]:
-    """One cell a fault, or all; DLRM_FAULTS_ONLY: those whose name has one of these in it."""
+    """One cell for each fault, or all; DLRM_FAULTS_ONLY: those whose name contains one of these."""
     only = [part for part in os.environ.get(ONLY, "").split(",") if part]
     found = cells(every=bool(os.environ.get(EVERY)) or bool(only))
     found = [cell for cell in found if not only or any(part in cell.name for part in only)]
@@ -54,7 +54,7 @@ class Yard:
         self.commit = ledger.commit()
 
     def run_undisturbed(self) -> None:
-        """One run on the first host; the others get what it made, which is theirs by its keys."""
+        """One run on the first host; the others get copies, valid because keys are equal."""
         first, *others = self.benches
         for bench in self.benches:
             bench.begin()
@@ -63,7 +63,7 @@ class Yard:
         ended = first.wait(3600)
         seconds = time.monotonic() - started
         assert ended.code == 0, ended.output[-6000:]
-        # The last ones are the verdict's, after which a kill changes nothing.
+        # The last tasks are the verdict's. A kill then changes nothing.
         tasks = ended.output.count("TASK [") - 5
         self.baseline = first.exact(first.survey())
         assert len(self.baseline) == 4
@@ -81,7 +81,7 @@ class Yard:
         try:
             outcome = make(bench, trial, self.baseline)
             if outcome.problem and not bench.host.is_up():
-                # One host that a trial lost must not fail all that come after it.
+                # If a trial loses its host, later trials must not fail.
                 self.fleet.restart(bench.host)
         finally:
             self.free.put(bench)
@@ -100,7 +100,7 @@ def yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
 
 @pytest.fixture(scope="session")
 def outcomes(yard: Yard, request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Outcome]]]:
-    """Every trial this session was asked for, all of them on their way."""
+    """Start every trial of this session."""
     wanted: list[Trial] = []
     for item in request.session.items:
         if isinstance(item, pytest.Function) and hasattr(item, "callspec"):
@@ -111,7 +111,7 @@ def outcomes(yard: Yard, request: pytest.FixtureRequest) -> Iterator[dict[str, F
         try:
             yield futures
         finally:
-            # Of a session that was interrupted: what still runs must not be waited for.
+            # If the session is interrupted, do not wait for what still runs.
             for future in futures.values():
                 future.cancel()
             if not all(future.done() for future in futures.values()):

@@ -1,4 +1,4 @@
-"""The faults: each injects, proves that it happened, and is lifted where nature would lift it."""
+"""The faults. Each is injected, shown to have happened, and lifted if it ends in reality too."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from .phases import Phase
 
 @dataclass(frozen=True)
 class Fault:
-    """`words`: one of each group stands in what the user reads, should the run fail."""
+    """`words`: if the run fails, the user reads at least one word of each group."""
 
     name: str
     words: tuple[tuple[str, ...], ...] = ()
     phases: tuple[str, ...] = ()
-    # A run that this fault must end, or must not.
+    # True: the run must end. False: it must not. None: both are right.
     ends_run: bool | None = None
 
     def prepare(self, bench: Bench) -> None:
         """Before the run is started."""
 
     def inject(self, bench: Bench, phase: Phase, container: str) -> None:
-        """Make it happen, prove it, release the phase."""
+        """Make the fault happen, show that it did, release the phase."""
         raise NotImplementedError
 
     def lift(self, bench: Bench) -> None:
         """After the run has ended, before the same command is given again."""
 
     def tidy(self, bench: Bench) -> None:
-        """Whatever became of the test."""
+        """Clean up, also after a failed test."""
 
 
 class ControllerSignal(Fault):
@@ -76,7 +76,7 @@ class EngineSignal(Fault):
         bench.host.run("kill", f"-{self.name.rsplit(' ', 1)[1]}", before)
 
         def another() -> bool:
-            # Ended on TERM it is started by whoever asks next (docker.socket): ask first.
+            # After TERM, docker.socket starts the daemon at the next request, so send one first.
             answers = bench.host.is_up()
             now = bench.host.run("pidof", "dockerd", check=False).strip()
             return answers and bool(now) and now != before
@@ -124,7 +124,7 @@ class NetworkCut(Fault):
 
 
 class HungMaster(Fault):
-    """The ControlPersist master of the host is there and answers nothing."""
+    """The host's ControlPersist master runs but does not answer."""
 
     def prepare(self, bench: Bench) -> None:
         bench.variables["deadline"] = bench.short_deadline
@@ -148,7 +148,7 @@ class HungMaster(Fault):
 
 
 class DiskFull(Fault):
-    """The file system of a root folder, a small one of its own, has no byte left."""
+    """The root folder lies on a small file system, which is full."""
 
     def place(self, bench: Bench) -> tuple[str, str]:
         """(container, folder)"""
@@ -180,7 +180,7 @@ class DiskFull(Fault):
         docker("exec", container, "mount", "-o", "remount,size=14g", folder, check=False)
 
     def tidy(self, bench: Bench) -> None:
-        """What was made meanwhile stays, on the ordinary disk."""
+        """Move what was made meanwhile to the ordinary disk."""
         container, folder = self.place(bench)
         script = (
             f"mountpoint -q {folder} || exit 0; rm -rf {folder}.copy; cp -a {folder} {folder}.copy;"
@@ -192,7 +192,7 @@ class DiskFull(Fault):
 class OutOfMemory(Fault):
     """Less than the stage needs (docs/memory.md), enough to import PyTorch where that allows it.
 
-    Below, the kernel evicts and reads the libraries again for minutes before it kills.
+    With less, the kernel evicts and reads the libraries again for minutes before it kills.
     """
 
     def inject(self, bench: Bench, phase: Phase, container: str) -> None:
@@ -205,7 +205,7 @@ class OutOfMemory(Fault):
 
 
 class ClockJump(Fault):
-    """The controller's clock jumps by a day, which puts it a day from the host's."""
+    """The controller's clock jumps by a day; the host's clock does not."""
 
     def prepare(self, bench: Bench) -> None:
         library, offset = bench.folder / "clock.so", bench.folder / "clock"
@@ -235,7 +235,7 @@ class ClockJump(Fault):
 
 
 class SecondController(Fault):
-    """The same command once more while the first is at work: refused, the first goes on."""
+    """The same command is given while the first runs: it is refused, and the first continues."""
 
     def inject(self, bench: Bench, phase: Phase, container: str) -> None:
         first = bench.process
@@ -267,7 +267,7 @@ class Deadline(Fault):
 
 
 class ImageRemoved(Fault):
-    """The image's name leaves the engine; its owner loads it before he repeats the command."""
+    """The image's name is removed; the user loads the image before he repeats the command."""
 
     def prepare(self, bench: Bench) -> None:
         script = "docker image ls --format '{{.Repository}}:{{.Tag}}' dlrm-bench"
@@ -290,7 +290,7 @@ class ImageRemoved(Fault):
 
 @dataclass(frozen=True)
 class OutputDamaged(Fault):
-    """Done before the run: a finished stage's largest output is not what stage.json promises."""
+    """Before the run, the largest output of a finished stage is damaged."""
 
     script: str = ""
 

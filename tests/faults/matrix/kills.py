@@ -1,4 +1,4 @@
-"""SIGKILL to a random process of a run at a random moment; the same command makes it whole."""
+"""SIGKILL to a random process of a run at a random moment; the same command completes it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from fleet.engine import wait_until
 from .bench import ROOT, Bench
 from .trial import Baseline, Outcome
 
-# What takes part in a run on a host; the machine's own init and its helpers do not.
+# Processes that take part in a run on a host; not the machine's init and its helpers.
 PARTS = "sshd,dockerd,containerd,containerd-shim,python,dlrm-bench,timeout,docker-init,rsync,sudo"
 
 
 @dataclass(frozen=True)
 class RandomKill:
-    """The same seed draws the same task and delay; which process is there then, nobody knows."""
+    """The same random seed draws the same task and delay, but perhaps another process."""
 
     seed: int
 
@@ -43,7 +43,7 @@ class RandomKill:
         bench.assert_whole(before, baseline)
 
     def tidy(self, bench: Bench) -> None:
-        """Nothing was changed but what a run changes."""
+        """Nothing to lift: the kill changed nothing else."""
 
 
 def _disturb(bench: Bench, dice: random.Random) -> str:

@@ -1,6 +1,6 @@
-"""docs/faults.jsonl: every trial as it ended, with date and commit; the last one counts.
+"""docs/faults.jsonl: every trial's outcome, with date and commit. The last one counts.
 
-Written line by line, so that hours of trials survive the end of the session that made them.
+Lines are written one by one, so that a killed session loses no trial that has ended.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from fleet.engine import REPOSITORY
 
 from .trial import Outcome
 
-# Set by tests/long/faults.sh: a session that only tests writes nothing.
+# tests/long/faults.sh sets it. Other sessions write nothing.
 ASKED = "DLRM_FAULTS_LEDGER"
-# Leaves out what the ledger has as recovered: to go on where a session ended.
+# Leaves out trials that the ledger has as recovered, to continue an ended session.
 REST = "DLRM_FAULTS_REST"
 PATH = REPOSITORY / "docs/faults.jsonl"
 _one_at_a_time = threading.Lock()
 
 
 def commit() -> str:
-    """Of the work tree, marked when what is tried is not what was committed."""
+    """The work tree's commit, marked if there are uncommitted changes."""
     git = ["git", "-C", str(REPOSITORY)]
     found = subprocess.run(
         [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
@@ -61,7 +61,7 @@ def newest(path: Path = PATH) -> dict[str, dict[str, Any]]:
 
 
 def is_wanted(trial: str) -> bool:
-    """Not recovered yet, or everything is asked for."""
+    """Whether to run it: not recovered yet, or all trials are wanted."""
     if not os.environ.get(REST):
         return True
     line = newest().get(trial)

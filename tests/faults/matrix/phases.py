@@ -1,4 +1,4 @@
-"""The phases of a run a fault is placed in, each reached by a condition and held there."""
+"""The phases of a run. A condition shows that a phase has begun; then the run is held there."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Phase:
         return self.name in STAGES
 
     def arm(self, bench: Bench) -> None:
-        """Have the phase to be done anew, and a trap where it begins."""
-        # The engine's own list of starts: what is short is not missed between two looks.
+        """Ensure the phase is done anew, and set a trap at its beginning."""
+        # The container engine's events, so that a short container is not missed.
         listen = (
             "docker events --filter type=container --filter event=start"
             f" --filter label=dlrm-fleet.stage={self.name} --format '{{{{.ID}}}}'"
@@ -48,7 +48,7 @@ class Phase:
         bench.host.run(*run, "bash", "-c", script)
 
     def disarm(self, bench: Bench) -> None:
-        """A trap that nothing fell into would hold a later run."""
+        """Remove the trap: if it did not act, it would hold a later run."""
         bench.host.run("systemctl", "stop", UNIT, check=False)
 
     def reach(self, bench: Bench) -> str:

@@ -1,4 +1,4 @@
-"""docs/faults.md: what became of each fault in each phase and of random kills, from the ledger."""
+"""Writes docs/faults.md from the ledger: outcomes of faults in phases, and of random kills."""
 
 from __future__ import annotations
 

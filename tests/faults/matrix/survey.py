@@ -1,4 +1,4 @@
-"""Runs on a host by its python3: what lies below the root, as JSON on stdout."""
+"""Runs on a host with its python3. Prints what lies below the root, as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every fault in a phase (or, with DLRM_FAULTS_EVERY_PHASE, in every one) ends complete."""
+"""After each fault the run is completed; with DLRM_FAULTS_EVERY_PHASE, in every phase."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DLRM_FAULTS_RANDOM: how many runs; DLRM_FAULTS_SEED: of the first (the seed names the run)."""
+"""DLRM_FAULTS_RANDOM: how many runs; DLRM_FAULTS_SEED: the first run's random seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One thing tried on a host: a fault in a phase, or a random kill; and what became of it."""
+"""One trial on a host, a fault in a phase or a random kill, and its outcome."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Baseline = dict[str, dict[str, str]]
 
 @dataclass
 class Outcome:
-    """What became of a trial; `problem` is empty when all held."""
+    """A trial's outcome; `problem` is empty if all checks held."""
 
     trial: str
     how: str = ""
@@ -32,10 +32,10 @@ class Trial(Protocol):
         """Unique among all trials; names the test and the line in the ledger."""
 
     def attempt(self, bench: Bench, baseline: Baseline, outcome: Outcome) -> None:
-        """Raises when something does not hold."""
+        """Run the trial; raises AssertionError if a check does not hold."""
 
     def tidy(self, bench: Bench) -> None:
-        """Whatever became of it."""
+        """Clean up, also after a failure."""
 
 
 def _clear(bench: Bench, trial: Trial) -> None:
@@ -44,7 +44,7 @@ def _clear(bench: Bench, trial: Trial) -> None:
 
 
 def make(bench: Bench, trial: Trial, baseline: Baseline) -> Outcome:
-    """In a thread: what fails is kept for the test that asked for this trial."""
+    """Runs in a thread; a failure is kept for the test that wants this trial."""
     outcome, started = Outcome(trial.name), time.monotonic()
     bench.begin()
     try:

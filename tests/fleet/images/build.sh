@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds a test host's image and prints its name; at once when nothing it is made of changed.
+# Builds a test host's image and prints its name. If its sources did not change, it only prints the name.
 # Usage: build.sh bare|engine [BASE_ARCHIVE.tar | BASE_REFERENCE]
-# Without the second: the archive that tools/base_archive.sh made, else the base of benchmark/Dockerfile.
+# Without a second argument: the archive that tools/base_archive.sh made, else the base of benchmark/Dockerfile.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -21,7 +21,7 @@ elif [ $# -lt 2 ]; then
     base=$(sed -n 's/^ARG BASE=//p' "$root/benchmark/Dockerfile")
 fi
 
-# The bundle this machine's own tools trust, and where its pip looks.
+# The CA bundle that this machine trusts, and its package index.
 bundle=${PIP_CERT:-${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}}
 cp "$bundle" "$context/ca-certificates.crt"
 {
@@ -32,7 +32,7 @@ cp "$bundle" "$context/ca-certificates.crt"
 content=$( (cd "$context" && sha256sum -- *; printf '%s %s\n' "$base" "$target") | sha256sum | cut -c1-12)
 name=dlrm-test-host-$target:$content
 if ! docker image inspect "$name" >/dev/null 2>&1; then
-    # The engine's own builder: a client may come without buildx.
+    # The classic builder, because some clients have no buildx.
     DOCKER_BUILDKIT=0 docker build --quiet --target "$target" --build-arg BASE="$base" \
         --label dlrm-fleet.test-host="$target" --tag "$name" "$context" >&2
 fi

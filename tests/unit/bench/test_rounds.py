@@ -1,4 +1,4 @@
-"""Which rounds count, and what is told of them."""
+"""Which rounds count, and what the report says about them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_own_processes_are_no_other_load() -> None:
         with_it, without = rounds.OtherLoad([own.pid]), rounds.OtherLoad()
         while rounds.session_seconds(own.pid) < before + 0.5:
             time.sleep(0.05)
-        # Both see what else runs here; only one takes the half second for another's.
+        # Both see the other load; only one counts the half second as disturbance.
         assert with_it.share() < without.share()
     finally:
         own.kill()

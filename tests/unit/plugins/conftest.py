@@ -1,4 +1,4 @@
-"""What the plugins' tests share."""
+"""Fixtures of the plugins' tests."""
 
 from __future__ import annotations
 

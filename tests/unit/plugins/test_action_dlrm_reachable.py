@@ -1,4 +1,4 @@
-"""A machine that answers costs one echo; for another the action waits up to its timeout."""
+"""If a machine answers, the action runs one echo; otherwise it waits up to its timeout."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def wait(folder: Path, ssh: Path, seconds: float, *options: str, **task: Any) ->
         folder,
         [*tasks, *playbook.saved(folder)],
         *options,
-        # There is no such Python: an answer needs none.
+        # This Python does not exist. The action does not need one.
         variables={
             "ansible_ssh_executable": str(ssh),
             "ansible_ssh_retries": 0,
@@ -55,7 +55,7 @@ def test_one_that_stays_away_fails_with_its_name_and_the_reason(tmp_path: Path, 
     assert ended.code == 2, ended.output
     assert "node1 did not answer within 0 s: " in ended.words
     assert "ssh: connect to host x: No route" in ended.words
-    # A failure, which a rescue can catch; Ansible's "unreachable" would end the host.
+    # A rescue can catch this failure. Ansible's "unreachable" would take the host out.
     assert "unreachable=0" in ended.output
 
 

@@ -81,7 +81,7 @@ def test_variables_of_roles_and_inventories_are_known(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "x.yml").write_text("# dlrm_of_this_inventory: documented\n")
     given = "precision=int8 dlrm_host_root=/x dlrm_of_this_inventory=1 ansible_user=me awx_x=1"
-    # Of a cloud's inventory, also where a copy of it is used.
+    # The variable of a cloud's inventory, also of a copy of that inventory.
     given += " dlrm_instances_gcp_project=p dlrm_instances_aws_scheduler_role=r"
     ended = playbook.run(tmp_path, tasks(tmp_path), "-e", given)
     assert ended.code == 0, ended.output

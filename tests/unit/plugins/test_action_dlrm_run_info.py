@@ -1,4 +1,4 @@
-"""Waiting for another controller's run: how long, what is printed, and that it ends with it."""
+"""Waiting for another controller's run: how long, what is printed, and when it ends."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_several_hosts_wait_side_by_side_until_the_run_is_recorded(tmp_path: Pat
     for line in process.stdout:
         output += line
         waiting |= {name for name in roots if line.startswith(f"[{name}] waits up to 600 s: run")}
-        # Both wait before either may go on.
+        # Wait until both wait.
         if waiting == set(roots):
             for name in roots:
                 runs[name].close(RUN, FOREIGN, Owner(USER))
@@ -103,7 +103,7 @@ def test_our_own_run_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_holder_that_ran_here_and_is_gone_is_not_waited_for(tmp_path: Path) -> None:
-    """The host is another machine: it sees a live lease and no process of that number."""
+    """The host is another machine, which sees a live lease but not the controller's process."""
     (tmp_path / "root").mkdir()
     runs = Runs(tmp_path / "root")
     killed = subprocess.Popen(["sleep", "600"])

@@ -1,4 +1,4 @@
-"""What a part's frame decides: how long a task may take, and what a failure is called."""
+"""The filters of tasks/frame/part.yml: how long a task may take, how a failure is named."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_task_that_hangs_is_a_host_that_does_not_answer(inside: bool) -> None:
 
 @pytest.mark.parametrize("again", [True, False])
 def test_the_frame_keeps_the_first_failure_and_goes_on(tmp_path: Path, again: bool) -> None:
-    """What fails in a part that is tried again by a later play is not kept."""
+    """A failure is not kept if a later play tries the part again."""
     failing = {"name": "Fail", "ansible.builtin.fail": {"msg": "disk {{ item }}"}, "loop": ["full"]}
     (tmp_path / "failing.yml").write_text(json.dumps([failing]))
     tasks = playbook.REPOSITORY / "playbooks/tasks"
@@ -107,7 +107,7 @@ def test_the_frame_keeps_the_first_failure_and_goes_on(tmp_path: Path, again: bo
     kept = {"phase": "image", "message": "disk full"}
     assert seen["dlrm_failure"] == (None if again else kept)
     assert seen["dlrm_run_measures"] is (None if again else False)
-    # Counted as lost until somebody says otherwise.
+    # The host counts as lost until its results are collected.
     assert seen["dlrm_result"]["failure"]["phase"] == "unreachable"
 
 

@@ -1,4 +1,4 @@
-"""What the host check asks of a machine comes from the table of precisions."""
+"""The host check takes its requirements from the table of precisions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The role finds a cloud by its dlrm_instances_fleet_<cloud>, whatever the cloud is called."""
+"""The role finds a cloud of any name by its variable dlrm_instances_fleet_<cloud>."""
 
 from __future__ import annotations
 

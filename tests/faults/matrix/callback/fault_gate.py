@@ -1,4 +1,4 @@
-"""Holds the controller at the first task of one module while a file lies there: for tests only."""
+"""For tests only: holds the controller at one module's first task while a file exists."""
 
 from __future__ import annotations
 
