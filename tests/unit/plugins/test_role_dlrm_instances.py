@@ -29,7 +29,7 @@ def test_a_described_cloud_reaches_the_module_by_its_name(tmp_path: Path, part: 
 def test_a_fleet_without_a_cloud_is_refused(tmp_path: Path) -> None:
     ended = playbook.run(tmp_path, tasks("main.yml"), variables={"dlrm_instances_fleet_aws": {}})
     assert ended.code == 2, ended.output
-    assert "No cloud is described" in ended.words
+    assert "The inventory describes no cloud" in ended.words
 
 
 @pytest.mark.parametrize(
