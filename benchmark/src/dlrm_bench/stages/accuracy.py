@@ -16,12 +16,12 @@ from dlrm_bench.network.arrays import Array
 from dlrm_bench.serving.pool import LEAST_PART, ServingPool
 from dlrm_bench.workers.pool import WorkerPool
 
-#: 99.9 % of the published 80.31 %.
+#: AUC: 99.9 % of the published 80.31 %.
 OFFICIAL_TARGET = 0.8022969
 DEMO_TARGET = 0.80
 DEMO_RETENTION = 0.999
 LOG = "mlperf_log_accuracy.json"
-#: Latency counts for nothing in an accuracy run: all queries of a set come at once.
+#: Latency does not count in an accuracy run, so all queries of a set come at once.
 SERVER_QPS = 1e6
 
 
@@ -81,9 +81,11 @@ def _planted(ctx: StageContext) -> Array | None:
 
 
 def judge(demo: bool, area: float, scores: Array, planted: Array | None) -> dict[str, Any]:
-    """The gate: official on AUC; demo on the soft AUC of the probabilities its labels come from.
+    """The accuracy gate: metric, target and `passed`, as facts for stage.json.
 
-    Demo wants 0.80 and 99.9 % of what the fp32 model itself reaches, whichever is higher.
+    Profile official is judged by the AUC. Profile demo is judged by the soft AUC against `planted`,
+    the probabilities that its labels are drawn from: it must reach 0.80 and 99.9 % of the fp32
+    model's own soft AUC. `scores` and `planted`: float32 [pairs]; `area`: the AUC, 0..1.
     """
     soft = None if planted is None else scorer.soft_auc(scores, planted)
     found: dict[str, Any] = {"metric": "auc", "target": OFFICIAL_TARGET, "soft_auc": soft}
