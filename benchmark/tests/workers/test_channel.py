@@ -1,4 +1,4 @@
-"""What pool and workers say to each other arrives whole, and an end that is gone is noticed."""
+"""Messages between pool and workers arrive whole, and each end notices when the other is gone."""
 
 from __future__ import annotations
 
