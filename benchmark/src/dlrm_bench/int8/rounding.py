@@ -11,14 +11,14 @@ from contextlib import contextmanager
 
 import torch
 
-#: Share of the diagonal's mean that is added to the diagonal, so that few inputs weigh less.
+#: Share of the diagonal's mean that is added to the diagonal, so that few inputs do not mislead.
 DAMPING = 0.01
 BLOCK = 128
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One thread for thousands of small products: several wait for each other and change sums."""
+    """One thread for many small products: more would wait for each other and sum in any order."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -132,7 +132,7 @@ def place_model(ctx: StageContext, other_bytes: int) -> PlacedModel:
 
 
 def deadline_check(ctx: StageContext) -> Callable[[], None]:
-    """A check that raises StageError after the deadline: LoadGen does not end an Offline run."""
+    """A check that raises StageError after the deadline: max_duration ends no Offline run."""
     deadline = parse_time(ctx.request.deadline).timestamp()
 
     def check() -> None:

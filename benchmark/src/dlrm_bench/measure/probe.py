@@ -24,13 +24,13 @@ AIM = 1.10
 #: whose speed changes that much between two runs needs a wider margin.
 AIMS = (AIM, 1.2, 1.5, 2.0)
 
-#: Most times the probe's wall-clock rate that is planned with. A run that is too short is INVALID
-#: and lost; a run that is too long only costs time.
+#: The planned rate is at most this many times the probe's wall-clock rate. A run that is too short
+#: is INVALID and lost; a run that is too long only costs time.
 MOST_RECOVERED = 4.0
 
 
 def expected_rate(busy: float, undisturbed: float) -> float:
-    """Pairs/s to plan with, from the rates by wall clock and by CPU time (equal if it is quiet).
+    """Pairs/s to plan with, from the rates by wall clock and CPU time (equal on a quiet machine).
 
     A neighbour may slow the probe and be gone when LoadGen measures: the run must not be too short.
     """

@@ -1,6 +1,6 @@
 """The forward in plain torch operations, to check an engine's answers.
 
-It shares the weights' names with dlrm.py, but no code: neither products nor batches nor padding.
+It shares the weights' names with dlrm.py, but no code for products, batches or padding.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def queue_latencies(arrivals: Array, pairs: Array, pairs_per_second: float) -> A
     """Seconds from arrival to end of each query, first come, first served; last axis: queries."""
     ends = np.cumsum(pairs, axis=-1) / pairs_per_second
     before = ends - pairs / pairs_per_second
-    # A query's busy period began with the query that arrived latest, minus the work before it.
+    # A busy period began with the query whose arrival, minus the work before it, is latest.
     began = np.maximum.accumulate(arrivals - before, axis=-1)
     return np.asarray(began + ends - arrivals)
 
@@ -72,10 +72,10 @@ def queue_latencies(arrivals: Array, pairs: Array, pairs_per_second: float) -> A
 def fit(trial: Trial, capacity: float) -> Server:
     """The server that explains a trial best; `capacity`: pairs/s of all workers, always busy.
 
-    The best speed leaves the least varying rest of the latencies beside the queue's (mean absolute
-    deviation). `beside` is that rest for the third of the queries that queued longest, because only
-    such queries may be late: one that finds the workers idle, or at queries put back, is never near
-    the bound.
+    At the best speed, the difference between a query's latency and the queue's varies least (mean
+    absolute deviation). `beside` is this difference for the third of the queries that queued
+    longest, because only such queries may be late. A query that finds the workers idle, or at
+    queries put back, is never near the bound.
     """
     found: tuple[float, Server] | None = None
     trial = trial.in_order()

@@ -113,7 +113,7 @@ class WaitingLine:
         return cuts
 
     def _longest(self) -> Query:
-        """The longest query not begun, the newest of equals; the newest query is not begun yet."""
+        """The longest query not begun, the newest of equals; the last to arrive is never begun."""
         waiting = [query for query in self._in_time if not query.taken]
         return max(reversed(waiting), key=lambda query: query.pairs)
 

@@ -68,8 +68,8 @@ def run(ctx: StageContext) -> None:
 def _used_pairs(ctx: StageContext, rows: tuple[int, ...]) -> tuple[Array, Array, int, int]:
     """Dense [n, 13] and ids [n, 214] of the used pairs; pairs to fit to; rows of the whole set.
 
-    The fit's pairs come first, then the report's. Each are spread evenly over the set, no row is in
-    both.
+    The fit's pairs come first, then the report's. Both are spread evenly over the set and share no
+    row.
     """
     dense = calibration_set(ctx, bins.CALIBRATION_DENSE_NAME, "<f4", DENSE_FEATURES)
     ids = calibration_set(ctx, bins.CALIBRATION_SPARSE_NAME, "<i4", IDS)

@@ -152,7 +152,7 @@ def _time(
 
 
 def _cpu_model() -> str | None:
-    """The CPU's name by Linux; None on Arm, whose kernels give none."""
+    """The CPU's name in /proc/cpuinfo; None on Arm, whose kernels give none."""
     for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "model name":

@@ -30,7 +30,7 @@ from dlrm_bench.workers.pool import Batch, batch_pairs, group
 WALL, UNDISTURBED = "pairs_per_second", "undisturbed_pairs_per_second"
 
 
-#: Most percent of the cores' time that steal and other load may take for wall time to be compared.
+#: Wall time is compared if steal and other load took at most this percent of the cores' time.
 QUIET_PERCENT = 2.0
 
 

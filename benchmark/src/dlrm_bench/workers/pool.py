@@ -308,12 +308,12 @@ class WorkerPool:
     def _messages(
         self, doing: str, patience: float | None = None
     ) -> list[tuple[Handle, tuple[Any, ...]]]:
-        """Messages come within `patience` seconds; WorkerError if a worker failed or ended."""
+        """Messages that come within `patience` seconds; WorkerError if a worker failed or ended."""
         got: list[tuple[Handle, tuple[Any, ...]]] = []
         self._tick()
         for key, _ in self._selector.select(POLL_SECONDS if patience is None else patience):
             if callable(key.data):
-                key.data()  # No worker's message, but a subclass's call to return.
+                key.data()  # Not a worker's message: a wake-up that a subclass has registered.
                 continue
             handle: Handle = key.data
             if key.fileobj is not handle.channel:
