@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds libdlrm_int8.so: build.sh FOLDER [COMPILER]. Each instruction set's file has flags of its own; the library
-# asks the CPU before it enters one. Needs nothing at run time but the C and math libraries.
+# Builds libdlrm_int8.so: build.sh FOLDER [COMPILER]. The file of each instruction set has flags of its own; the
+# library checks the CPU before it calls one. At run time it needs only the C and math libraries.
 set -eu
 target=$(cd "$1" && pwd)
 compiler=${2:-g++}

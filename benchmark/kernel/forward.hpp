@@ -1,12 +1,12 @@
-// The int8 forward of DLRM-DCNv2 (int8.py's arithmetic, operation by operation), for one instruction set.
-// Included once by each of vnni.cpp, i8mm.cpp and portable.cpp, which define struct Isa before:
+// The int8 forward of DLRM-DCNv2 for one instruction set, with the arithmetic of int8/model.py, operation by operation.
+// vnni.cpp, i8mm.cpp and portable.cpp include it once each. They define the template argument Isa:
 //   TILE       most pairs of one tile, which begins at a multiple of TOGETHER
 //   pack()     orders a layer's weights for run()
-//   run()      int32 sums of a tile's pairs x PANEL outputs, as [TILE, PANEL]; while it works on them it may call
-//              next() of what it is given to do beside
-//   store()    16 codes of a pair to their place
-// Every step keeps pairs apart and is either exact or in a fixed order, so that a score has the same bits
-// whatever the batch and the instruction set. Compiled with -ffp-contract=off: an FMA is where fma() stands.
+//   run()      int32 sums of a tile's pairs x PANEL outputs, as [TILE, PANEL]; meanwhile it may call next() of the
+//              work interleaved with the product
+//   store()    writes 16 codes of a pair to their place
+// Every step keeps pairs apart and is either exact or in a fixed order, so a score has the same bits in any batch and
+// with any instruction set. Compiled with -ffp-contract=off: only fma() gives an FMA.
 #pragma once
 #include <math.h>
 
@@ -28,40 +28,40 @@ inline void store(int32_t *p, I v) { *(Iu *)p = v; }
 inline F all(float v) { return v - F{}; }
 inline F floats(I v) { return __builtin_convertvector(v, F); }
 
-constexpr float ROUND = 3 << 22;  // int8.py
+constexpr float ROUND = 3 << 22;  // model.py
 constexpr float STEPS = 253;
 
-constexpr int SOON = 4;  // pairs ahead that what results need is asked for
+constexpr int SOON = 4;  // how many pairs ahead Results prefetches
 
-// A code as a byte; even, so that halves are rounded as without it.
+// Added to a code to make it a byte; even, so that halves are rounded as without it.
 constexpr int BYTE = 128;
 
-// Floats from one pair's activations to the next's. Without the 16 eight pairs of WIDTH were whole pages, and a store
-// delays loads at its place in other pages.
+// Floats from one pair's activations to the next pair's. Without the added 16, eight pairs of WIDTH floats are whole
+// pages, and a store delays loads from the same offset in other pages.
 constexpr size_t room(size_t width) { return width + 16; }
 
-// A range is one register: lanes 0-7 are highest values, 8-15 lowest ones negated; after a ReLU all are highest ones.
+// A range is one register: lanes 0-7 hold highest values, 8-15 negated lowest ones; after a ReLU all hold highest ones.
 constexpr I FIRST = {0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23}, SECOND = FIRST + 8;
 template <class Isa>
 inline F range_of(F high, F low) {
     return Isa::max(__builtin_shuffle(high, -low, FIRST), __builtin_shuffle(high, -low, SECOND));
 }
 
-// Scale, zero point (of bytes) and what rounds, of one pair's share of a layer's input.
+// Scale, its inverse, the shift that rounds, and zero point (of bytes) of one pair's part of a layer's input.
 struct Row {
     float scale, inverse, shift;
     int32_t zero;
 };
 
-// Makes a tile's results of its sums, pair by pair beside the next tile's product, which leaves part of the core idle.
-// KIND: of the layer's input; RELUS: results below 0 become 0. Those of a cross layer's second product are multiplied
-// by `crossed`, then added to `from`.
+// Computes a tile's results from its sums, pair by pair, interleaved with the next tile's product, which leaves part of
+// the core idle. KIND: of the layer's input; RELUS: results below 0 become 0. Results of a cross layer's second product
+// are multiplied by `crossed`, then added to `from`.
 template <class Isa, Kind KIND, bool RELUS>
 struct Results {
     static constexpr bool CROSSED = KIND == SYMMETRIC;
-    int count, made;                // pairs
+    int count, made;                // pairs of the tile; pairs whose results are computed
     const int32_t *sums;            // [TILE, PANEL]
-    const int32_t *bottom_sums;     // of ANY: [TILE, PANEL] of the first part
+    const int32_t *bottom_sums;     // for ANY: [TILE, PANEL] of the first part
     const int32_t *weight_sums[2];  // by part
     size_t outputs;                 // of the layer
     const float *scale, *bias, *from, *crossed;
@@ -69,10 +69,10 @@ struct Results {
     F *range;           // [TILE]
     const Row *row[2];  // by part: [TILE]
 
-    // Where pair i's are in from, crossed and to.
+    // Offset of pair i's values in from, crossed and to.
     [[gnu::always_inline]] size_t at(int i) const { return i * room(CROSSED ? WIDTH : outputs); }
 
-    // To have in the cache what a pair needs; there may be no such pair.
+    // Prefetch what pair i needs; there may be no such pair.
     [[gnu::always_inline]] void prefetch(int i) const {
         for (int c = 0; c < PANEL; c += 16) {
             __builtin_prefetch(to + at(i) + c, 1);
@@ -98,7 +98,7 @@ struct Results {
         while (made < count) next();
     }
 
-    // Pair i's results c to c + 15 of the tile's.
+    // Results c to c + 15 of pair i in this tile.
     [[gnu::always_inline]] F half(int i, int c) const {
         I sum = load(sums + i * PANEL + c);
         F y;
@@ -119,7 +119,7 @@ struct Results {
     }
 };
 
-// To do beside a product.
+// Work interleaved with a matrix product: none.
 struct Nothing {
     void next() {}
 };
@@ -163,7 +163,7 @@ struct Forward {
                 Row it = row[part * m.most + r] = row_of(layer.kind, part, r);
                 const F inverse = all(it.inverse), shift = all(it.shift);
                 const float *pair = from + r * room(width);
-                // Variables of the loop's own: else each byte written may have changed them.
+                // Local copies: otherwise each byte written might have changed them.
                 uint8_t *to = codes;
                 const int end = layer.border[part + 1];
                 for (int k = layer.border[part]; k < end; k += 16) {
@@ -177,7 +177,7 @@ struct Forward {
         for (int i = 0; i < 2 * m.most; i++) range[i] = all(-INFINITY);
     }
 
-    // `crossed`: what the result is multiplied by, then added to from.
+    // One layer. `crossed`: the result is multiplied by it, then added to `from`; null for other layers.
     void linear(const Layer &layer, const float *from, float *to, const float *crossed) {
         quantize(layer, crossed ? out : from, layer.inputs);
         forget_ranges();
@@ -189,12 +189,12 @@ struct Forward {
 
     template <Kind KIND, bool RELUS>
     void panels(const Layer &layer, const float *from, float *to, const float *crossed) {
-        // Of a tile and of the one before it.
+        // Sums of a tile and of the tile before it.
         alignas(64) int32_t sums[2][Isa::TILE * PANEL], bottom_sums[2][Isa::TILE * PANEL];
         Results<Isa, KIND, RELUS> before{};
         Nothing nothing;
         int now = 0;
-        // Tiles have the same number of pairs, but the first `more` of them TOGETHER more.
+        // All tiles have the same number of pairs; the first `more` tiles have TOGETHER pairs more.
         const int tiles = (rows + Isa::TILE - 1) / Isa::TILE, groups = (rows + Isa::TOGETHER - 1) / Isa::TOGETHER;
         const int each = groups / tiles, more = groups % tiles;
         const size_t panel = (size_t)PANEL * layer.inputs, soon_tile = panel / tiles;
@@ -205,7 +205,7 @@ struct Forward {
             for (int tile = 0, first = 0; tile < tiles; tile++) {
                 int count = Isa::TOGETHER * (each + (tile < more));
                 if (count > rows - first) count = rows - first;
-                // The next panel comes into the cache while this one is worked on.
+                // The next panel is prefetched while this one is computed.
                 const int8_t *soon = weights + panel + tile * soon_tile;
                 const size_t at = first * room(layer.outputs) + output;
                 if (KIND == ANY)
@@ -226,7 +226,7 @@ struct Forward {
         before.rest();
     }
 
-    // fp32, inputs in their order: [rows, 13] -> out [rows, 512].
+    // The first layer in fp32, inputs added in their order: dense [rows, 13] -> out [rows, 512].
     void first_layer(const float *dense) {
         forget_ranges();
         for (int r = 0; r < rows; r++)
@@ -245,7 +245,7 @@ struct Forward {
             }
     }
 
-    // Where a pair's rows are; false where a table has not the id it is asked for.
+    // Addresses of a pair's rows in `found`; false if an id is beyond its table.
     bool find(const int32_t *ids, const uint8_t **found) {
         bool wrong = false;
         for (int i = 0; i < IDS; i++) {
@@ -255,29 +255,29 @@ struct Forward {
         return !wrong;
     }
 
-    // 1 + the position of the first id that its table has not: there is one.
+    // 1 + the position of the first id beyond its table; there must be one.
     long wrong_id(const int32_t *ids) {
         long at = 0;
         while ((uint32_t)ids[at] < m.table_rows[at % IDS]) at++;
         return 1 + at;
     }
 
-    // A row is seldom used again soon: what other work needs shall stay in the caches.
+    // Prefetch a row, but not for long: it is seldom used again soon, and other data must stay in the caches.
     static void ask(const uint8_t *row) {
         for (int byte = 0; byte < DIM; byte += 64) __builtin_prefetch(row + byte, 0, 0);
         __builtin_prefetch(row + ROW_BYTES - 1, 0, 0);
     }
 
-    // Sums of the chosen rows; 0, or 1 + the position of an id that its table has not.
+    // Sums of the chosen rows into x0; returns 0, or 1 + the position of an id beyond its table.
     long embed(const int32_t *ids) {
-        const uint8_t *found[2 * IDS];  // of this pair and of the next one
+        const uint8_t *found[2 * IDS];  // rows of this pair and of the next one
         if (!find(ids, found)) return wrong_id(ids);
         for (int i = 0; i < AHEAD; i++) ask(found[i]);
         for (int r = 0; r < rows; r++) {
             const size_t following = r + 1 < rows ? r + 1 : r;
             if (!find(ids + following * IDS, found + IDS)) return wrong_id(ids);
             float *to = x0 + r * room(WIDTH);
-            for (int c = 0; c < DIM; c += 16)  // The bottom MLP's, already there.
+            for (int c = 0; c < DIM; c += 16)  // The bottom MLP's outputs are already there.
                 range[r] = Isa::max(range[r], range_of<Isa>(load(to + c), load(to + c)));
             F h = all(-INFINITY), l = all(INFINITY), wrong{};
             const uint8_t *const *next = found;
@@ -296,7 +296,7 @@ struct Forward {
                     store(to + 16 * c, acc[c]);
                     h = Isa::max(h, acc[c]);
                     l = Isa::min(l, acc[c]);
-                    wrong += acc[c] * 0.0f;  // NaN of NaN or infinity
+                    wrong += acc[c] * 0.0f;  // NaN if acc is NaN or infinity
                 }
             }
             float nan = 0;
@@ -311,7 +311,7 @@ struct Forward {
         first_layer(dense);
         const Layer *layer = m.layers;
         linear(*layer++, out, out, nullptr);
-        // The second's result is x0's first columns: written narrow, then moved.
+        // The second layer's results are x0's first columns: written with their own stride, then moved.
         linear(*layer++, out, out, nullptr);
         for (int r = 0; r < rows; r++)
             for (int c = 0; c < DIM; c += 16) store(x0 + r * room(WIDTH) + c, load(out + r * room(DIM) + c));

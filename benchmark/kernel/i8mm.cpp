@@ -21,7 +21,7 @@ struct I8mm {
     }
     static F widen(const uint8_t *p) { return __builtin_convertvector(*(const Bu *)p, F); }
 
-    // Two pairs' codes lie together, 8 by 8, as usmmla wants them.
+    // The codes of two pairs alternate in groups of 8, as usmmla reads them.
     static void store(uint8_t *codes, int r, int k, I wide) {
         B v = __builtin_convertvector(wide, B);
         uint8_t *to = codes + (size_t)(r & ~1) * STRIDE + 2 * k + (r & 1) * 8;

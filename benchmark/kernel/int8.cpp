@@ -16,7 +16,7 @@ const Set *const SETS[] = {&I8MM, &PORTABLE};
 const Set *const SETS[] = {&PORTABLE};
 #endif
 
-// Zeroed and aligned to pages, large ones where the kernel gives them.
+// Zeroed memory, aligned to pages, in huge pages if the operating system gives them; null if there is none.
 char *reserve(size_t bytes) {
     void *at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED) return nullptr;
@@ -26,7 +26,7 @@ char *reserve(size_t bytes) {
 
 }  // namespace
 
-// What dlrm_new is given for a layer, in the order of the forward; the arrays but codes must outlive the model.
+// A layer as dlrm_new gets it, in the order of the forward. All arrays but codes must outlive the model.
 struct Given {
     const int8_t *codes;  // [outputs, inputs]
     const float *scale, *bias;
@@ -35,14 +35,14 @@ struct Given {
 
 extern "C" {
 
-// The instruction set of the number-th entry that this CPU has, fastest first; null after the last.
+// Name of this CPU's number-th instruction set, fastest first; null after the last.
 const char *dlrm_set(int number) {
     for (const Set *set : SETS)
         if (set->here() && number-- == 0) return set->name;
     return nullptr;
 }
 
-// Null where memory is short or the CPU has no such instruction set.
+// A model; null if memory is short or the CPU lacks the instruction set.
 // tables: 26 arrays of rows of 136 bytes; first_weight [512, 13], first_bias [512], last_weight [256].
 void *dlrm_new(const char *set_name, int most, const Given *given, const uint8_t *const *tables,
                const int64_t *table_rows, const float *first_weight, const float *first_bias,
@@ -69,7 +69,7 @@ void *dlrm_new(const char *set_name, int most, const Given *given, const uint8_t
     m->most = most;
     for (int n = 0; n < LAYERS; n++) {
         const Given &g = given[n];
-        bool split = g.inputs == WIDTH;  // int8.py: the bottom MLP's columns have a scale of their own
+        bool split = g.inputs == WIDTH;  // model.py: the bottom MLP's columns have a scale of their own
         Layer &l = m->layers[n] = {g.inputs, g.outputs, 1 + split, g.relu, (Kind)g.kind, {0, g.inputs, 0}, nullptr,
                                    nullptr,  g.scale,   g.bias};
         if (split) l.border[1] = DIM, l.border[2] = g.inputs;

@@ -1,4 +1,4 @@
-// Plain C++: what the other instruction sets are checked against; no engine chooses it for its speed.
+// Plain C++, to check the other instruction sets against. It is slow, so no engine chooses it.
 #include "forward.hpp"
 
 namespace {

@@ -7,7 +7,7 @@ namespace {
 
 struct Vnni {
     static constexpr int TILE = 12, TOGETHER = 1;  // 24 sums, 2 of weights, 1 of activations; 5 registers for results
-    static constexpr int TURN = 8;                 // of steps: every layer's inputs are whole ones
+    static constexpr int TURN = 8;                 // steps in a turn: each layer's inputs are whole turns
 
     static F max(F a, F b) { return (F)_mm512_max_ps((__m512)a, (__m512)b); }
     static F min(F a, F b) { return (F)_mm512_min_ps((__m512)a, (__m512)b); }
@@ -20,7 +20,7 @@ struct Vnni {
         _mm_storeu_si128((__m128i *)(codes + (size_t)r * STRIDE + k), _mm512_cvtepi32_epi8((__m512i)v));
     }
 
-    // Inline assembly: with the intrinsic gcc 12 spills the sums, and so it does where a loop is not unrolled.
+    // Inline assembly: gcc 12 spills the sums with the intrinsic, and also if a loop is not unrolled.
     template <int R, class Beside>
     [[gnu::noinline]] static void tile(const uint8_t *a, const int8_t *b, int steps, const int8_t *soon, int soon_step,
                                        int32_t *sums, Beside &beside) {

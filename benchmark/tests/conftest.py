@@ -39,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class StageRoot:
-    """What is mounted at /dlrm, in a temporary folder."""
+    """The folder that a container has at /dlrm, as a temporary folder."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -138,7 +138,7 @@ class Pipeline:
         self.stages: dict[str, StageRoot] = {}
 
     def run(self, stage: str, source: Mapping[str, Any] | None = None) -> StageRoot:
-        """Run a stage; it must end well."""
+        """Run a stage; it must succeed."""
         root, done = self.attempt(stage, source)
         assert done.returncode == 0, done.stderr
         return root
@@ -146,7 +146,7 @@ class Pipeline:
     def attempt(
         self, stage: str, source: Mapping[str, Any] | None = None, **parameters: Any
     ) -> tuple[StageRoot, subprocess.CompletedProcess[str]]:
-        """Run a stage, however it ends."""
+        """Run a stage; it may fail."""
         root = self.ask(stage, source, **parameters)
         done = root.run()
         if done.returncode == 0:
@@ -156,7 +156,7 @@ class Pipeline:
     def ask(
         self, stage: str, source: Mapping[str, Any] | None = None, **parameters: Any
     ) -> StageRoot:
-        """Everything a stage needs but its start."""
+        """Make everything a stage needs, without starting it."""
         root = StageRoot(self.folder / stage)
         inputs = {s: self.stages[s].output for s in STAGE_INPUTS[stage] if s in self.stages}
         root.ask(stage, inputs=inputs, source=source, **{**self.parameters, **parameters})
@@ -169,7 +169,7 @@ class Pipeline:
         source: Mapping[str, Any] | None = None,
         **parameters: Any,
     ) -> str:
-        """The words a stage refuses with; in this process, which is quicker."""
+        """The message with which a stage refuses; it runs in this process, which is quicker."""
         root = self.ask(stage, source, **parameters)
         monkeypatch.setenv("DLRM_ROOT", str(root.root))
         request = Request.read(root.root / "request.json")
@@ -185,7 +185,7 @@ class Pipeline:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    """The demo's data stages, small: finished once, read by many tests."""
+    """The demo's data stages on small data: run once, read by many tests."""
     pipeline = Pipeline(tmp_path_factory.mktemp("demo"), **DEMO)
     for stage in STAGE_INPUTS:
         pipeline.run(stage)

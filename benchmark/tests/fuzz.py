@@ -1,10 +1,10 @@
-"""Mutates good files and gives them to their readers: a reader reads, or refuses in words.
+"""Mutates good files and gives them to their readers, which must read them or raise StageError.
 
     python benchmark/tests/fuzz.py --seconds 600 [--seed N] [--kind metadata]
 
 test_fuzz.py runs a fixed number of cases of a fixed seed; tests/long/readers.sh runs for an hour.
-Only StageError may come out, its words naming a file and what to do next. Numbers that a reader
-could not know to be wrong (a changed weight, a changed id in range) are no fault of it.
+Readers may raise StageError alone, and its message must name a file and the next step. Numbers that
+a reader cannot know to be wrong (a changed weight, a changed id in range) are not its fault.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ TEXTS = (b"-1", b"0", b"99999999999999999999", b"null", b"[]", b"{}", b'"', b"\x
 
 
 class Target:
-    """One kind of files: made once, mutated a copy at a time, read."""
+    """One kind of file: made once, then mutated in copies and read."""
 
     def __init__(self, make: Callable[[Path], None], read: Callable[[Path], None]) -> None:
         self.make, self.read = make, read
 
 
 def mutate(rng: random.Random, content: bytes) -> bytes:
-    """Bits flipped, bytes cut, doubled, exchanged or replaced by words that parsers dislike."""
+    """Flip bits; cut, double or exchange bytes, or replace them by words that parsers dislike."""
     data = bytearray(content)
-    # Heads and tails hold the structure; in between lie mostly values.
+    # Heads and tails hold the structure; most bytes in between are values.
     for _ in range(rng.choice((1, 1, 1, 2, 4, 8))):
         size = len(data)
         near = rng.choice((128, 1024, size, size))
@@ -74,7 +74,7 @@ def mutate(rng: random.Random, content: bytes) -> bytes:
 
 
 def make_snapshot(folder: Path) -> None:
-    """What torchrec and torchsnapshot wrote."""
+    """A snapshot that torchrec and torchsnapshot wrote."""
     data = Path(__file__).with_name("snapshots") / "torchrec_snapshot.tar.gz"
     with tempfile.TemporaryDirectory() as unpacked:
         shutil.unpack_archive(data, unpacked)
@@ -82,7 +82,7 @@ def make_snapshot(folder: Path) -> None:
 
 
 def read_snapshot(folder: Path) -> None:
-    """As the stages do: metadata, completeness, every value."""
+    """Read as the stages do: metadata, completeness, every value."""
     snapshot = Snapshot(folder)
     whole = {name: tensor.shape for name, tensor in snapshot.tensors.items()}
     if snapshot.problems(whole, more_rows=False):
@@ -98,7 +98,7 @@ def make_day(folder: Path) -> None:
 
 
 def read_day(folder: Path) -> None:
-    """As stage dataset does."""
+    """Read as stage dataset does."""
     day = DayFiles(folder)
     limits = np.repeat(np.asarray(ROWS, np.int32), MULTI_HOT)
     for block in day.blocks(min(day.rows, 100), 8):
@@ -107,19 +107,19 @@ def read_day(folder: Path) -> None:
 
 
 def make_queries(folder: Path) -> None:
-    """The bins and the trace."""
+    """The .bin files and the trace."""
     (folder / "trace.txt").write_text(trace_text(250)[0])
     (folder / "dense.bin").write_bytes(bytes(250 * 52))
     (folder / "sparse.bin").write_bytes(bytes(250 * 860))
 
 
 def read_queries(folder: Path) -> None:
-    """As accuracy and performance do."""
+    """Read as stages accuracy and performance do."""
     SampleFiles(folder / "dense.bin", folder / "sparse.bin", folder / "trace.txt")
 
 
 def write_tensors(path: Path, tensors: dict[str, object]) -> None:
-    """A file of torch_file.py."""
+    """A file written by torch_file.py."""
     content = {
         name: StreamedTensor.of(value) if isinstance(value, torch.Tensor) else value
         for name, value in tensors.items()
@@ -159,7 +159,7 @@ TARGETS = {
 
 
 def chosen_files(kind: str, folder: Path) -> list[Path]:
-    """What is worth mutating."""
+    """The files that are worth mutating."""
     if kind == "metadata":
         return [folder / METADATA]
     if kind == "day":
@@ -168,7 +168,7 @@ def chosen_files(kind: str, folder: Path) -> list[Path]:
 
 
 class Fuzzer:
-    """Cases of one kind, each from its own number: a failure names the one to repeat."""
+    """Cases of one kind, each made from its number: a failure names the number to repeat."""
 
     def __init__(self, kind: str, folder: Path) -> None:
         self.kind, self.target, self.folder = kind, TARGETS[kind], folder
@@ -179,7 +179,7 @@ class Fuzzer:
         self.read = self.refused = 0
 
     def case(self, number: int) -> None:
-        """Mutate one file, read, put it back; AssertionError when it was refused badly."""
+        """Mutate one file, read it, restore it; AssertionError if the reader refuses it badly."""
         rng = random.Random(f"{self.kind} {number}")
         path = rng.choice(sorted(self.originals))
         path.write_bytes(mutate_large(rng, self.originals[path]))
@@ -200,7 +200,7 @@ class Fuzzer:
 
 
 def mutate_large(rng: random.Random, content: bytes) -> bytes:
-    """A 64 MB model is mutated at its ends, where all but the numbers lies."""
+    """A 64 MB model is mutated at its ends, where everything but the numbers lies."""
     if len(content) < 4 << 20:
         return mutate(rng, content)
     if rng.random() < 0.5:
@@ -209,7 +209,7 @@ def mutate_large(rng: random.Random, content: bytes) -> bytes:
 
 
 def main() -> int:
-    """Run cases of each kind in turn until the time is over; print what was found."""
+    """Run cases of each kind in turn until the time is up; print the failures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=int(time.time()))

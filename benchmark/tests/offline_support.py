@@ -33,7 +33,7 @@ BINS = (
 
 
 def write_dataset(folder: Path, lengths: Sequence[int] = LENGTHS, planted: bool = True) -> Path:
-    """A dataset stage's output; dense[0] of row r is r, so that a toy's answer names its row."""
+    """A dataset stage's output; dense[0] of row r is r, so that a toy's answer shows its row."""
     folder.mkdir(parents=True, exist_ok=True)
     rows, ends = sum(lengths), np.cumsum(lengths)
     rng = np.random.default_rng(7)
@@ -56,7 +56,7 @@ def write_dataset(folder: Path, lengths: Sequence[int] = LENGTHS, planted: bool 
 
 
 def write_weights(folder: Path, name: str) -> Path:
-    """A file in the place of the model; toy engines have no weights."""
+    """A file in place of the model; toy engines have no weights."""
     folder.mkdir(parents=True)
     (folder / name).write_bytes(b"toy" * 10000)
     return promise(folder, [name])
@@ -77,12 +77,12 @@ def promise(folder: Path, names: Sequence[str]) -> Path:
 
 
 def toy_score(dense: Array) -> Array:
-    """A probability for each row, spread over 0.02..0.98, equal however rows are batched."""
+    """A probability for each row, spread over 0.02..0.98, the same in any batch."""
     return (0.02 + 0.96 * np.modf(dense[:, 0] * np.float32(0.6180339887))[0]).astype(np.float32)
 
 
 class ToyEngine:
-    """Scores by toy_score, as slowly as asked."""
+    """Scores with toy_score, as slowly as the test wants."""
 
     def __init__(self, best_batch: int = 400, seconds_a_pair: float = 2e-5) -> None:
         self.best_batch = best_batch
@@ -97,14 +97,14 @@ class ToyEngine:
 
 
 class RowFault(ToyEngine):
-    """Does something bad when it meets a row; an early row, so that every run does."""
+    """Does something bad at one row: an early one, so that every run meets it."""
 
     def __init__(self, action: str, row: int = 150) -> None:
         super().__init__()
         self.action, self.row = action, row
 
     def forward(self, dense: Array, ids: Array) -> Array:
-        """Scores, except for that row."""
+        """Scores of all rows but that one."""
         if (dense[:, 0] == self.row).any():
             if self.action == "raise":
                 raise RuntimeError("table 3 has no row 17")
@@ -120,14 +120,14 @@ class RowFault(ToyEngine):
 
 
 class Counting(ToyEngine):
-    """Notes the pairs of each call in a file of its process."""
+    """Writes the pairs of each call to a file of its process."""
 
     def __init__(self, folder: str) -> None:
         super().__init__()
         self.path = Path(folder) / str(os.getpid())
 
     def forward(self, dense: Array, ids: Array) -> Array:
-        """Scores and notes."""
+        """Scores, and writes the number of pairs."""
         with self.path.open("a") as file:
             file.write(f"{len(dense)}\n")
         return super().forward(dense, ids)
@@ -141,7 +141,7 @@ class NoEngine:
 
 
 class Reversed(ToyEngine):
-    """The worst engine: certain of the opposite."""
+    """The worst engine: it predicts the opposite."""
 
     def forward(self, dense: Array, ids: Array) -> Array:
         """One minus the probability."""
@@ -161,7 +161,7 @@ def start_with(engine: str, root: StageRoot) -> subprocess.Popen[bytes]:
 
 
 def run_with(engine: str, root: StageRoot) -> subprocess.CompletedProcess[str]:
-    """The same to its end."""
+    """The same, and wait for its end."""
     arguments, environment = _command(engine, root)
     return subprocess.run(
         arguments, env=environment, capture_output=True, text=True, check=False, timeout=300
@@ -217,12 +217,12 @@ def main() -> int:
 
 
 def in_small_sets(samples: int, **values: Any) -> Settings:
-    """The stage's settings, except for the size of the sets LoadGen loads one after the other."""
+    """The stage's settings, but LoadGen loads sets of this size one after the other."""
     return Settings(**{**values, "performance_sample_count": samples})
 
 
 def widen_latency(milliseconds: int, module: Any) -> None:
-    """LoadGen's Server bound, in user.conf and for the trials; no default of it is touched."""
+    """Widen LoadGen's Server bound in user.conf and for the trials; defaults stay as they are."""
     conf = module.Settings.user_conf
     line = f"{module.MODEL}.Server.target_latency = {milliseconds}\n"
     module.Settings.user_conf = lambda settings: conf(settings) + line

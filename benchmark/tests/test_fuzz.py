@@ -1,4 +1,4 @@
-"""Mutated files against their readers: a fixed number of cases, and those that once failed."""
+"""Readers of mutated files: a fixed number of cases, and the cases that once failed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from fuzz import TARGETS, Fuzzer
 CASES = {"metadata": 25, "day": 200, "queries": 200, "int8": 8, "dump": 8}
 
 
-# What long runs found, before it was mended: a header cut inside its brackets, a zip member before
-# the file's begin, a pickle that is no UTF-8.
+# Found by long runs and fixed since: a header cut inside its brackets, a zip member before the
+# file's first byte, a pickle that is not UTF-8.
 FOUND = [("day", 1000001), ("day", 1000024), ("int8", 1000006)]
 
 

@@ -1,4 +1,4 @@
-"""The stage runner: what it leaves behind when a stage ends well, badly, or is stopped."""
+"""The stage runner: what it leaves behind when a stage succeeds, fails, or is stopped."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from dlrm_bench.frame.errors import StageError
 
 
 def good(ctx: StageContext) -> None:
-    """Two outputs, one of them below a folder and one adopted."""
+    """Makes two outputs: one in a folder, one adopted."""
     with ctx.open_output("folder/first.bin") as output:
         output.write(b"first")
     scratch = ctx.scratch_dir / "second.txt"
@@ -24,7 +24,7 @@ def good(ctx: StageContext) -> None:
 
 
 def nothing(ctx: StageContext) -> None:
-    """Forgets its outputs."""
+    """Makes no output."""
     ctx.status.update("idling")
 
 
@@ -38,23 +38,23 @@ def crash(ctx: StageContext) -> None:
 
 
 def refuse(_ctx: StageContext) -> None:
-    """Fails in words."""
+    """Fails with a StageError."""
     raise StageError("cannot read 'x'", "wanted 3 rows, found 2", "Bring 3 rows")
 
 
 def disk_full(_ctx: StageContext) -> None:
-    """Meets a device that really is full."""
+    """Writes to a device that really is full."""
     with Path("/dev/full").open("wb", buffering=0) as file:
         file.write(b"x")
 
 
 def memory(_ctx: StageContext) -> None:
-    """Asks for more memory than any machine has."""
+    """Allocates more memory than any machine has."""
     bytearray(1 << 62)
 
 
 def busy(ctx: StageContext) -> None:
-    """Spends the rest of its life in C code that signals do not interrupt."""
+    """Stays in C code that signals do not interrupt."""
     ctx.status.update("busy")
     hashlib.pbkdf2_hmac("sha256", b"x", b"y", (1 << 31) - 1)
 

@@ -1,4 +1,4 @@
-"""Runs one stage: request in, outputs and stage.json out, status.json all the while."""
+"""Runs one stage: reads the request, writes outputs and stage.json, keeps status.json current."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OUT_OF_MEMORY_WORDS = ("can't allocate memory", "cannot allocate memory", "out o
 
 
 def run_stage() -> int:
-    """Do what request.json asks; 0 when stage.json was written, else 1."""
+    """Do what request.json asks; returns 0 if stage.json was written, else 1."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     root = dlrm_root()
     try:
@@ -78,7 +78,7 @@ def _find(stage: str) -> Any:
 
 
 def _check_inputs(request: Request) -> None:
-    """Sizes only: the sha256 are in the key, and hashing 100 GB would cost minutes a stage."""
+    """Compare sizes only: the key holds the sha256, and hashing 100 GB takes minutes a stage."""
     for file in request.inputs:
         what = f"input '{file.name}' of stage '{file.stage}' cannot be used"
         remedy = f"Run again with -e force_stages={file.stage}"
@@ -87,12 +87,12 @@ def _check_inputs(request: Request) -> None:
         size = file.path.stat().st_size
         if size != file.bytes:
             raise StageError(
-                what, f"it has {size} bytes, its stage.json promised {file.bytes}", remedy
+                what, f"it has {size} bytes, its stage.json promises {file.bytes}", remedy
             )
 
 
 def _fail_on_sigterm(ctx: StageContext) -> None:
-    """SIGTERM, of the deadline or an operator, is noticed even while the main thread is in C code.
+    """Notice SIGTERM of the deadline or an operator even while the main thread is in C code.
 
     The C-level handler writes to a pipe at once; a thread reads it, records the failure and exits.
     """
@@ -102,7 +102,7 @@ def _fail_on_sigterm(ctx: StageContext) -> None:
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     signal.signal(signal.SIGTERM, lambda _number, _frame: None)
-    # A forked worker that is terminated must die itself and not speak for the stage.
+    # A forked worker that gets SIGTERM must die itself and write nothing about the stage.
     os.register_at_fork(
         before=lambda: _mask_sigterm(signal.SIG_BLOCK),
         after_in_parent=lambda: _mask_sigterm(signal.SIG_UNBLOCK),
@@ -116,7 +116,7 @@ def _mask_sigterm(how: int) -> None:
 
 
 def _restore_sigterm() -> None:
-    # One that came during the fork waits until here.
+    # A SIGTERM that came during the fork is delivered by the unmasking below.
     if threading.current_thread() is threading.main_thread():
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -127,7 +127,7 @@ def _await_sigterm(reader: int, ctx: StageContext) -> None:
     while signal.SIGTERM not in os.read(reader, 64):
         pass
     ctx.status.fail(_stopped(ctx.request))
-    # Partial outputs stay for the next attempt to remove: the kill follows within seconds.
+    # The next attempt removes partial outputs: SIGKILL follows within seconds.
     os._exit(1)
 
 
@@ -143,7 +143,7 @@ def _stopped(request: Request) -> str:
 
 
 def _worded(error: BaseException, ctx: StageContext) -> str:
-    """One message for every way to fail."""
+    """The message for status.json, whatever was raised."""
     stage = ctx.request.stage
     if isinstance(error, StageError):
         return str(error)

@@ -62,7 +62,7 @@ def test_a_query_for_an_unloaded_sample_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_sample_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StageError, match=r"indices 0\.\.6 asked, samples 0\.\.5 exist"):
+    with pytest.raises(StageError, match=r"it asked for 0\.\.6, samples 0\.\.5 exist"):
         QuerySet(files_in(write_dataset(tmp_path)), [0, 6], silent)
 
 
@@ -81,7 +81,7 @@ def test_a_bin_of_another_size_is_refused(
         files_in(tmp_path)
     assert word in str(refused.value)
     assert name in str(refused.value)
-    assert f"need {size} bytes of it, it has {size + change}" in str(refused.value)
+    assert f"need {size} bytes, it has {size + change}" in str(refused.value)
     assert "force_stages=dataset" in str(refused.value)
 
 

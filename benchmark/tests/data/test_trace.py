@@ -1,4 +1,4 @@
-"""The aggregation trace against MLCommons' published one."""
+"""The aggregation trace compared with the one that MLCommons publishes."""
 
 from __future__ import annotations
 

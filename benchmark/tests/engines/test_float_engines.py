@@ -74,7 +74,7 @@ def pairs(demo: Pipeline) -> Pairs:
 
 @pytest.fixture(scope="module")
 def wanted(engine: engines.Engine, pairs: Pairs) -> Array:
-    """The engine's scores of all pairs, handed over at once."""
+    """The engine's scores of all pairs, in one call."""
     return engine.forward(*pairs[:2])
 
 
@@ -84,7 +84,7 @@ def test_scores_are_the_plain_forwards(
     difference = float(np.abs(wanted - plain_forward(dump)(*pairs[:2])).max())
     assert wanted.dtype == np.float32
     assert difference < PRECISIONS[load.precision].tolerance
-    # bfloat16's products are in force: fp32's agree a thousand times better.
+    # The products are bfloat16: fp32's agree a thousand times better.
     assert (difference > 1e-4) is (load.precision == "bf16")
 
 
@@ -101,7 +101,7 @@ def test_bits_do_not_depend_on_the_batch(
     borders = [(7, 8), (1, 64), (64, 128), (3, 68), (300, 557), (511, 1601), (1023, 1025)]
     parts = [np.arange(*border) for border in borders]
     shuffled = np.random.default_rng(1).permutation(PAIRS)
-    # Every number of rows a call may be padded to, each pair at other places of it.
+    # Every number of rows that a call may be padded to, with pairs in another order each time.
     parts += [shuffled[:count] for count in range(64, engine.best_batch + 1, 64)]
     parts += [shuffled, shuffled[:1], np.full(700, 5)]
     for part in parts:
@@ -115,7 +115,7 @@ def test_bits_do_not_depend_on_the_worker(
 
 
 def changed(dump: Path, folder: Path, name: str, index: tuple[int, int], value: float) -> Path:
-    """The dump with one value of one tensor another."""
+    """The dump with one value of one tensor changed."""
     weights = torch.load(dump, weights_only=True)
     weights[name][index] = value
     path = folder / dump.name
@@ -130,7 +130,7 @@ def test_a_pair_that_is_not_finite_has_no_score(
     dense, ids = pairs[0][:100].copy(), pairs[1][:100]
     dense[41, 6] = value
     scores = engine.forward(dense, ids)
-    # The plain forward has none either, and a worker refuses to answer it.
+    # The plain forward gives no score either, and a worker refuses to answer NaN.
     assert np.isnan(plain_forward(dump)(dense, ids)).nonzero()[0].tolist() == [41]
     assert np.isnan(scores).nonzero()[0].tolist() == [41]
     others = np.arange(100) != 41

@@ -1,4 +1,4 @@
-"""The fused int8 kernel against int8.py's operations, on every instruction set of this CPU."""
+"""The fused int8 kernel against the operations of int8/model.py, on all instruction sets here."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def pairs(demo: Pipeline) -> tuple[Array, Array]:
 
 
 def heavy_tailed(content: dict[str, Any]) -> dict[str, Any]:
-    """Output channels stretched unevenly: a code more or less is then worth much of a score."""
+    """Output channels stretched unevenly: one code more or less then changes a score much."""
     rng = np.random.default_rng(0)
     stretched = dict(content)
     for name in quantized_layers():
@@ -54,7 +54,7 @@ def heavy_tailed(content: dict[str, Any]) -> dict[str, Any]:
     return stretched
 
 
-# Elsewhere PyTorch's order of operations in embeddings and first layer has not been looked at.
+# Nobody has compared PyTorch's order of operations in embeddings and first layer elsewhere.
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="bits compared on x86-64 only")
 @pytest.mark.parametrize("stretch", [dict, heavy_tailed])
 def test_scores_are_those_of_the_operations_to_the_last_bit(
@@ -132,7 +132,7 @@ def test_weights_that_are_not_finite_are_refused(content: dict[str, Any], tmp_pa
 def test_an_id_beyond_its_table_is_named(
     content: dict[str, Any], pairs: tuple[Array, Array]
 ) -> None:
-    # The first and a later pair of the second block.
+    # The first pair of the second block, and a later one.
     for name, pair in itertools.product(instruction_sets(), (64, 66)):
         for value in (-1, ROWS[25]):
             ids = pairs[1][:70].copy()

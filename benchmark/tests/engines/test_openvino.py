@@ -27,7 +27,7 @@ Load = Callable[[str], Any]
 
 @pytest.fixture
 def load(demo: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Load:
-    """The engine that a precision gets on a CPU with all that is asked for."""
+    """The engine that a precision gets on a CPU with everything OpenVINO needs."""
     dump = demo.stages["dump"].output / "dlrm-multihot-pytorch.pt"
     for precision in PYTORCHS:
         monkeypatch.delenv(engines.force(precision), raising=False)
@@ -37,7 +37,7 @@ def load(demo: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Load:
 
 
 def needs(precision: str) -> None:
-    """Skip where the CPU itself lacks what OpenVINO is chosen for."""
+    """Skip if the CPU itself lacks what OpenVINO needs."""
     why = openvino_engine.why_not(precision)
     if why:
         pytest.skip(why)
@@ -61,7 +61,7 @@ def test_pytorch_runs_where_it_is_untried(
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_avx512_supported", lambda: False)
     assert type(load(precision)) is PYTORCHS[precision]
-    assert f"{precision} is not computed by openvino: it is tried on x86-64" in caplog.text
+    assert f"{precision} is not computed by openvino: it is used only on x86-64" in caplog.text
 
 
 @pytest.mark.parametrize("precision", PYTORCHS)
@@ -101,7 +101,7 @@ def test_bf16_is_never_fp32_in_silence(load: Load, monkeypatch: pytest.MonkeyPat
     other = SimpleNamespace(**parts, Core=lambda: core, Tensor=openvino.Tensor)
     monkeypatch.setattr(openvino_engine, "_openvino", lambda: other)
     monkeypatch.setenv(engines.force("bf16"), engines.OPENVINO)
-    with pytest.raises(StageError, match=r"bf16 by OpenVINO .*it would compute in f32"):
+    with pytest.raises(StageError, match=r"OpenVINO cannot run bf16 .*it would compute in f32"):
         load("bf16")
 
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.measures
 
 
 def measure(demo: Pipeline, folder: Path, stage: str, precision: str) -> StageRoot:
-    """The stage run to its end on what the demo's stages made."""
+    """Run the stage on the outputs of the demo's stages."""
     model = PRECISIONS[precision].model.stage
     inputs = {name: demo.stages[name].output for name in ("dataset", model)}
     root = StageRoot(folder / stage)

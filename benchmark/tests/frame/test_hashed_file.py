@@ -1,4 +1,4 @@
-"""HashedFile: what is written is what is hashed, whatever the block's size."""
+"""HashedFile hashes what it writes, for any size of block."""
 
 from __future__ import annotations
 

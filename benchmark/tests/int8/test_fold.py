@@ -1,4 +1,4 @@
-"""Folding leaves the model's function as it is; rounding with feedback serves the output."""
+"""Folding keeps the model's function; rounding with feedback improves the output."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def logits(weights: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 def with_tables(weights: dict[str, torch.Tensor], scales: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Scaled as calibrate does it."""
+    """The weights scaled as calibrate scales them."""
     changed = {**weights, **fold.scaled(weights, scales)}
     for table in range(TABLES):
         name = table_name(table)
@@ -86,7 +86,7 @@ def test_a_column_that_decides_every_range_is_scaled_down() -> None:
     assert scales[1000] < 0.5 * scales.median()
     assert scales.min() >= 1 / fold.LARGEST
     assert scales.max() <= fold.LARGEST
-    # Of the bottom MLP's columns, which have a range of their own, none stands out.
+    # The bottom MLP's columns have a range of their own, and none of them stands out.
     assert scales[:128].max() < 2 * scales[:128].min()
     exponents = torch.log2(scales) * fold.GRID
     torch.testing.assert_close(exponents, exponents.round(), atol=1e-3, rtol=0)
@@ -111,7 +111,7 @@ def test_nearest_codes_are_within_half_a_step() -> None:
 
 def test_feedback_halves_the_error_of_outputs_whose_inputs_go_together() -> None:
     made = torch.Generator().manual_seed(5)
-    # After a ReLU, and of few causes, as the over arch's inputs are.
+    # After a ReLU and of low rank, as the over arch's inputs are.
     x = torch.relu(torch.randn(4000, 20, generator=made) @ torch.randn(20, 300, generator=made))
     weight = torch.randn(40, 300, generator=made)
     scale, wanted = rounding.row_scales(weight), x @ weight.t()

@@ -51,7 +51,7 @@ def engine(int8: Path) -> Engine:
 
 
 def soft_auc(p: Array, scores: Array) -> float:
-    """Each pair positive with weight p and negative with 1 - p."""
+    """AUC if each pair is positive with weight p and negative with weight 1 - p."""
     truth, weight = np.repeat([1, 0], len(p)), np.concatenate([p, 1 - p])
     return float(roc_auc_score(truth, np.concatenate([scores, scores]), sample_weight=weight))
 
@@ -66,7 +66,7 @@ def test_the_dump_is_a_plain_state_dict_of_the_snapshot(demo: Pipeline, dump: Pa
         assert tensor.data_ptr() % 64 == 0
         wanted = snapshot.read(snapshot_name(name), tuple(tensor.shape))
         assert np.array_equal(tensor.numpy(), wanted)
-    # And as the seed's recipe loads it: the whole file in memory.
+    # Also as the published recipe loads it: the whole file in memory.
     whole = torch.load(dump, weights_only=True)
     assert all(torch.equal(whole[name], loaded[name]) for name in loaded)
 
@@ -191,7 +191,7 @@ def test_other_files_are_refused_as_int8(int8: Path, dump: Path, tmp_path: Path)
 
 
 def test_a_pickled_module_is_refused_unread(tmp_path: Path) -> None:
-    # What upstream writes: loading it would run code.
+    # A file as upstream writes it: loading it would run code.
     path = tmp_path / "aarch64_dlrm_int8.pt"
     torch.save(torch.nn.Sequential(torch.nn.Linear(2, 2)), path)
     assert "a pickle that holds code" in refusal(load_int8, path)

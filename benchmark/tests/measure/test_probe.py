@@ -1,4 +1,4 @@
-"""From a probe's speed to target_qps, with the noise probes have."""
+"""target_qps computed from a probe's speed, with the noise that probes have."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def order_lengths(samples: int) -> Array:
 
 
 def issued(planned: Plan, min_duration: int) -> int:
-    """What LoadGen makes of target_qps, in its own arithmetic."""
+    """The samples that LoadGen issues at target_qps, in its own arithmetic."""
     return int(SLACK * min_duration * planned.target_qps)
 
 

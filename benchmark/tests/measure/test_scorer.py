@@ -1,4 +1,4 @@
-"""AUC against scikit-learn, and every way an accuracy log can be wrong."""
+"""AUC compared with scikit-learn's, and every way in which an accuracy log can be wrong."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_one_kind_of_label_has_no_auc() -> None:
 
 
 def records() -> list[dict[str, object]]:
-    """Three samples in another order than the rows'; scores 0.0, 0.1 ... and label row % 2."""
+    """Three samples, not in the order of rows; scores 0.0, 0.1 ... and label row % 2."""
     found = []
     for seq, sample in enumerate([2, 0, 1]):
         rows = np.arange(STARTS[sample], STARTS[sample + 1])
@@ -90,7 +90,7 @@ def records() -> list[dict[str, object]]:
 
 
 def write_log(path: Path, entries: list[dict[str, object]]) -> Path:
-    """In LoadGen's own line layout."""
+    """Write the entries in LoadGen's own line layout."""
     body = ",\n".join(json.dumps(e).replace("{", "{ ").replace("}", " }") for e in entries)
     path.write_text(f"[\n{body}\n]\n")
     return path
@@ -126,10 +126,10 @@ def poison(entries: list[dict[str, object]]) -> None:
     ("spoil", "words"),
     [
         pytest.param(lambda e: e.pop(1), "1 of 3 samples are missing: qsl_idx 0", id="missing"),
-        pytest.param(lambda e: e.append(e[0]), "qsl_idx 2 stands in it twice", id="duplicate"),
+        pytest.param(lambda e: e.append(e[0]), "qsl_idx 2 occurs twice", id="duplicate"),
         pytest.param(lambda e: e[0].update(qsl_idx=3), "qsl_idx 3 is not one of the 3", id="odd"),
         pytest.param(shorten, "qsl_idx 2 has 3 pairs, wanted 4", id="short sample"),
-        pytest.param(flip_label, "gives row 1 the label 0, the .bin 1", id="label"),
+        pytest.param(flip_label, "gives row 1 the label 0, the .bin file 1", id="label"),
         pytest.param(poison, "qsl_idx 0 has a prediction that is not a number", id="nan"),
         pytest.param(lambda e: e[2].pop("data"), "line 4 is not a record", id="no data"),
         pytest.param(lambda e: e[2].update(data="abc"), "line 4 is not a record", id="odd hex"),

@@ -1,7 +1,7 @@
 """Scenario Server under the real LoadGen, with toy engines.
 
-LoadGen's latency bound is widened where a test is about something else: no test may fail because
-the machine was busy.
+Tests that are not about latency widen LoadGen's latency bound: no test may fail because the machine
+was busy.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ def detail(root: StageRoot, prefix: str = "") -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> StageRoot:
-    """One finished run whose latency bound no busy machine misses."""
+    """One finished run, with a latency bound that even a busy machine holds."""
     folder = tmp_path_factory.mktemp("server")
     root = StageRoot(folder / "root")
     ask(root, "performance", folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SERVER_LATENCY_MS", WIDE_MS)
-        # The probe takes a sleeping engine for one that neighbours slow down fourfold.
+        # A sleeping engine looks to the probe as if neighbours slowed it down fourfold.
         patch.setenv("PROBE_FACTOR", "0.25")
         done = run_with("ToyEngine:200:0.00001", root)
     assert done.returncode == 0, done.stderr
@@ -79,7 +79,7 @@ def test_loadgen_ran_as_a_server_with_v51s_settings(measured: StageRoot) -> None
 
 def test_every_query_is_computed(measured: StageRoot) -> None:
     facts, found = measured.document()["facts"], detail(measured)
-    # Far more queries than samples: each was computed as often as it was asked.
+    # There are far more queries than samples: each query was computed.
     assert found["result_query_count"] >= 1000 > 2 * len(SAMPLES)
     assert facts["pairs_computed"] == facts["pairs_issued"] > 1000 * min(SAMPLES)
     assert facts["reference"]["passed"] is True
@@ -102,7 +102,7 @@ def test_a_run_that_misses_60_ms_is_run_again_at_a_lower_rate(
 ) -> None:
     root = new_stage("performance")
     ask(root, "performance", tmp_path)
-    # All workers together manage 66 queries/s of 300 pairs: at 120 to 198 they queue up.
+    # All workers together manage 66 queries/s of 300 pairs: at 120 to 198 queries/s a queue grows.
     monkeypatch.setenv("SERVER_RATE", "200")
     slow = 5e-5 * len(os.sched_getaffinity(0))
     done = run_with(f"ToyEngine:64:{slow}", root)
@@ -111,7 +111,7 @@ def test_a_run_that_misses_60_ms_is_run_again_at_a_lower_rate(
     assert found["effective_target_latency_ns"] == 60_000_000
     assert found["result_validity"] == "INVALID"
     assert facts["latency_p99_ms"] > 60
-    # Queries that cannot be in time are put back, and answered all the same.
+    # Queries that cannot be in time are put back, but still answered.
     assert 0 < facts["queries_put_back"] <= found["result_query_count"]
     assert facts["pairs_computed"] == facts["pairs_issued"]
     rates = [short["target_qps"] for short in facts["superseded_runs"]] + [facts["target_qps"]]
@@ -142,7 +142,7 @@ def test_accuracy_answers_every_sample_once(new_stage: NewStage, tmp_path: Path)
     assert facts["samples"] == len(SAMPLES)
     assert facts["pairs"] == facts["pairs_computed"] == sum(SAMPLES)
     assert facts["passed"] is True
-    # Samples longer than a part came back in one piece, pair by pair in their place.
+    # Samples longer than a part come back whole, with each pair in its place.
     log = json.loads((root.output / "mlperf_log_accuracy.json").read_text())
     assert sorted(entry["qsl_idx"] for entry in log) == list(range(len(SAMPLES)))
     dense = np.fromfile(dataset / "terabyte_processed_test_v2_dense.bin", "<f4").reshape(-1, 13)
@@ -256,7 +256,7 @@ def test_answers_are_copied_before_their_slot_is_written_anew() -> None:
 
 
 def test_a_query_wakes_the_serving_thread_once() -> None:
-    """Else it would look again and again until the next one, on a core that a worker needs."""
+    """Otherwise the thread would spin until the next query, on a core that a worker needs."""
     pool = ServingPool(functools.partial(toy, "ToyEngine"), 10, cores=[])
     with pool:
         pool.serve(64, None, lambda _query: None, lambda _serve: lambda: None)
@@ -268,7 +268,7 @@ def test_a_query_wakes_the_serving_thread_once() -> None:
 
 
 def test_half_of_what_workers_are_at_counts_as_done() -> None:
-    """Of one part that its worker is at and one that waits behind it."""
+    """With one part that a worker computes and one part that waits behind it."""
     pool: Any = ServingPool.__new__(ServingPool)
     given: list[Batch] = []
     handle = SimpleNamespace(index=0, slots=[0, 1], held={})

@@ -1,4 +1,4 @@
-"""The model file copied into shared memory: the same bytes and scores, and nothing left behind."""
+"""Copies of the model file in shared memory: same bytes, same scores, nothing left behind."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def silent(_done: int, _total: int) -> None:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Three parts and a bit of a fourth."""
+    """A file of three parts and a bit of a fourth."""
     path = tmp_path / "model.pt"
     path.write_bytes(np.random.default_rng(3).bytes(3 * placed_model.PART_BYTES + 12345))
     return path
@@ -68,12 +68,12 @@ def copies_here() -> list[str]:
 
 
 def open_descriptors() -> list[Path]:
-    """Without the listing's own, which has vanished by now."""
+    """Open descriptors, without the listing's own, which is closed again."""
     return [path for path in list(Path("/proc/self/fd").iterdir()) if path.is_symlink()]
 
 
 def copied(path: Path, *copies: tuple[int, ...]) -> PlacedModel:
-    """Copies whatever room there is; their nodes all mean this machine's first."""
+    """A model with these copies, without a check for room; every node is this machine's first."""
     topology = read_topology(CPUS)
     placement = replace(mapped(topology, "made"), copies=copies or ((topology.cpus[0].node,),))
     return PlacedModel(path, topology, placement)
@@ -124,7 +124,7 @@ def test_huge_pages_are_those_the_kernel_counts(path: Path) -> None:
 @pytest.mark.parametrize("event", ["deadline", "truncated"])
 def test_a_copy_that_is_not_finished_leaves_nothing(path: Path, event: str) -> None:
     class Late(Exception):
-        """What a deadline raises."""
+        """Stands for what a deadline raises."""
 
     def tick() -> None:
         if event == "deadline":
@@ -133,7 +133,7 @@ def test_a_copy_that_is_not_finished_leaves_nothing(path: Path, event: str) -> N
     model = copied(path)
     if event == "truncated":
         os.truncate(path, 5 * HUGE_PAGE)
-    # An earlier test's stage in this process may still have its own.
+    # An earlier test's stage may still have threads in this process.
     before = set(threading.enumerate())
     with pytest.raises(Late if event == "deadline" else StageError):
         model.load(silent, tick)
@@ -222,7 +222,7 @@ def test_scores_are_the_mapped_files_to_the_last_bit(
     copy = filled(int8)
     scores = load_engine("int8", int8, ROWS).forward(dense, ids)
     assert (scores.view(np.int32) == wanted.view(np.int32)).all()
-    # It is the copy that is read: with other rows in it scores are others.
+    # The engine reads the copy: with other rows in it, scores change.
     rows = load_int8(int8, ROWS)[f"{table_name(20)}.rows"]
     rows[:, :128] ^= 1
     changed = load_engine("int8", int8, ROWS).forward(dense, ids)

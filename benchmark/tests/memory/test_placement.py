@@ -1,4 +1,4 @@
-"""Where workers and the model go, decided on machines that are made up or read from made files."""
+"""Placement of workers and model, on machines that are made up or read from made-up files."""
 
 from __future__ import annotations
 
@@ -129,26 +129,26 @@ def test_the_kernels_lists(text: str, wanted: list[int]) -> None:
 
 
 class Files:
-    """What a kernel shows under / of a machine."""
+    """The files under / in which a kernel describes a machine."""
 
     def __init__(self, root: Path, available_kb: int = 1000) -> None:
         self.root = root
         self.write("proc/meminfo", f"MemTotal: 4000 kB\nMemAvailable: {available_kb} kB\n")
 
     def write(self, path: str, text: str) -> None:
-        """One file."""
+        """Write one file."""
         target = self.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
 
     def cpu(self, number: int, siblings: str, package: int, name: str = "core_cpus_list") -> None:
-        """Its place."""
+        """Write a CPU's core and package."""
         folder = f"sys/devices/system/cpu/cpu{number}/topology"
         self.write(f"{folder}/{name}", siblings + "\n")
         self.write(f"{folder}/physical_package_id", f"{package}\n")
 
     def node(self, number: int, cpus: str, free_kb: int, distance: str) -> None:
-        """Half of what is free is page cache."""
+        """Write a node's files; half of its free memory is page cache."""
         folder = f"sys/devices/system/node/node{number}"
         self.write(f"{folder}/cpulist", cpus + "\n")
         self.write(f"{folder}/distance", distance + "\n")
@@ -157,7 +157,7 @@ class Files:
         self.write(f"{folder}/meminfo", text + f"Node {number} AnonPages: 77 kB\n")
 
     def nodes(self, text: str) -> None:
-        """Those that are online."""
+        """Write the list of nodes that are online."""
         self.write("sys/devices/system/node/online", text + "\n")
 
 
@@ -168,7 +168,7 @@ def test_two_nodes_with_two_threads_a_core_of_a_restricted_set(tmp_path: Path) -
     files.node(0, "0-1,4-5", 600, "10 21")
     files.node(1, "2-3,6-7", 400, "21 10")
     files.nodes("0-1")
-    # CPU 3 is offline or not allowed: it is not among those asked for.
+    # CPU 3 is offline or not allowed, so the caller does not ask for it.
     found = read_topology({7, 0, 4, 2}, tmp_path)
     assert found.cpus == (Cpu(0, 0, 0, 0), Cpu(2, 2, 1, 1), Cpu(4, 0, 0, 0), Cpu(7, 3, 1, 1))
     assert [node.available for node in found.nodes] == [600 * 1024, 400 * 1024]

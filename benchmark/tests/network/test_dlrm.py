@@ -1,4 +1,4 @@
-"""The fp32 forward against the formulas written out, and the model's shapes."""
+"""The fp32 forward compared with the formulas written out, and the model's shapes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def made_weights() -> dict[str, torch.Tensor]:
 
 
 def by_hand(w: dict[str, np.ndarray], dense: np.ndarray, ids: np.ndarray) -> float:
-    """One pair in float64, a loop a formula."""
+    """The score of one pair in float64, with one loop for each formula."""
 
     def fc(name: str, x: np.ndarray) -> np.ndarray:
         return w[f"{name}.weight"] @ x + w.get(f"{name}.bias", 0.0)

@@ -1,4 +1,4 @@
-"""The plain forward agrees with the engine's model, and tells when a weight does not."""
+"""The plain forward agrees with the engine's model, and differs if a weight differs."""
 
 from __future__ import annotations
 

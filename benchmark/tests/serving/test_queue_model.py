@@ -1,4 +1,4 @@
-"""The queue's model against queues worked out one query at a time, and LoadGen's own rules."""
+"""The queue model compared with queues computed query by query, and with LoadGen's own rules."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_forgiven_queries_of_loadgens_least_counts() -> None:
     assert forgiven(458) == -1
     assert forgiven(459) == 0
     assert forgiven(1000) == 2
-    # LoadGen's least of an official run leave 1 % less the confidence's margin.
+    # An official run's fewest queries forgive 1 % of them, less the margin for the confidence.
     assert 0.0095 * 270_336 < forgiven(270_336) < 0.0096 * 270_336
 
 
@@ -85,7 +85,7 @@ def test_what_was_put_back_tells_nothing_of_the_speed() -> None:
     latencies[~back] = queue_latencies(at[~back], pairs[~back], 25_000.0) + 0.002
     found = fit(Trial(at, pairs, latencies, back), 32_000.0)
     assert found.pairs_per_second == pytest.approx(25_000.0, rel=0.01)
-    # All of them put back: then they are all there is to go by.
+    # If all queries were put back, all of them are kept.
     assert len(Trial(at, pairs, latencies, np.ones(400, dtype=bool)).in_order().pairs) == 400
 
 
@@ -104,7 +104,7 @@ def test_late_queries_are_those_of_a_line_worked_off_one_by_one(gap: int, seed: 
         while (query := line.oldest()) and ends <= until:
             ends = max(ends, query.arrived) + query.pairs
             late += ends - query.arrived + beside[query.response_id] > pace.bound
-            # Never put back for being late: the model's machine is as fast as foretold.
+            # take() puts none back for being late: the model's machine is as fast as predicted.
             line.take(query.pairs, 0, query.arrived)
 
     for number, (now, length) in enumerate(zip(at, pairs, strict=True)):
@@ -147,7 +147,7 @@ def test_more_cores_hold_a_higher_share_of_their_capacity() -> None:
         shares.append(rate * float(LENGTHS.mean()) / server.pairs_per_second)
     assert shares == sorted(shares)
     assert 0.65 < shares[0] < 0.75
-    # The highest load that is asked for.
+    # The highest load that the model tries.
     assert 0.94 < shares[2] <= 0.95
 
 

@@ -1,4 +1,4 @@
-"""Whose turn it is: against every order there is, and whatever comes in between."""
+"""The order of waiting queries, compared with every possible order, with arrivals in between."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_what_is_begun_is_not_put_back() -> None:
     line = line_of([700], SLOW)
     line.take(100, 0, 0.0)
     line.add(query(500, 0.0, 1), 100, 0.0)
-    # 100 in work, 600 and 500 waiting: one is late, and the longer one is begun.
+    # 100 pairs in work, 600 and 500 waiting: one query is late, and the longer one is begun.
     assert order(line) == [[(0, 600)], [(1, 500)]]
 
 
@@ -91,7 +91,7 @@ def test_a_head_that_work_slower_than_foretold_has_made_late_lets_the_others_pas
 
 
 def fewest_late(lengths: list[int], arrivals: list[int], now: int) -> int:
-    """Over every set of queries that is served in time: how many it leaves, at least."""
+    """Fewest late queries, over every set of queries that can be served in time."""
     for late in range(len(lengths) + 1):
         for kept in itertools.combinations(range(len(lengths)), len(lengths) - late):
             ends = now + np.cumsum([lengths[n] for n in kept])

@@ -1,11 +1,11 @@
 """Writes torchrec_snapshot.tar.gz: torchrec's own DLRM_DCN over 8 ranks, saved by torchsnapshot.
 
-The layout of MLCommons' weights, scaled down: 26 tables of dimension 4, the big ones sharded by row
-over the ranks, their shards cut once more by torchsnapshot, small tensors batched into slabs, one
-of the rest chunked. Each value follows from its name and position (expected() below), so a test
-needs no second copy.
+The layout is that of MLCommons' weights, scaled down: 26 tables of dimension 4. The big tables are
+sharded by row over the ranks, and torchsnapshot cuts their shards once more. Small tensors are
+batched into slabs; one of the rest is chunked. Each value follows from its name and position
+(expected() below), so a test needs no second copy.
 
-Run by hand (the packages are none of the tests'):
+Run it by hand (the tests do not install these packages):
     python3.11 -m venv v; v/bin/pip install torch==2.13.0 torchmetrics==1.0.3 tensordict \
         pyre-extensions tqdm pyyaml aiofiles aiohttp importlib-metadata nest-asyncio psutil
     v/bin/pip install --no-deps fbgemm-gpu-cpu==1.8.0 torchrec==1.8.0 torchsnapshot==0.1.0
@@ -29,14 +29,14 @@ SHARD_BYTES = 25 * DIM * 4
 
 
 def expected(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """What the tensor of this torchrec name holds: exact in float32."""
+    """The values of the tensor with this torchrec name; exact in float32."""
     count = int(np.prod(shape))
     base = zlib.crc32(name.encode()) % 1000
     return (base + np.arange(count, dtype=np.float32) / 4096).astype(np.float32).reshape(shape)
 
 
 def write(rank: int, folder: str) -> None:
-    """One rank of the eight."""
+    """Write the part of one rank of the eight."""
     import torch
     import torch.distributed as dist
     import torchsnapshot
@@ -74,7 +74,7 @@ def write(rank: int, folder: str) -> None:
         )
     )
     sharder = EmbeddingBagCollectionSharder()
-    # As the planner places them at full size; this small it would not shard at all.
+    # As the planner shards them at full size; tables this small it would not shard at all.
     by_table = construct_module_sharding_plan(
         model.model.sparse_arch.embedding_bag_collection,
         {

@@ -86,7 +86,7 @@ def test_the_detail_log_has_no_error(scored: tuple[StageRoot, Path]) -> None:
 def test_sets_are_loaded_one_after_the_other(
     new_stage: NewStage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As with official data, whose samples exceed LoadGen's set of 204,800.
+    # As with official data, which has more samples than LoadGen's set of 204,800.
     monkeypatch.setenv("SET_SAMPLES", "7")
     root = new_stage("accuracy")
     ask(root, tmp_path)
@@ -95,7 +95,7 @@ def test_sets_are_loaded_one_after_the_other(
     facts = root.document()["facts"]
     assert (facts["samples"], facts["pairs_computed"]) == (len(SAMPLES), sum(SAMPLES))
     assert facts["retention"] == 1.0
-    # Never more than one set in memory: seven of the thirty samples at their longest.
+    # At most one set is in memory: at worst the seven longest of the thirty samples.
     assert facts["query_set_bytes"] <= 912 * sum(sorted(SAMPLES)[-7:])
     detail = (root.output / "mlperf_log_detail.txt").read_text()
     assert detail.count('"loaded_qsl_set"') == -(-len(SAMPLES) // 7)
@@ -147,7 +147,7 @@ def test_a_hung_run_ends_at_its_deadline(new_stage: NewStage, tmp_path: Path) ->
 def test_a_cut_bin_is_refused(new_stage: NewStage, tmp_path: Path) -> None:
     root = new_stage("accuracy")
     dataset = ask(root, tmp_path)
-    # Equal to what stage.json now promises: only the trace can tell.
+    # The sizes equal those in stage.json: only the trace shows the damage.
     path = dataset / BINS[0]
     path.write_bytes(path.read_bytes()[:-52])
     promised = json.loads((dataset / "stage.json").read_text())

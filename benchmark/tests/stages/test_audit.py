@@ -20,7 +20,7 @@ LOG = "mlperf_log_accuracy.json"
 
 
 def write_log(path: Path, answers: list[tuple[int, Array]]) -> Path:
-    """As LoadGen writes it."""
+    """Write the log as LoadGen does."""
     records = [
         json.dumps({"seq_id": n, "qsl_idx": sample, "data": pairs.astype("<f4").tobytes().hex()})
         for n, (sample, pairs) in enumerate(answers)

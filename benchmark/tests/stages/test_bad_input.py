@@ -1,4 +1,4 @@
-"""Bad input to weights, dataset, calibrate: refused with file, place and remedy, nothing left."""
+"""Bad input to weights, dataset, calibrate: refusals name file, place, remedy; nothing is left."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def nothing_left(output: Path) -> bool:
 
 @pytest.fixture
 def source(demo: Pipeline, tmp_path: Path) -> Path:
-    """A user's copy of whole weights, where the stage finds it."""
+    """A user's copy of complete weights, where the stage finds it."""
     folder = tmp_path / "weights" / "source"
     shutil.copytree(demo.stages["weights"].output / "model_weights", folder)
     return folder
@@ -45,7 +45,7 @@ def source(demo: Pipeline, tmp_path: Path) -> Path:
 
 def weights_refusal(demo: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     message = Pipeline(tmp_path, **demo.parameters).refusal(monkeypatch, "weights", FOLDER)
-    # Without its metadata and stage.json nothing takes the folder for weights.
+    # Without metadata and stage.json the folder cannot be mistaken for weights.
     output = tmp_path / "weights/output"
     assert not (output / "stage.json").exists()
     assert not (output / "model_weights/.snapshot_metadata").exists()
@@ -100,11 +100,11 @@ def test_a_shard_that_cannot_be_read_is_named(
     fault(source / SHARD)
     message = weights_refusal(demo, tmp_path, monkeypatch)
     assert words in message
-    assert "Fetch what is missing again" in message
+    assert "Fetch the weights again" in message
 
 
 def md5_list(folder: Path) -> list[str]:
-    """As md5sum writes it one level above."""
+    """Lines as md5sum writes them one folder above."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return [
         f"{hashlib.md5(path.read_bytes()).hexdigest()}  ./source/{path.relative_to(folder)}"
@@ -133,7 +133,7 @@ def test_files_equal_to_an_md5_list_are_taken_and_counted(
         ),
         pytest.param(
             lambda lines: [*lines, "0" * 32 + "  batched/one_more"],
-            ["file 'batched/one_more' of the md5 list is missing", "Fetch what is missing"],
+            ["file 'batched/one_more' of the md5 list is missing", "Fetch the weights again"],
             id="file missing",
         ),
         pytest.param(
@@ -193,7 +193,7 @@ def test_a_log_that_cannot_be_read_is_refused(
 def test_damage_behind_the_rows_in_use_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Of 40 rows 20 are scored and 5 calibrate: the flipped byte, in row 39, is never converted.
+    # 20 of 40 rows are scored and 5 calibrate: the flipped byte in row 39 is never converted.
     monkeypatch.setattr(bins, "CALIBRATION_ROWS", 5)
 
     def damage(folder: Path) -> None:
@@ -217,7 +217,7 @@ def test_what_is_no_readable_file_is_told_apart(tmp_path: Path) -> None:
 
 
 def changed_set(demo: Pipeline, folder: Path, change: Callable[[Path], None]) -> Pipeline:
-    """The demo's stages with another calibration set, of the sizes its stage.json promises."""
+    """The demo's stages with a changed calibration set; its stage.json lists the new sizes."""
     copy = StageRoot(folder / "changed")
     for name in (bins.CALIBRATION_DENSE_NAME, bins.CALIBRATION_SPARSE_NAME):
         shutil.copy(demo.stages["dataset"].output / name, copy.output / name)
@@ -299,7 +299,7 @@ def test_an_int8_file_of_other_weights_or_types_is_refused(demo: Pipeline, tmp_p
     load_int8(path, ROWS, content["source_sha256"])
     with pytest.raises(StageError) as refused:
         load_int8(path, ROWS, "0" * 64)
-    wanted = f"the dump of sha256 {content['source_sha256']}, these weights are {'0' * 64}"
+    wanted = f"the dump with sha256 {content['source_sha256']}, the request's has {'0' * 64}"
     assert wanted in str(refused.value)
     assert "-e force_stages=calibrate" in str(refused.value)
     name = "over_arch.model._mlp.0"

@@ -1,4 +1,4 @@
-"""Stage dataset: what goes where, planted labels, and every refusal."""
+"""Stage dataset: which rows go where, planted labels, and every refusal."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def read_bins(folder: Path) -> tuple[Array, Array, Array]:
 
 
 def prepared(folder: Path, write: Callable[[Path], None], demo: Pipeline | None) -> Pipeline:
-    """A pipeline whose dataset stage finds files; official when there is no demo to plant from."""
+    """A pipeline whose dataset stage finds files; official if there is no demo to plant from."""
     official = {"profile": "official", "row_cap": None}
     pipeline = Pipeline(folder, **{**(demo.parameters if demo else official), "data_rows": None})
     if demo:
@@ -99,7 +99,7 @@ def test_labels_are_planted_from_the_fp32_model(demo: Pipeline) -> None:
     wanted = Fp32Model(weights).forward(torch.from_numpy(dense), torch.from_numpy(ids.copy()))
     p = np.load(folder / "planted_probability.npy")
     np.testing.assert_allclose(p, wanted.numpy(), rtol=1e-4)
-    # 4000 draws: 6 standard deviations are below 0.04.
+    # 4000 labels are drawn: 6 standard deviations of their mean are below 0.04.
     assert abs(labels.mean() - p.mean()) < 0.04
 
 
@@ -268,7 +268,7 @@ def test_bad_files_are_refused(
     message = prepared(tmp_path, write, None).refusal(monkeypatch, "dataset", FOLDER)
     for word in words:
         assert word in message
-    # A remedy stands last.
+    # The message ends with a remedy.
     assert message.rsplit(". ", 1)[1].startswith(("Bring", "Fetch", "Write"))
     left = {path.name for path in (tmp_path / "dataset/output").iterdir()}
     assert left <= {"attempts"}

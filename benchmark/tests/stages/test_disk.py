@@ -1,4 +1,4 @@
-"""What the stages take on disk, measured at a small scale and scaled to the full model."""
+"""Disk space that the stages take, measured at a small scale and scaled to the full model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROWS = {"row_cap": 1000, "data_rows": 4000}
 FULL_LOG_ROWS = 178_274_637
 FULL_TRACE_BYTES = 7_839_600
 ROW_BYTES = 4 * (DENSE_FEATURES + 1 + IDS)
-#: Headers, stage.json's parts, a folder's blocks.
+#: Bytes for headers, parts of stage.json, and a folder's blocks.
 ODDS = 1 << 20
 
 
@@ -54,7 +54,7 @@ def used(folder: Path) -> int:
 
 
 def peak(monkeypatch: pytest.MonkeyPatch, pipeline: Pipeline, stage: str) -> int:
-    """The most that lies in the stage's folder, looked at after each output."""
+    """Most bytes in the stage's folder, counted after each output."""
     root = pipeline.ask(stage)
     monkeypatch.setenv("DLRM_ROOT", str(root.root))
     request = Request.read(root.root / "request.json")
@@ -80,7 +80,7 @@ def peak(monkeypatch: pytest.MonkeyPatch, pipeline: Pipeline, stage: str) -> int
 def test_the_full_int8_pipeline_fits_400_gb(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Even where nothing is removed: log and .bin files beside the weights are the most."""
+    """Even if nothing is removed: log and .bin files beside the weights take the most."""
     pipeline = Pipeline(tmp_path, **ROWS)
     peaks = {stage: peak(monkeypatch, pipeline, stage) for stage in STAGE_INPUTS}
     rows = row_counts(ROWS["row_cap"])
@@ -88,7 +88,7 @@ def test_the_full_int8_pipeline_fits_400_gb(
     trace = len(trace_text(bins.test_half(log))[0])
     small = {
         "weights": weights_bytes(rows),
-        # Also the log, as where it is fetched, and the planted probabilities of a demo.
+        # Includes the log, as if it were fetched, and the planted probabilities of a demo.
         "dataset": ROW_BYTES * log
         + dataset_bytes(log, log - bins.test_half(log), trace)
         + 4 * bins.test_half(log),
@@ -103,5 +103,5 @@ def test_the_full_int8_pipeline_fits_400_gb(
     int8 = int8_bytes(TABLE_ROWS)
     fetching = weights + ROW_BYTES * FULL_LOG_ROWS + made
     assert max(fetching, 2 * weights + made, 2 * weights + made + int8) <= 400e9
-    # What keep=needed leaves; 111 GB are those of a rerun on a small machine.
+    # keep=needed leaves made + int8, which a rerun on a small machine must hold: 111 GB.
     assert made + int8 <= 111e9

@@ -64,14 +64,14 @@ def test_loadgen_ran_once_with_v51s_settings(measured: StageRoot) -> None:
 def test_pairs_computed_are_pairs_issued(measured: StageRoot) -> None:
     facts, found = measured.document()["facts"], detail(measured)
     assert facts["samples_per_query"] == found["effective_samples_per_query"]
-    # Far more samples than there are: each was computed as often as it was issued.
+    # LoadGen issues far more samples than there are: each was computed as often as it was issued.
     assert facts["samples_per_query"] > 2 * len(SAMPLES)
     assert facts["pairs_computed"] == facts["pairs_issued"] > 2 * sum(SAMPLES)
 
 
 def test_the_probe_decides_the_query(measured: StageRoot) -> None:
     facts, found = measured.document()["facts"], detail(measured)
-    # Had the machine been so much faster than its probe that LoadGen ran again, of the first run.
+    # The first run's, in case LoadGen ran again because the machine was much faster than probed.
     first = [*facts["superseded_runs"], found][0]
     probe = facts["probe"]
     assert probe["samples"] == first.get("samples", facts["samples_per_query"])
@@ -81,7 +81,7 @@ def test_the_probe_decides_the_query(measured: StageRoot) -> None:
 
 
 def assert_target(root: StageRoot, target_qps: float, prefix: str = "") -> None:
-    """user.conf says what was in force."""
+    """user.conf holds the target_qps that was in force."""
     found = detail(root, prefix)
     assert found["effective_target_qps"] == pytest.approx(target_qps, rel=1e-4)
     assert f"target_qps = {target_qps!r}\n" in (root.output / f"{prefix}user.conf").read_text()
@@ -90,7 +90,7 @@ def assert_target(root: StageRoot, target_qps: float, prefix: str = "") -> None:
 def test_a_run_that_ends_too_soon_is_run_again(
     new_stage: NewStage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A fiftieth of what the probe says, which expects a sleeping engine to be four times as fast.
+    # A fiftieth of the probe's rate, which is four times the rate of a sleeping engine.
     monkeypatch.setenv("PROBE_FACTOR", "0.02")
     root = new_stage("performance")
     ask(root, tmp_path, min_duration_seconds=2)
@@ -105,7 +105,7 @@ def test_a_run_that_ends_too_soon_is_run_again(
     assert found["effective_samples_per_query"] == facts["samples_per_query"]
     assert found["effective_qsl_rng_seed"] == 1780908523862526354
     assert_target(root, facts["target_qps"])
-    # More than one only where the machine's speed changes much while the test runs.
+    # There is more than one only if the machine's speed changes much while the test runs.
     assert 1 <= len(facts["superseded_runs"]) < 4
     for number, short in enumerate(facts["superseded_runs"], 1):
         prefix = f"superseded_{number}_"
@@ -161,7 +161,7 @@ def test_facts_say_what_the_figure_rests_on(measured: StageRoot) -> None:
     assert [worker["cpu"] for worker in facts["placement"]["workers"]] == facts["cores"]
     assert (facts["engine"], facts["best_batch"]) == ("ToyEngine", 400)
     assert facts["versions"]["loadgen"] == "5.1.1"
-    # Chosen among the query's samples, of which one may be chosen twice.
+    # They are chosen among the query's samples; one may be chosen twice.
     assert 32 <= facts["reference"].pop("pairs") <= 32 * len(SAMPLES)
     assert facts["reference"] == {
         "against": "the same engine, each sample alone",
@@ -190,7 +190,7 @@ def test_logs_and_user_conf_are_outputs(measured: StageRoot) -> None:
 
 
 def phase(root: StageRoot) -> str:
-    """Of status.json, once there is one."""
+    """The phase in status.json, or empty before it exists."""
     path = root.output / "attempts" / "1" / "status.json"
     return str(root.status()["phase"]) if path.exists() else ""
 

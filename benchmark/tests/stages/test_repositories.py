@@ -1,4 +1,4 @@
-"""LoadGen's provenance: what is found, and each difference that is refused."""
+"""LoadGen's provenance: the facts found, and the refusal of each difference."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dlrm_bench.measure import loadgen
 
 @pytest.fixture
 def record(tmp_path: Path) -> Path:
-    """What the image's build writes."""
+    """The record that the image's build writes."""
     path = tmp_path / "loadgen.json"
     document = {"name": loadgen.NAME, "version": "5.1.1", "sdist_sha256": loadgen.SDIST_SHA256}
     path.write_text(json.dumps(document))
@@ -30,7 +30,7 @@ def test_this_loadgen_is_the_pinned_one(tmp_path: Path, record: Path) -> None:
     assert found["version"] == "5.1.1"
     assert found["provenance"] == "by hash"
     assert found["mlperf_conf_sha256"] == loadgen.MLPERF_CONF_SHA256
-    # Seeds as LoadGen itself reads them from the configuration it carries.
+    # Random seeds as LoadGen itself reads them from the configuration it carries.
     assert found["seeds"] == {
         "qsl_rng_seed": 1780908523862526354,
         "sample_index_rng_seed": 14771362308971278857,
@@ -39,7 +39,7 @@ def test_this_loadgen_is_the_pinned_one(tmp_path: Path, record: Path) -> None:
 
 
 def test_asking_twice_gives_the_same(tmp_path: Path) -> None:
-    # In one process the second FromConfig would not read mlperf.conf and give zeros.
+    # In one process, the second FromConfig would not read mlperf.conf, so the seeds would be 0.
     assert loadgen.effective_seeds(tmp_path) == loadgen.effective_seeds(tmp_path) == loadgen.SEEDS
 
 

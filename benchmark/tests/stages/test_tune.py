@@ -1,4 +1,4 @@
-"""Stage tune with the real engines, and what accuracy and performance make of its choice."""
+"""Stage tune with the real engines, and how accuracy and performance use its choice."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def ask(
     tuned: StageRoot | None = None,
     **parameters: Any,
 ) -> StageRoot:
-    """The stage's request, on what the demo's stages made, and on a choice."""
+    """Write the stage's request; its inputs come from the demo's stages and a choice."""
     inputs = {name: demo.stages[name].output for name in ("dataset", MODEL[precision])}
     if tuned is not None:
         inputs["tune"] = tuned.output
@@ -58,7 +58,7 @@ def ask(
 
 
 def only_calibration(root: StageRoot) -> None:
-    """As stages.json has it: of the data set tune is given the calibration set alone."""
+    """Leave tune only the calibration set of the data set, as stages.json does."""
     path = root.root / "request.json"
     request = json.loads(path.read_text())
     given = request["inputs"]["dataset"]
@@ -67,7 +67,7 @@ def only_calibration(root: StageRoot) -> None:
 
 
 def run_quickly(root: StageRoot, fault: str = "", seconds: float = 1.0) -> Any:
-    """The stage in a process of its own, with little time for its rounds."""
+    """Run the stage in a process of its own, with little time for its rounds."""
     return subprocess.run(
         command(fault, seconds), env=root.command()[1], capture_output=True, text=True, check=False
     )
@@ -120,7 +120,7 @@ def test_accuracy_and_performance_run_the_choice(
 ) -> None:
     precision, root = tuned
     candidate = engines.candidates(precision)[pick]
-    # Not the default's, whichever was fastest: that it was taken must be seen.
+    # Not the default, whichever was fastest: the test must see that the choice was used.
     decided = choice_of(tmp_path / "decided", candidate.engine, candidate.batches[-1])
     names = {c["engine"]: c["name"] for c in root.document()["facts"]["candidates"]}
     for stage in ("accuracy", "performance"):
@@ -131,14 +131,14 @@ def test_accuracy_and_performance_run_the_choice(
         assert facts["engine"] == names[candidate.engine]
         assert facts["best_batch"] == candidate.batches[-1]
         assert (facts["tuned"], facts["threads_per_worker"]) == (True, 1)
-        # Timed was the model as it lies here, else another choice might be the better one.
+        # tune timed the model placed as here: otherwise another choice might be better.
         assert facts["placement"]["model"] == root.document()["facts"]["placement"]["model"]
         if stage == "performance":
             assert facts["reference"]["passed"] is True
 
 
 def choice_of(folder: Path, engine: str, batch: int, threads: int = 1) -> StageRoot:
-    """A finished tune stage that chose this."""
+    """A finished tune stage with this choice."""
     root = StageRoot(folder)
     text = json.dumps({"engine": engine, "batch": batch, "threads_per_worker": threads})
     (root.output / "choice.json").write_text(text)
@@ -232,7 +232,7 @@ def test_server_times_parts(demo: Pipeline, tmp_path: Path) -> None:
     for candidate in root.document()["facts"]["candidates"]:
         assert candidate["rejected"] is None
         assert candidate["max_abs_difference"] <= 0.05
-        # Samples are hundreds of pairs; a part is a multiple of LEAST_PART.
+        # Samples have hundreds of pairs; a part's are a multiple of LEAST_PART.
         assert all(one["pairs"] % LEAST_PART == 0 for one in candidate["rounds"])
 
 
@@ -274,7 +274,7 @@ def pairs_of(count: int) -> CalibrationPairs:
 def test_batches_are_those_of_the_middle_of_a_query(batch: int, pairs: int) -> None:
     found = pairs_of(pairs).batches(batch)
     for one in found:
-        # None is shrunk: with one more sample it would be too large.
+        # No batch is shrunk: with one more sample it would be too large.
         assert one.spans[:, 1].sum() > batch_pairs(batch) - 700
     covered = {int(at) for one in found for at, _ in one.spans}
     assert len(covered) == len(pairs_of(pairs).cuts)
@@ -349,7 +349,7 @@ def mappings(path: Path) -> int:
 
 
 def main() -> int:
-    """Run the asked stage with little time, and with a fault in engines of some batch, or all."""
+    """Run the request's stage with little time, and a fault in engines of one batch or of all."""
     from dlrm_bench.runner import run_stage
     from dlrm_bench.stages import tune as stage
 
@@ -361,7 +361,7 @@ def main() -> int:
 
 
 def spoil(stage: Any, batch: int, off: float) -> None:
-    """Engines of this batch (0: of any) score one pair of each call a little off."""
+    """Make engines of this batch (0: of any) score one pair of each call a little off."""
     load = stage.load_engine
 
     def load_spoilt(precision: str, path: Path, rows: Any, choice: Choice) -> Any:

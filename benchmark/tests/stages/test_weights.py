@@ -31,7 +31,7 @@ def weights(demo: Pipeline) -> Path:
 
 
 class Breaking(http.server.BaseHTTPRequestHandler):
-    """Serves a folder; breaks off the first answer for each large file half-way."""
+    """Serves a folder; the first answer for each large file breaks off half-way."""
 
     broken: set[str]
     ranges: list[str]
@@ -57,7 +57,7 @@ class Breaking(http.server.BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_arguments: Any) -> None:
-        """Silent."""
+        """Logs nothing."""
 
 
 @pytest.fixture

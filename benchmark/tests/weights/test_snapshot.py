@@ -139,8 +139,8 @@ def test_a_bias_kept_as_a_column_is_read(written: Path) -> None:
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
-        (lambda e: e.update(location="../../etc/passwd"), "no plain path below the folder"),
-        (lambda e: e.update(location="/etc/passwd"), "no plain path below the folder"),
+        (lambda e: e.update(location="../../etc/passwd"), "not a plain path below the folder"),
+        (lambda e: e.update(location="/etc/passwd"), "not a plain path below the folder"),
         (lambda e: e.update(shape=[-3]), "not all natural numbers"),
         (lambda e: e.update(byte_range=[-4, 8]), "not all natural numbers"),
         (lambda e: e.update(byte_range=["0", 12]), "not all natural numbers"),

@@ -1,4 +1,4 @@
-"""The reader on what torchrec and torchsnapshot wrote (data/write_torchrec_snapshot.py)."""
+"""Reads what torchrec and torchsnapshot wrote (snapshots/write_torchrec_snapshot.py)."""
 
 from __future__ import annotations
 

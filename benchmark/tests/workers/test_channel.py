@@ -1,4 +1,4 @@
-"""What pool and workers say to each other arrives whole, and an end that is gone is noticed."""
+"""Messages between pool and workers arrive whole, and each end notices when the other is gone."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_message_beyond_a_packet_is_refused_and_nothing_is_sent(
     ends: tuple[Channel, Channel],
 ) -> None:
     ours, theirs = ends
-    with pytest.raises(ValueError, match=f"a message 'batch' of .*: {MOST_BYTES} fit"):
+    with pytest.raises(ValueError, match=f"message 'batch' has .*, {MOST_BYTES} fit"):
         ours.send("batch", bytes(MOST_BYTES))
     assert not theirs.waiting()
 

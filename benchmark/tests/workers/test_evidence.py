@@ -8,7 +8,7 @@ import sys
 
 from dlrm_bench.workers.evidence import Evidence
 
-# One second of CPU time, from a word on: none of it is spent before anybody counts.
+# Uses one second of CPU time once it gets a message: none of it before the counting begins.
 BUSY = """import os, sys, time
 os.sched_setaffinity(0, {%d})
 sys.stdin.readline()
@@ -35,7 +35,7 @@ def test_a_stranger_on_the_core_is_other_load_and_a_worker_is_not() -> None:
     stranger.wait()
     assert other["other_load_percent"] is not None
     assert worker["other_load_percent"] is not None
-    # However many others share the core: its second is in one count and not in the other.
+    # Whatever else runs on the core: the second is other load in one count and not in the other.
     assert other["other_load_percent"] > worker["other_load_percent"]
     assert other["major_faults"] == 3
 

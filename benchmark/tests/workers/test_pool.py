@@ -1,4 +1,4 @@
-"""Real worker processes with toy engines: what is computed, by whom, and how failures end."""
+"""Real worker processes with toy engines: what they compute, which one does, and how they fail."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def new_pool(engine: str, *arguments: object, cores: list[int] | None = None) ->
 
 
 class Answers:
-    """Collects what `done` is given."""
+    """Collects what `done` gets."""
 
     def __init__(self) -> None:
         self.pairs: dict[int, list[Array]] = {}
@@ -133,7 +133,7 @@ def test_a_set_can_be_released_and_another_loaded(files: SampleFiles) -> None:
             pool.detach()
             mapped = [Path(f"/proc/{pid}/maps").read_text() for pid in pool.pids]
             query_set.close()
-            # Room for results stays; the set itself is gone from every worker.
+            # The memory for results stays; the query set is gone from every worker.
             assert [text.count("memfd:dlrm-bench") for text in mapped] == [1] * len(pool.pids)
 
 
@@ -186,14 +186,14 @@ def test_a_worker_killed_while_idle_is_noticed(whole_set: QuerySet) -> None:
 def test_an_engine_that_cannot_be_made_is_named() -> None:
     with (
         new_pool("NoEngine") as pool,
-        pytest.raises(WorkerError, match="failed in loading the engine: FileNotFoundError"),
+        pytest.raises(WorkerError, match="failed while loading the engine: FileNotFoundError"),
     ):
         pool.wait_ready(silent)
 
 
 def test_a_hung_worker_does_not_hang_the_pool(whole_set: QuerySet) -> None:
     class Late(Exception):
-        """What a deadline raises."""
+        """Stands for what a deadline raises."""
 
     hung = threading.Event()
 
@@ -233,12 +233,12 @@ def test_a_mapped_file_is_made_resident(tmp_path: Path) -> None:
 
 
 def resident_bytes(path: Path) -> int:
-    """Of this file's mappings in this process."""
+    """Resident bytes of this file's mappings in this process."""
     return sum(resident for _, resident in mapped_and_resident(os.getpid(), str(path)))
 
 
 def mapped_and_resident(pid: int, name: str) -> list[tuple[int, int]]:
-    """Bytes of each of a process's mappings of this name, and how many of them are in memory."""
+    """Size of each of a process's mappings of this name, and its bytes that are in memory."""
     found = []
     lines = iter(Path(f"/proc/{pid}/smaps").read_text().splitlines())
     for line in lines:
@@ -261,7 +261,7 @@ def test_batches_are_whole_samples_in_order_near_the_best_size() -> None:
     sizes = [int(b.spans[:, 1].sum()) for b in batches]
     assert max(sizes) <= 4 * 512
     assert min(sizes[:50]) > 4 * 512 - 700
-    # The tail is cut finer: no worker is left alone with a large last batch.
+    # The last batches are smaller: no worker is left alone with a large one.
     assert max(sizes[-4:-1]) <= 700
     assert np.mean(sizes[-4:]) < np.mean(sizes[:50]) / 2
 

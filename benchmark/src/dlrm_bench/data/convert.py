@@ -1,4 +1,4 @@
-"""Turns day 23 into what is scored and what calibrates, in one pass over its rows."""
+"""Splits day 23 into the rows that are scored and the rows that calibrate, in one pass."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dlrm_bench.weights.snapshot import Snapshot
 Array = np.ndarray[Any, Any]
 #: Rows whose labels are planted from one stream of random numbers.
 BLOCK_ROWS = 8192
-#: Rows that are only rearranged: 2 MB are still in a core's cache when they are written.
+#: Rows of a block without planted labels: its 2 MB are still in a core's cache when written.
 UNPLANTED_BLOCK_ROWS = 2048
 FORWARD_ROWS = 1024
 _PLANT = 100
@@ -45,14 +45,14 @@ class Plan:
 
     @property
     def read(self) -> int:
-        """Rows that are read at all."""
+        """Number of rows that are read."""
         return self.test + self.calibration
 
 
 class Planter:
-    """Labels that the fp32 model means: click with its probability, by a fixed seed.
+    """Draws each label with the fp32 model's click probability and a fixed random seed.
 
-    Only the rows of the tables that a few pairs name are ever in memory.
+    Only the table rows that FORWARD_ROWS pairs name are ever in memory.
     """
 
     def __init__(self, snapshot: Snapshot, rows_of_tables: Sequence[int], seed: int) -> None:
@@ -86,10 +86,10 @@ def convert(
     rows_of_tables: Sequence[int],
     planter: Planter | None,
 ) -> None:
-    """Write the bins, the calibration set and, when planted, the probabilities."""
+    """Write the .bin files, the calibration set and, with a planter, the planted probabilities."""
     limits = np.repeat(np.asarray(rows_of_tables, np.int32), MULTI_HOT)
     official = not ctx.request.parameters.demo
-    phase = "planting labels, writing bins" if planter else "writing bins"
+    phase = "planting labels, writing .bin files" if planter else "writing .bin files"
     progress = Progress(ctx.status, phase, plan.read, "rows/s")
     with ExitStack() as stack:
         outputs = _Outputs(lambda name: stack.enter_context(ctx.open_output(name)), plan, planter)
@@ -121,7 +121,7 @@ class _Outputs:
             npy_header(self._probability, "<f4", (plan.test,))
 
     def write(self, block: Block) -> None:
-        """Rows before plan.test are scored, later ones calibrate; never both."""
+        """Rows before plan.test are scored, later rows calibrate; no row does both."""
         split = min(max(self._plan.test - block.first, 0), len(block.dense))
         if split:
             dense, ids = block.dense[:split], block.ids[:split]
@@ -137,7 +137,7 @@ class _Outputs:
 
 
 def npy_header(output: Any, dtype: str, shape: tuple[int, ...]) -> None:
-    """Begin an .npy file whose rows are written afterwards."""
+    """Write the header of an .npy file; the caller writes its rows afterwards."""
     header = {"descr": dtype, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(output, header)
 
@@ -149,13 +149,13 @@ class SyntheticDay:
         self._seed, self._rows = seed, rows_of_tables
 
     def dense(self, block: int, rows: int) -> Array:
-        """[rows, 13]"""
+        """float32 [rows, 13]"""
         return synthetic.dense_features(self._seed, block, rows)
 
     def labels(self, block: int, rows: int) -> Array:
-        """[rows, 1]"""
+        """int32 [rows, 1]"""
         return synthetic.labels(self._seed, block, rows)
 
     def ids(self, table: int, block: int, rows: int) -> Array:
-        """[rows, hot]"""
+        """int32 [rows, hot]"""
         return synthetic.table_ids(self._seed, table, block, rows, self._rows[table])

@@ -1,4 +1,4 @@
-"""Day 23 of the click log in MLCommons' layout, read row block by row block.
+"""Reads day 23 of the click log in MLCommons' layout, block of rows by block of rows.
 
 day_23_dense.npy float32 [n, 13], day_23_labels.npy int32 [n, 1] and day_23_sparse_multi_hot.npz, a
 stored zip of 0.npy..25.npy int32 [n, hot]. At full size 163 GB: nothing is ever loaded whole.
@@ -53,7 +53,7 @@ class Rows:
         if len(shape) != 2 or shape[1] != width or shape[0] < 0:
             raise StageError(what, f"its shape is {list(shape)}, wanted [rows, {width}]", LAYOUT)
         if fortran:
-            raise StageError(what, "its order is Fortran's, wanted rows one after another", LAYOUT)
+            raise StageError(what, "it is stored column by column, wanted row by row", LAYOUT)
         self.rows: int = shape[0]
         self._dtype = wanted
         self._row_bytes = width * wanted.itemsize
@@ -69,7 +69,7 @@ class Rows:
         self.crc = zlib.crc32(self._file.read(data - start))
 
     def read(self, into: Array) -> Array:
-        """The next rows, as many as fit: `into`, contiguous [rows, width] of the file's dtype."""
+        """Fill `into` with the next rows; it is contiguous [rows, width] of the file's dtype."""
         self._fill(into.data.cast("B"))
         return into
 
@@ -84,7 +84,7 @@ class Rows:
         return self._end - self._file.tell()
 
     def check(self, crc: int, read: Callable[[int], None]) -> None:
-        """Read what is left and compare the whole member's checksum with the zip's."""
+        """Read the rest, compare the whole member's CRC-32 with `crc`; `read` gets byte counts."""
         buffer = memoryview(bytearray(min(self.left, CHECKSUM_BLOCK_BYTES)))
         while self.left:
             raw = buffer[: self.left]
@@ -95,7 +95,7 @@ class Rows:
             raise StageError(what, "its contents do not match the zip's CRC-32", REFETCH)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
 
@@ -165,7 +165,7 @@ class DayFiles:
     def blocks(self, stop: int, block_rows: int) -> Iterator[Block]:
         """Rows 0..stop in order; the arrays are only valid until the next block.
 
-        A thread reads one block ahead: reading and what is done with it take about equally long.
+        A thread reads one block ahead: reading takes about as long as the caller's work on a block.
         """
         buffers = [
             Block(0, np.empty((block_rows, DENSE_FEATURES), np.float32), ids)
@@ -198,7 +198,7 @@ class DayFiles:
         return sum(member.left for member, _ in self._members)
 
     def finish(self, read: Callable[[int], None]) -> None:
-        """Read the members to their ends for their checksums, telling how much; then close."""
+        """Read all members to their ends, check their CRC-32, close; `read` gets byte counts."""
         lock = threading.Lock()
 
         def tell(amount: int) -> None:
@@ -220,7 +220,7 @@ def _members(path: Path) -> list[tuple[Rows, int]]:
     try:
         with zipfile.ZipFile(path) as archive:
             listed = {info.filename: info for info in archive.infolist()}
-    # zipfile lets all of these through on a damaged directory.
+    # A damaged directory makes zipfile raise any of these.
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
         raise StageError(what, f"it is not a whole zip file ({error})", REFETCH) from error
     members = []
@@ -240,9 +240,9 @@ def _members(path: Path) -> list[tuple[Rows, int]]:
 
 
 def _data_start(path: Path, info: zipfile.ZipInfo) -> int:
-    """Byte where a stored member's data begins: its local header has lengths of its own."""
+    """Byte where a stored member's data begins, behind its local header of variable length."""
     with path.open("rb") as file:
-        # A damaged directory may point before the file's begin.
+        # A damaged directory may point before the file's first byte.
         file.seek(max(info.header_offset, 0))
         header = file.read(LOCAL_HEADER.size)
     if info.header_offset < 0 or len(header) != LOCAL_HEADER.size or header[:4] != b"PK\x03\x04":
@@ -267,7 +267,11 @@ def _check_values(first: int, dense: Array, labels: Array) -> None:
 def check_ids(
     first: int, ids: Array, limits: Array, official: bool, file: str = SPARSE_FILE
 ) -> None:
-    """Refuse an id no table row answers to; the demo refuses only negative ones."""
+    """StageError for an id beyond its table; a demo refuses only negative ids.
+
+    `first`: number of the first row; `ids`: int32 [n, 214]; `limits`: int32 [214], rows of the
+    table of each column.
+    """
     if not len(ids):
         return
     # Seen as unsigned, a negative id is above every limit: one pass finds both.
@@ -288,13 +292,13 @@ class DaySource(Protocol):
     """Makes blocks of `rows` rows."""
 
     def dense(self, block: int, rows: int) -> Array:
-        """[rows, 13]"""
+        """float32 [rows, 13]"""
 
     def labels(self, block: int, rows: int) -> Array:
-        """[rows, 1]"""
+        """int32 [rows, 1]"""
 
     def ids(self, table: int, block: int, rows: int) -> Array:
-        """[rows, hot]"""
+        """int32 [rows, hot]"""
 
 
 def write_day_files(folder: Path, rows: int, block_rows: int, source: DaySource) -> None:

@@ -1,4 +1,4 @@
-"""The test half's two files under the seed's names: rows of fixed length, no header."""
+"""Names of stage dataset's files; the two .bin files hold rows of fixed length and no header."""
 
 from __future__ import annotations
 

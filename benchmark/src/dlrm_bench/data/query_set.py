@@ -1,4 +1,4 @@
-"""The test half's samples: the .bin files and the aggregation trace, and LoadGen's set in memory.
+"""The test half's samples: on disk (.bin files, aggregation trace) and LoadGen's set in memory.
 
 Sample i is rows start..end of the trace; a row is one user-item pair: 13 dense float32, 214 ids
 int32 and a label. The loaded set lies in anonymous shared memory, which the workers map.
@@ -21,7 +21,7 @@ from dlrm_bench.network.dlrm import DENSE_FEATURES, IDS
 
 DENSE_ROW_BYTES = 4 * DENSE_FEATURES
 SPARSE_ROW_BYTES = 4 * (1 + IDS)
-#: dense, ids and one label of a pair in shared memory.
+#: Bytes of a pair in shared memory: dense, ids and one label.
 PAIR_BYTES = DENSE_ROW_BYTES + 4 * IDS + 4
 REMADE = "Run again with -e force_stages=dataset"
 
@@ -60,7 +60,7 @@ def _map(path: Path, rows: int, row_bytes: int) -> mmap.mmap:
         cut = "truncated" if size < rows * row_bytes else "too long"
         raise StageError(
             f"'{path}' is {cut}",
-            f"the trace's {rows} rows need {rows * row_bytes} bytes of it, it has {size}",
+            f"the trace's {rows} rows need {rows * row_bytes} bytes, it has {size}",
             REMADE,
         )
     with path.open("rb") as file:
@@ -108,7 +108,7 @@ class QuerySet:
     def __init__(self, files: SampleFiles, samples: Sequence[int], progress: Progress) -> None:
         wanted: Array = np.unique(np.asarray(samples, dtype=np.int64))
         if wanted.size and not 0 <= wanted[0] <= wanted[-1] < files.samples:
-            why = f"indices {wanted[0]}..{wanted[-1]} asked, samples 0..{files.samples - 1} exist"
+            why = f"it asked for {wanted[0]}..{wanted[-1]}, samples 0..{files.samples - 1} exist"
             raise StageError("LoadGen asked for unknown samples", why, "Report this as a bug")
         lengths = files.lengths[wanted]
         self.samples = len(wanted)
@@ -123,7 +123,7 @@ class QuerySet:
 
     @property
     def bytes(self) -> int:
-        """Of shared memory."""
+        """Bytes of shared memory."""
         return self.memory.size
 
     def _copy(self, files: SampleFiles, wanted: Array, progress: Progress) -> None:
@@ -150,6 +150,6 @@ class QuerySet:
         return np.stack([offsets, self.lengths[samples]], axis=1)
 
     def close(self) -> None:
-        """Give the memory back once the workers have too."""
+        """Release the memory; it is free once the workers release it too."""
         self.memory.close()
         del self.arrays

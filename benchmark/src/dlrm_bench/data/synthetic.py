@@ -1,4 +1,4 @@
-"""Made-up weights and click logs of a fixed seed, shaped like the real ones; demo only.
+"""Synthetic weights and click logs by a fixed random seed, shaped like the real ones; demo only.
 
 Every block of rows has a generator of its own, so a block's bytes depend on nothing before it.
 """
@@ -27,7 +27,7 @@ from dlrm_bench.network.dlrm import (
 )
 
 Array = np.ndarray[Any, Any]
-# Small: a shard that begins inside a block makes the whole block again.
+# Small, since a shard that begins inside a block generates the whole block again.
 BLOCK_ROWS = 4096
 LOGIT_STD, LOGIT_MEAN = 1.7, -2.0
 SCALING_PAIRS = 2048
@@ -36,13 +36,13 @@ _WEIGHTS, _DENSE_WEIGHTS, _IDS, _DENSE, _LABELS, _SCALING = range(6)
 
 
 def generator(*words: int) -> np.random.Generator:
-    """One stream a purpose and block."""
+    """The random stream of one seed, purpose and block."""
     return np.random.Generator(np.random.SFC64(words))
 
 
 @functools.cache
 def _spread(sigma: float) -> Array:
-    """1024 quantiles of a log-normal; unlike a vector exp they do not differ by CPU."""
+    """1024 quantiles of a log-normal; unlike a vectorised exp, they are equal on every CPU."""
     normal = statistics.NormalDist()
     quantiles = [math.exp(sigma * normal.inv_cdf((n + 0.5) / 1024)) for n in range(1024)]
     return np.array(quantiles, np.float32)
@@ -58,7 +58,7 @@ def _normal_rows(
 
 
 def table_rows(seed: int, table: int, start: int, stop: int) -> Iterator[Array]:
-    """Rows start..stop of an embedding table, [rows, 128] a block."""
+    """Yield rows start..stop of an embedding table in blocks, float32 [rows, 128]."""
     gain = 0.5 / MULTI_HOT[table] ** 0.5
     while start < stop:
         block, inside = divmod(start, BLOCK_ROWS)
@@ -69,9 +69,10 @@ def table_rows(seed: int, table: int, start: int, stop: int) -> Iterator[Array]:
 
 
 def dense_weights(seed: int, rows: Sequence[int]) -> dict[str, Array]:
-    """All tensors but the tables, under the dump's names; the last layer scaled.
+    """All tensors but the tables, float32, under the dump's names.
 
-    Logits get standard deviation 1.7 and mean -2, so that about one pair in five is a click.
+    The last layer is scaled so that logits have standard deviation 1.7 and mean -2: about one pair
+    in five is a click.
     """
     rng = generator(seed, _DENSE_WEIGHTS)
     weights: dict[str, Array] = {}
@@ -89,7 +90,7 @@ def dense_weights(seed: int, rows: Sequence[int]) -> dict[str, Array]:
 
 
 def _scale_last_layer(weights: dict[str, Array], seed: int, rows: Sequence[int]) -> None:
-    # Rows are alike: the first block of each table stands for all of it.
+    # All rows have one distribution: the first block of each table represents it.
     short = [min(count, BLOCK_ROWS) for count in rows]
     whole = {name: torch.from_numpy(values) for name, values in weights.items()}
     for table, count in enumerate(short):
@@ -100,7 +101,7 @@ def _scale_last_layer(weights: dict[str, Array], seed: int, rows: Sequence[int])
     ids = torch.from_numpy(np.concatenate(columns, 1))
     with torch.no_grad():
         logits = Fp32Model(whole).logits(dense, ids)
-    # Few digits: the last bits of a matrix product differ from CPU to CPU.
+    # Rounded to few digits: the last bits of a matrix product differ from CPU to CPU.
     scale = round(LOGIT_STD / float(logits.std()), 3)
     last = over_name(len(OVER) - 2)
     weights[f"{last}.weight"] *= np.float32(scale)
@@ -117,7 +118,7 @@ def dense_features(seed: int, block: int, rows: int, purpose: int = _DENSE) -> A
 def table_ids(
     seed: int, table: int, block: int, rows: int, table_size: int, purpose: int = _IDS
 ) -> Array:
-    """Ids of one table, [rows, hot] int32; half of them from a hot head."""
+    """Ids of one table, [rows, hot] int32; half of them crowd at low row numbers."""
     rng = generator(seed, purpose, 1 + table, block)
     u = rng.random((rows, MULTI_HOT[table]))
     hot = rng.random(u.shape) < 0.5
@@ -126,6 +127,6 @@ def table_ids(
 
 
 def labels(seed: int, block: int, rows: int) -> Array:
-    """Clicks as in a real log, [rows, 1] int32; the demo replaces them with planted ones."""
+    """Labels 0 or 1 at LABEL_RATE, [rows, 1] int32; the demo replaces them with planted labels."""
     clicked = generator(seed, _LABELS, 0, block).random((rows, 1)) < LABEL_RATE
     return clicked.astype(np.int32)

@@ -1,8 +1,9 @@
 """BF16 DLRM-DCNv2 by PyTorch: bfloat16 products with fp32 sums, from the fp32 dump.
 
-Rounded to bfloat16 are the weights of the linear layers and what goes in and out of their products.
-In fp32 stay the embeddings (the dump's pages, shared by all workers: a copy in bfloat16 would cost
-half their memory again), their sums, the cross net's products and sums, and the last layer.
+The weights of the linear layers and the inputs and outputs of their products are rounded to
+bfloat16. The embeddings stay in fp32 (the dump's pages, shared by all workers: a bfloat16 copy
+would cost half their memory again), as do their sums, the cross net's products and sums, and the
+last layer.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Bf16Model:
         return linear(x.to(torch.bfloat16), weight, bias, relu)
 
     def logits(self, dense: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-        """Before the sigmoid, float32 [pairs], of float32 [pairs, 13] and int32 [pairs, 214]."""
+        """Logits, float32 [pairs], of dense float32 [pairs, 13] and ids int32 [pairs, 214]."""
         x = dense
         for layer in range(len(BOTTOM) - 1):
             x = self._product(bottom_name(layer), x, relu=True)

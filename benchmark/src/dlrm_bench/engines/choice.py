@@ -23,8 +23,8 @@ from dlrm_bench.weights.dump import load_dump
 
 Array = np.ndarray[Any, Any]
 FP32_MAX_ROWS = 512
-#: Pairs the kernel works on at a time: the weights are read once for as many, and their activations
-#: must not leave the L2 cache too often. Ten tiles of AVX512-VNNI.
+#: Pairs the kernel works on at a time: more read the weights less often, fewer keep their
+#: activations in the L2 cache. Ten tiles of AVX512-VNNI.
 KERNEL_BATCH = 120
 LOG = logging.getLogger("dlrm_bench")
 PYTORCH, PORTABLE, OPENVINO = "pytorch", "portable", "openvino"
@@ -64,7 +64,7 @@ class Fp32Engine:
         for at in range(0, len(dense), self.best_batch):
             some = slice(at, at + self.best_batch)
             count = len(dense[some])
-            # Few shapes: each new one costs the building of its kernels.
+            # Padded to few shapes: PyTorch builds kernels for each new one.
             rows = -(-count // PAD) * PAD
             x, chosen = (
                 np.zeros((rows, DENSE_FEATURES), np.float32),
@@ -77,13 +77,13 @@ class Fp32Engine:
 
 
 class Bf16Engine(Fp32Engine):
-    """The bfloat16 forward of bf16.py; without the CPU's BF16 instructions right, but slow."""
+    """The bfloat16 forward of bf16.py; correct but slow without the CPU's BF16 instructions."""
 
     _model_of = Bf16Model
 
 
 class Int8Engine:
-    """The int8 forward of int8.py, by PyTorch's operations."""
+    """The int8 forward of int8/model.py, by PyTorch's operations."""
 
     def __init__(self, path: Path, row_counts: Sequence[int], best_batch: int = MAX_ROWS) -> None:
         self.best_batch = best_batch

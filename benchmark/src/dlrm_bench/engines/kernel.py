@@ -1,8 +1,9 @@
 """libdlrm_int8.so: the int8 forward as one fused C++ kernel, built with the image from kernel/.
 
-Its arithmetic is int8.py's, operation by operation, from the same file. A score has the same bits
-whatever the batch and the instruction set, and on x86-64 those of int8.py: a last bit that differs
-turns a code over now and then, which the layers after it make a few per cent of a score.
+Its arithmetic is that of int8/model.py, operation by operation, from the same model file. A score
+has the same bits in any batch and with any instruction set, and on x86-64 those of int8/model.py.
+The bits matter: a different last bit changes a code now and then, and later layers turn that into a
+few per cent of a score.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def _library() -> ctypes.CDLL:
 
 
 def instruction_sets() -> list[str]:
-    """What this CPU can run of the library's, fastest first; 'portable' always ends the list."""
+    """The library's instruction sets that this CPU has, fastest first; 'portable' comes last."""
     found: list[str] = []
     while name := _library().dlrm_set(len(found)):
         found.append(name.decode())
@@ -62,7 +63,7 @@ def instruction_sets() -> list[str]:
 
 
 class KernelModel:
-    """The forward over an int8 file's content; its buffers serve one thread."""
+    """The int8 forward with the content of an int8 file; its buffers serve one thread."""
 
     def __init__(self, content: Mapping[str, Any], instruction_set: str, most: int) -> None:
         """`most`: pairs worked on at a time; a call may bring more."""

@@ -1,7 +1,7 @@
-"""OpenVINO's fp32 and bf16: the dense layers as one compiled graph, beside PyTorch's embeddings.
+"""OpenVINO for fp32 and bf16: one compiled graph of the dense layers; PyTorch sums the embeddings.
 
-The tables stay the dump's own pages, which all workers share: as a part of the graph they would be
-copied. The dense weights are packed for each worker anew (64 MB in fp32, 32 MB in bf16).
+The tables stay in the dump's pages, which all workers share: as part of the graph they would be
+copied. Each worker packs the dense weights for itself (64 MB in fp32, 32 MB in bf16).
 """
 
 from __future__ import annotations
@@ -37,21 +37,21 @@ from dlrm_bench.weights.dump import load_dump
 
 Array = np.ndarray[Any, Any]
 BATCH = 1024
-#: Calls are padded to a multiple of it: a single row would take another kernel, with other bits.
+#: Calls are padded to a multiple of PAD: a single row would use another kernel, with other bits.
 PAD = 64
-#: OpenVINO's words for the precisions it runs.
+#: OpenVINO's names of the precisions it runs.
 HINTS = {"fp32": "f32", "bf16": "bf16"}
 
 
 def why_not(precision: str) -> str:
-    """Empty, or why OpenVINO is not what runs a precision on this CPU unless it is forced."""
+    """Why OpenVINO is not the default for a precision on this CPU; empty if it is."""
     if not torch.cpu._is_avx512_supported():
-        return "it is tried on x86-64 with AVX-512 alone"
+        return "it is used only on x86-64 with AVX-512"
     try:
         openvino = _openvino()
     except ImportError as error:
         return f"it is not installed here ({error})"
-    # Without such products OpenVINO takes the hint, and silently computes in fp32.
+    # Without such products OpenVINO accepts the hint, but silently computes in fp32.
     if precision == "bf16" and not (
         torch.cpu._is_avx512_bf16_supported()
         and "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -87,7 +87,7 @@ class OpenVinoEngine:
         return scores
 
     def _call(self, dense: Array, ids: Array) -> Array:
-        """Up to best_batch pairs; what earlier calls left in the padding reaches no other row."""
+        """Score up to best_batch pairs; old values in the padding affect no other row."""
         count = len(dense)
         rows = _padded(count)
         self._dense[:count], self._ids[:count] = dense, ids
@@ -116,7 +116,7 @@ def _padded(pairs: int) -> int:
 @functools.cache
 def _openvino() -> Any:
     """The package; ImportError where it is not installed."""
-    # Where this one is installed too, the other's import reports its use to its maker.
+    # If openvino_telemetry can be imported, importing openvino reports its use to its maker.
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     import openvino
 
@@ -124,7 +124,7 @@ def _openvino() -> Any:
 
 
 def _compiled(weights: Weights, precision: str) -> Any:
-    """The graph for any number of rows, one thread; StageError where it got another precision."""
+    """The graph for any number of rows and one thread; StageError if it gets another precision."""
     settings = {
         "INFERENCE_PRECISION_HINT": HINTS[precision],
         "INFERENCE_NUM_THREADS": 1,
@@ -136,7 +136,7 @@ def _compiled(weights: Weights, precision: str) -> Any:
     found = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     if found != HINTS[precision]:
         raise StageError(
-            f"cannot run {precision} by OpenVINO on this CPU",
+            f"OpenVINO cannot run {precision} on this CPU",
             f"it would compute in {found}",
             "Use another precision here, or another machine",
         )
@@ -146,8 +146,8 @@ def _compiled(weights: Weights, precision: str) -> Any:
 def _graph(weights: Weights) -> Any:
     """Inputs: dense [n, 13] and summed embeddings [n, 3328]; outputs: probability, last_down.
 
-    last_down [n, 1] is a column of the last product that meets every value of the cross net, with
-    no ReLU behind it: the over arch's ReLUs would make a 0 of a NaN.
+    last_down [n, 1] is a column of the cross net's last V product, which depends on every value of
+    the cross net. No ReLU comes after it: the over arch's ReLUs would turn NaN into 0.
     """
     openvino = _openvino()
     op = openvino.opset15

@@ -1,1 +1,1 @@
-"""What every stage stands on: request, context, status, progress, files hashed while written."""
+"""The base of every stage: request, context, status, progress, files hashed while written."""

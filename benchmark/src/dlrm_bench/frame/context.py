@@ -1,6 +1,6 @@
-"""What a stage's run() is given and what it must leave behind: StageContext.
+"""StageContext: the request, inputs, outputs and facts that a stage's run() works with.
 
-The documents are those of docs/contracts; request.py reads, status.py and stage_runner.py write.
+docs/contracts describes the documents. request.py reads them, status.py and runner.py write them.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class StageContext:
         return self.output_dir / pure
 
     def remove_leftovers(self) -> None:
-        """Clear what earlier attempts left; stage.json first: half-removed must not look done."""
+        """Remove what earlier attempts left, stage.json first: the stage must not look done."""
         (self.output_dir / "stage.json").unlink(missing_ok=True)
         fsync_directory(self.output_dir)
         for entry in self.output_dir.iterdir():

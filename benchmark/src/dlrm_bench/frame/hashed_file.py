@@ -12,11 +12,11 @@ from typing import Any, BinaryIO
 BLOCK_BYTES = 4 << 20
 
 
-#: Below it, handing over to a thread costs more than it saves.
+#: Below this size, handing a block to a thread costs more than it saves.
 HASH_APART_BYTES = 256 << 10
 
 
-#: As often the kernel is told to begin writing, so that the sync at the end finds little left.
+#: After this many bytes the kernel is told to begin writing, so that the final sync is short.
 WRITE_BEHIND_BYTES = 32 << 20
 
 
@@ -42,7 +42,7 @@ class HashedFile:
             self._file.write(view)
             self._sha256.update(view)
         else:
-            # Neither holds the interpreter's lock: both at once take as long as hashing alone.
+            # Both release the interpreter's lock: together they take as long as hashing alone.
             hashing = self._hasher.submit(self._sha256.update, view)
             try:
                 self._file.write(view)
@@ -54,7 +54,7 @@ class HashedFile:
         return view.nbytes
 
     def _begin_writing(self) -> None:
-        """Waits for nothing and promises nothing: the sync before the rename does."""
+        """Start writing to disk without waiting; only the sync before the rename guarantees it."""
         start, size = self._begun, self.bytes - self._begun
         _LIBC.sync_file_range(
             self._file.fileno(),
@@ -65,7 +65,7 @@ class HashedFile:
         self._begun = self.bytes
 
     def flush(self) -> None:
-        """As a file's."""
+        """As flush() of a file."""
         self._file.flush()
 
     def tell(self) -> int:

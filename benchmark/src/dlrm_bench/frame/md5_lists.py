@@ -13,7 +13,7 @@ _LINE = re.compile(r"([0-9a-fA-F]{32}) [ *](.+)")
 
 
 class Md5Lists:
-    """What files below a folder should be; empty when nobody brought a list."""
+    """The md5 sums that lists give for files below a folder; empty without a list."""
 
     def __init__(self, folder: Path, above: Sequence[Path] = ()) -> None:
         self._folder = folder
@@ -24,7 +24,7 @@ class Md5Lists:
                 self._read(path)
 
     def _read(self, path: Path) -> None:
-        remedy = "Correct the list, or take it away to go without"
+        remedy = "Correct the list, or remove it to skip this check"
         require_file(path, remedy)
         text = path.read_text(encoding="utf-8", errors="replace")
         for number, line in enumerate(text.splitlines(), 1):
@@ -35,7 +35,7 @@ class Md5Lists:
                 why = f"line {number} is {line[:80]!r}, wanted an md5, two spaces and a path"
                 raise StageError(f"md5 list '{path}' cannot be used", why, remedy)
             name = matched[2].removeprefix("./")
-            # Lists made above the folder name it first.
+            # Paths in lists made one folder above begin with this folder's name.
             name = name.split(f"{self._folder.name}/", 1)[-1]
             self.wanted[name] = (matched[1].lower(), path)
 
@@ -44,7 +44,7 @@ class Md5Lists:
         return [name for name in sorted(self.wanted) if not (self._folder / name).is_file()]
 
     def check(self, name: str, found: str) -> bool:
-        """Was it listed? Refuses another md5."""
+        """Whether a list names the file; StageError if its md5 is another than `found`."""
         if name not in self.wanted:
             return False
         md5, path = self.wanted[name]

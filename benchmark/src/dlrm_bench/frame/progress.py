@@ -1,4 +1,4 @@
-"""How far a measurement is, for status.json."""
+"""Progress of a measurement, for status.json."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import time
 
 from dlrm_bench.frame.context import StageContext
 
-#: Between two words about a phase's progress: said of each batch, it would be a tenth of the work.
+#: Seconds between two updates of a phase; an update for each batch would cost a tenth of the time.
 PROGRESS_SECONDS = 0.5
 
 
 class Progress:
-    """Counts one phase into status.json with percent, rate and time left."""
+    """Writes one phase's percent, rate and time left to status.json."""
 
     def __init__(self, ctx: StageContext, phase: str, unit: str) -> None:
         self._ctx, self._phase, self._unit = ctx, phase, unit

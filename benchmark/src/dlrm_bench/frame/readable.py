@@ -1,4 +1,4 @@
-"""Can a file be read at all? Asked before any reader opens it, so that each says it alike."""
+"""Checks that a file can be read before a reader opens it, so that all refuse in the same words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dlrm_bench.frame.errors import StageError
 
 
 def unreadable(path: Path) -> str:
-    """Empty, or why this is no file that can be read: absent, a folder, or not permitted."""
+    """Why the file cannot be read (absent, a folder, not permitted); empty if it can."""
     try:
         if path.is_dir():
             return "it is a folder, wanted a file"
@@ -23,7 +23,7 @@ def unreadable(path: Path) -> str:
 
 
 def require_file(path: Path, remedy: str) -> None:
-    """Refuse what is no readable file; a permission's remedy is the same for all of them."""
+    """StageError unless the file can be read; a missing permission has a remedy of its own."""
     why = unreadable(path)
     if why:
         if "may not be read" in why:

@@ -1,4 +1,4 @@
-"""What a stage is asked: request.json (docs/contracts/request.schema.json), read and checked."""
+"""Reads and checks request.json, the order for a stage (docs/contracts/request.schema.json)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOUNT_ROOT = PurePosixPath("/dlrm")
 
 
 def now() -> str:
-    """UTC, RFC 3339, whole seconds: the only form of time in the documents."""
+    """The time in UTC as RFC 3339 in whole seconds, the only form of time in the documents."""
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -64,7 +64,7 @@ class Parameters:
 
 @dataclass(frozen=True)
 class InputFile:
-    """One file an earlier stage made, with what it promised."""
+    """One file that an earlier stage made, with the size and sha256 that its stage.json lists."""
 
     stage: str
     name: str
@@ -75,7 +75,7 @@ class InputFile:
 
 @dataclass(frozen=True)
 class Source:
-    """Where the user's files are: a folder's path, an rclone remote or URLs with their md5."""
+    """Location of the user's files: a folder's path, an rclone remote, or URLs with their md5."""
 
     kind: str
     path: Path | None = None
@@ -101,7 +101,7 @@ class Request:
 
     @classmethod
     def read(cls, path: Path) -> Request:
-        """Load and check; every refusal names the field."""
+        """Load and check the file; StageError names the wrong field."""
         what = f"cannot use request '{path}'"
         remedy = "Use an image and a playbook of the same commit"
         try:

@@ -1,4 +1,4 @@
-"""Brings the user's files within reach: a mounted folder, or what rclone or URLs fetch."""
+"""Finds or fetches the user's files: in a mounted folder, from an rclone remote, or by URL."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Progress:
         status.update(phase, 0.0)
 
     def add(self, amount: int) -> None:
-        """So much more is done."""
+        """Add `amount` units to those done."""
         self.set(self._done + amount)
 
     def set(self, done: int) -> None:
-        """So much is done in all."""
+        """Set the units done so far."""
         self._done = done
         rate = done / max(time.monotonic() - self._started, 1e-9)
         left = (self._total - done) / rate if rate > 0 else None
@@ -45,7 +45,7 @@ class Progress:
 
 
 def fetch(ctx: StageContext) -> Path:
-    """Folder with the user's files; remote ones lie in scratch and are gone with the attempt."""
+    """Folder with the user's files; remote files are fetched to the attempt's scratch folder."""
     source = ctx.request.source
     assert source is not None
     if source.kind == "folder":
@@ -86,7 +86,7 @@ def file_name(entry: Mapping[str, str]) -> PurePosixPath:
 
 
 def _download(ctx: StageContext, entry: Mapping[str, str], folder: Path, phase: str) -> None:
-    """One file, resumed where a connection broke, its md5 compared."""
+    """Fetch one file, resume it after a broken connection, compare its md5."""
     target = folder / file_name(entry)
     target.parent.mkdir(parents=True, exist_ok=True)
     phase = f"{phase}: {target.name}"
@@ -97,7 +97,7 @@ def _download(ctx: StageContext, entry: Mapping[str, str], folder: Path, phase: 
             break
         except urllib.error.HTTPError as error:
             if error.code < 500 or attempt == ATTEMPTS:
-                remedy = "Check the address and what it lets read"
+                remedy = "Check the URL and who may read it"
                 raise StageError(what, f"HTTP {error.code} {error.reason}", remedy) from error
         except OSError as error:
             if attempt == ATTEMPTS:

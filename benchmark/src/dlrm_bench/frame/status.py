@@ -1,4 +1,4 @@
-"""How far a running stage is: status.json (docs/contracts/status.schema.json), kept current."""
+"""Writes status.json, the progress of a running stage (docs/contracts/status.schema.json)."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class StatusWriter:
         unit: str | None = None,
         eta_seconds: float | None = None,
     ) -> None:
-        """Say how far it is; written at once when the phase changes, else at most once a second."""
+        """Record progress; written at once when the phase changes, else at most once a second."""
         with self._lock:
             if self._document["state"] != "running":
                 return
@@ -76,11 +76,11 @@ class StatusWriter:
                 self._write()
 
     def finish(self) -> None:
-        """The last status of an attempt that made everything."""
+        """Write the last status of an attempt that succeeded."""
         self._end("finished", "")
 
     def fail(self, message: str) -> None:
-        """The last status of an attempt that did not; the first end stands."""
+        """Write the last status of an attempt that failed; an attempt ends only once."""
         self._end("failed", message)
 
     def _end(self, state: str, message: str) -> None:

@@ -40,9 +40,9 @@ class Fit:
 
     #: The dense layers, folded.
     weights: dict[str, torch.Tensor]
-    #: Of the features' columns [3456].
+    #: Scales of the features' columns [3456].
     scales: torch.Tensor
-    #: Mean of x x^T over a layer's inputs x, each of mean square 1; of layers rounded by it.
+    #: Layer rounded with feedback -> mean of x x^T over its inputs x, each of mean square 1.
     moments: dict[str, torch.Tensor]
 
 
@@ -87,7 +87,7 @@ def _observe(
     dense: torch.Tensor,
     ids: torch.Tensor,
 ) -> None:
-    """Show each of these layers' inputs [pairs, inputs] in the fp32 forward, batch by batch."""
+    """Call each layer's observer with its inputs [pairs, inputs] in the fp32 forward, by batch."""
     model = Fp32Model(weights)
 
     def show(name: str, x: torch.Tensor) -> None:
@@ -110,9 +110,9 @@ def quantize_rows(rows: torch.Tensor) -> np.ndarray[Any, Any]:
 
 
 class TableQuantizer:
-    """A memory-mapped table on its way into the file; keeps the rows that calibration needs.
+    """Quantizes a memory-mapped table block by block; keeps the rows that calibration needs.
 
-    Those are read first, then each byte of the table once; only a block of it is ever resident.
+    The kept rows are read first, then each byte of the table once. One block at most is resident.
     """
 
     def __init__(self, weights: Weights, table: int, kept: Array) -> None:
@@ -123,7 +123,7 @@ class TableQuantizer:
         check_finite(self._name, self.fp32, rows=kept)
 
     def blocks(self, scales: torch.Tensor, done: Callable[[int], None]) -> Iterator[Array]:
-        """The whole table's bytes, block by block, its columns scaled by `scales` [128]."""
+        """The whole table quantized, block by block, its columns scaled by `scales` [128]."""
         for start in range(0, len(self._table), BLOCK_ROWS):
             rows = self._table[start : start + BLOCK_ROWS].clone()
             release_mapped(self._table, start, len(rows))
@@ -135,7 +135,10 @@ class TableQuantizer:
 def check_finite(
     name: str, values: torch.Tensor, start: int = 0, rows: Array | None = None
 ) -> None:
-    """Refuse NaN and infinity; `values` are tensor `name` from row `start` on, or its `rows`."""
+    """StageError for NaN or infinity.
+
+    `values`: tensor `name` from row `start` on, or only its rows numbered in `rows`.
+    """
     finite = torch.isfinite(values)
     if bool(finite.all()):
         return
@@ -146,18 +149,18 @@ def check_finite(
     raise StageError(
         "the fp32 dump cannot be quantized",
         f"tensor '{name}' is {value} at {where}, wanted a finite number",
-        "Run again with -e force_stages=weights,dump; if it stays, fetch the weights again",
+        "Run again with -e force_stages=weights,dump; if it fails again, fetch the weights again",
     )
 
 
 def release_mapped(table: torch.Tensor, start: int, rows: int) -> None:
-    """Tell the kernel that these rows of a memory-mapped file are done with.
+    """Tell the kernel that these rows of a memory-mapped file are not needed any more.
 
     Only for tensors of torch.load(mmap=True): other memory would lose its contents.
     """
     row_bytes = table.shape[1] * table.element_size()
     address = table.data_ptr() + start * row_bytes
-    # Only whole pages; what a page shares with its neighbours goes with them.
+    # Only whole pages; a page shared with neighbouring rows goes with those.
     begin = -(-address // mmap.PAGESIZE) * mmap.PAGESIZE
     end = (address + rows * row_bytes) // mmap.PAGESIZE * mmap.PAGESIZE
     if end > begin:
@@ -165,7 +168,7 @@ def release_mapped(table: torch.Tensor, start: int, rows: int) -> None:
 
 
 def small_content(fitted: Fit, rows: Sequence[int], source_sha256: str) -> dict[str, Any]:
-    """All of the file but the tables."""
+    """The content of the INT8 model file without the tables."""
     content: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
@@ -200,7 +203,7 @@ def _round_layers(fitted: Fit, content: dict[str, Any]) -> None:
 def report_models(
     content: Mapping[str, Any], fitted: Fit, kept: Sequence[torch.Tensor]
 ) -> tuple[Int8Model, dict[str, torch.Tensor]]:
-    """Both models over the kept, folded rows alone: for ids that are numbered accordingly."""
+    """The int8 model and fp32 weights over the kept, folded rows alone; ids number those rows."""
     fp32, int8 = dict(fitted.weights), dict(content)
     for table, rows in enumerate(kept):
         name = table_name(table)
@@ -212,10 +215,10 @@ def report_models(
 def layer_errors(
     model: Int8Model, weights: Weights, dense: torch.Tensor, ids: torch.Tensor
 ) -> dict[str, Any]:
-    """How far int8 is from fp32 on the given rows.
+    """Errors of int8 against fp32 on the given rows.
 
-    A layer's error is that of its output with all layers before it int8 too: root mean square and
-    mean, both as parts of the fp32 output's standard deviation. Logits are in their own unit.
+    A layer's error is that of its output when all layers before it are int8 too: root mean square
+    and mean, both as shares of the fp32 output's standard deviation. Logit errors are absolute.
     """
     reference = Fp32Model(weights)
     outputs: dict[str, torch.Tensor] = {}

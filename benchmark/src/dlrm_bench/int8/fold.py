@@ -1,15 +1,15 @@
-"""Two changes of the fp32 weights that leave its function as it is and suit int8 better.
+"""Two changes of the fp32 weights that keep the model's function and suit int8 better.
 
 Both are folded into the weights, so the int8 forward is the same with and without them.
 
 Rotation: nothing stands between a cross layer's V and W, so V may be R V and W be W R^T for any
-orthogonal R. A Hadamard matrix mixes all rows of V: large single weights are spread out (as
+orthogonal R. A Hadamard matrix mixes all rows of V and so spreads out large single weights (as
 QuaRot does, arXiv 2404.00456).
 
 Column scales: x0 and the cross layers' x may be D x0 and D x for any positive diagonal D when the
 tables and the bottom MLP's last layer are scaled by D and the columns of V and of the over arch's
-first layer by 1/D (as SmoothQuant does, arXiv 2211.10438). D makes room where a column alone
-decides how coarse all its neighbours are rounded.
+first layer by 1/D (as SmoothQuant does, arXiv 2211.10438). D helps where one column alone decides
+how coarsely all its neighbours are rounded.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ from dlrm_bench.network.dlrm import (
     over_name,
 )
 
-#: Layers whose input is the features' 3,456 columns; the over arch's first loses most by int8.
+#: The layer that loses most by int8: the over arch's first, whose input is the features' 3,456
+#: columns. SCALED: the bottom MLP's last layer, whose outputs are the first of these columns.
 SENSITIVE = over_name(0)
 SCALED = bottom_name(len(BOTTOM) - 2)
 STEPS, RATE = 60, 0.06
 #: Pairs of one step; each step takes others.
 STEP_PAIRS = 512
-#: Scales are powers of 2 ** (1 / GRID): the last bits of a sum must not reach the file.
+#: Scales are powers of 2 ** (1 / GRID), so that the last bits of a sum do not reach the file.
 GRID = 16
 LARGEST = 4.0
 
@@ -60,7 +61,7 @@ def rotated(weights: Weights) -> dict[str, torch.Tensor]:
 
 
 def scaled(weights: Weights, scales: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The layers around features that are scaled by `scales` [3456]; tables are not here."""
+    """The layers before and after features scaled by `scales` [3456], without the tables."""
     dense = scales[:DIM]
     changed = {
         f"{SCALED}.weight": weights[f"{SCALED}.weight"] * dense[:, None],
@@ -72,20 +73,20 @@ def scaled(weights: Weights, scales: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 def per_pair(x: torch.Tensor) -> torch.Tensor:
-    """Inputs [pairs, n] with each pair's mean square 1: else a few extreme pairs decide for all."""
+    """Inputs [pairs, n], each pair scaled to mean square 1, so that no extreme pair decides."""
     return x * x.square().mean(1, keepdim=True).clamp_(min=1e-20).rsqrt_()
 
 
 def table_scales(scales: torch.Tensor, table: int) -> torch.Tensor:
-    """Those of one table's 128 columns."""
+    """Scales of one table's 128 columns."""
     return scales[DIM * (table + 1) : DIM * (table + 2)]
 
 
 def column_scales(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Scales [3456] for inputs `x` [pairs, 3456] and the weight [1024, 3456] they meet.
 
-    The two parts of the columns that have activation scales of their own (int8._Linear) are
-    worked out apart.
+    The two parts of the columns that have activation scales of their own (model._Linear) are
+    fitted apart.
     """
     x = per_pair(x)
     parts = (slice(0, DIM), slice(DIM, WIDTH))

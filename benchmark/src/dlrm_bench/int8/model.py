@@ -1,8 +1,8 @@
 """INT8 DLRM-DCNv2: per-channel int8 weights, per-pair activations, row-wise int8 embeddings.
 
-x ~ scale * (code - zero) with scales and zero points of each pair and layer, found from that pair
-alone: a score has the same bits whatever batch its pair stands in. In fp32 stay the bottom MLP's
-first layer, the cross products, and the last layer.
+x ~ scale * (code - zero). Each pair has a scale and a zero point in each layer, computed from that
+pair alone, so its score has the same bits in any batch. The bottom MLP's first layer, the cross
+products and the last layer stay in fp32.
 """
 
 from __future__ import annotations
@@ -41,11 +41,13 @@ VERSION = 1
 #: An embedding row: 128 unsigned codes, then its scale and its smallest value, both float32.
 ROW_BYTES = DIM + 8
 FIRST, LAST = bottom_name(0), over_name(len(OVER) - 2)
-#: Adding it to a float32 of small magnitude rounds that to an integer, which its low bits hold.
+#: Added to a small float32, it rounds that number to an integer in the low bits of the sum.
 ROUND = float(3 << 22)
-#: Steps between a row's ends: two fewer than a byte has, as scale and zero point round separately.
+#: Steps between a row's smallest and largest value: two fewer than a byte has, because scale and
+#: zero point are rounded separately.
 STEPS = 253
-#: Rows a forward is padded to: fixed shapes keep the fp32 layers' bits, and few kernels are built.
+#: A forward is padded to a multiple of PAD rows: few shapes keep the fp32 layers' bits, and few
+#: kernels are built.
 PAD = 64
 MAX_ROWS = 256
 
@@ -72,8 +74,8 @@ class _Part:
 class _Linear:
     """One int8 layer; `kind` says what its input is: any sign, symmetric, or after a ReLU.
 
-    The bottom MLP's 128 columns reach several times further than the embeddings': where both are
-    the input, each has a scale of its own, which halves the error.
+    The bottom MLP's 128 columns have several times the range of the embeddings' columns. A layer
+    with both as input uses a scale for each, which halves the error.
     """
 
     def __init__(self, content: Mapping[str, Any], name: str) -> None:
@@ -89,7 +91,7 @@ class _Linear:
 
 
 class Int8Model:
-    """The forward; buffers are kept, so one instance serves one thread."""
+    """The int8 forward; it keeps its buffers, so one instance serves one thread."""
 
     def __init__(self, content: Mapping[str, Any], most: int = MAX_ROWS) -> None:
         """`most`: pairs worked on at a time, a multiple of PAD; a call may bring more."""
@@ -139,16 +141,16 @@ class Int8Model:
             over = self._linear(over_name(layer), over)
         weight, bias = self._last
         products = over * weight
-        # Halves added until one column is left: an order any implementation can keep to.
+        # Add halves until one column is left: any implementation can keep this order.
         while products.shape[1] > 1:
             half = products.shape[1] // 2
             products = products[:, :half] + products[:, half:]
-        # In float64 exp's last bit does not reach the score.
+        # In float64, so that exp's last bit does not reach the score.
         return torch.sigmoid((products + bias).double()).float()[:, 0]
 
     def _bottom(self, rows: int, out: torch.Tensor) -> None:
         weight, bias = self._first
-        # One shape for every batch: a matrix product's bits may depend on it.
+        # One shape for every batch: a matrix product's bits may depend on the shape.
         parts = [
             linear(self._dense[at : at + PAD], weight, bias, relu=True)
             for at in range(0, rows, PAD)
@@ -189,7 +191,7 @@ class Int8Model:
             torch.relu_(y)
         if self.observer is not None:
             self.observer(name, y)
-        # The next layer's result goes elsewhere: its input is this one.
+        # The next layer must not overwrite its input, which is this result.
         self._wide, self._other = self._other, self._wide
         return y
 
@@ -229,7 +231,7 @@ class Int8Model:
 
 
 def exact_int8_product() -> bool:
-    """Does this CPU's int8 product keep all bits? Without VNNI or its like it may saturate."""
+    """Whether this CPU's int8 product keeps all bits; without VNNI or the like it may saturate."""
     left = torch.full((PAD, 512), 127, dtype=torch.int8)
     right = torch.full((64, 512), 127, dtype=torch.int8)
     left[1::2] = -128
@@ -239,10 +241,10 @@ def exact_int8_product() -> bool:
 
 
 def load_int8(path: Path, rows: Sequence[int], source_sha256: str = "") -> dict[str, Any]:
-    """The file's content, memory-mapped, its format, table sizes and tensors checked.
+    """The file's content, memory-mapped; StageError for a wrong format, table size or tensor.
 
-    Its tensors lie on the file's copy in memory in a process that has adopted one.
-    `source_sha256`: of the fp32 dump it must have been made from, where the caller knows.
+    In a process that has adopted a copy of the file, the tensors lie on that copy.
+    `source_sha256`: of the fp32 dump that the file must come from, if the caller knows it.
     """
     what = f"cannot use '{path}' as native int8 model"
     remedy = "Run again with -e force_stages=calibrate"
@@ -256,11 +258,11 @@ def load_int8(path: Path, rows: Sequence[int], source_sha256: str = "") -> dict[
         why = f"its format's version is {content.get('version')!r}, this image reads {VERSION}"
         raise StageError(what, why, remedy)
     if content.get("row_counts") != list(rows):
-        why = f"its tables have {content.get('row_counts')} rows, the request's {list(rows)}"
+        why = f"its tables have {content.get('row_counts')} rows, the request asks for {list(rows)}"
         raise StageError(what, why, remedy)
     source = content.get("source_sha256")
     if source_sha256 and source != source_sha256:
-        why = f"it was made from the dump of sha256 {source}, these weights are {source_sha256}"
+        why = f"it comes from the dump with sha256 {source}, the request's has {source_sha256}"
         raise StageError(what, why, remedy)
     problem = _tensor_problem(content, rows)
     if problem:
@@ -269,7 +271,7 @@ def load_int8(path: Path, rows: Sequence[int], source_sha256: str = "") -> dict[
 
 
 def _tensor_problem(content: Mapping[str, Any], rows: Sequence[int]) -> str:
-    """Empty, or the first tensor that is missing, of another shape or dtype, or not finite."""
+    """The first tensor that is missing, of another shape or dtype, or not finite; empty if none."""
     for name, shape in tensor_shapes(rows).items():
         value = content.get(name)
         if not isinstance(value, torch.Tensor):
@@ -286,7 +288,7 @@ def _tensor_problem(content: Mapping[str, Any], rows: Sequence[int]) -> str:
 
 
 def tensor_shapes(rows: Sequence[int]) -> dict[str, tuple[int, ...]]:
-    """Tensors of the file: names and shapes."""
+    """Name -> shape of each tensor in the file."""
     full = weight_shapes(rows)
     shapes: dict[str, tuple[int, ...]] = {}
     for table, count in enumerate(rows):

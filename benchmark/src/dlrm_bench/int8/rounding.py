@@ -1,7 +1,7 @@
 """Rounds weights to int8 so that a layer's output, not each weight, is as near as possible.
 
-GPTQ (Frantar and others, arXiv 2210.17323): columns are rounded one after the other, and each
-one's error is made good by the columns still to come, as the inputs' second moments say.
+GPTQ (Frantar and others, arXiv 2210.17323) rounds columns one after the other. The columns still
+to come compensate each error, weighted by the inputs' second moments.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from contextlib import contextmanager
 
 import torch
 
-#: Added to the diagonal, as a part of its mean: few inputs must not be believed too much.
+#: Share of the diagonal's mean that is added to the diagonal, so that few inputs do not mislead.
 DAMPING = 0.01
 BLOCK = 128
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Thousands of small products: threads would wait for each other, and sum in another order."""
+    """One thread for many small products: more would wait for each other and sum in any order."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -28,12 +28,12 @@ def one_thread() -> Iterator[None]:
 
 
 def row_scales(weight: torch.Tensor) -> torch.Tensor:
-    """One scale an output channel [out]: the largest weight is 127."""
+    """One scale for each output channel [out]: the largest weight gets code 127."""
     return weight.abs().amax(1).clamp_(min=1e-20) / 127
 
 
 def nearest(weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """Each weight to its nearest code: int8 [out, in]."""
+    """The nearest code of each weight: int8 [out, in]."""
     return torch.round(weight / scale[:, None]).clamp_(-127, 127).to(torch.int8)
 
 

@@ -1,1 +1,1 @@
-"""Measurements with LoadGen: probe, Offline, Server, the score."""
+"""Measurements with LoadGen: probe, Offline and Server runs, the accuracy score."""

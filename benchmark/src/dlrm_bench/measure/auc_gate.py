@@ -23,10 +23,11 @@ def official_target(share: float) -> float:
 def judge(
     share: float, demo: bool, area: float, scores: Array, planted: Array | None
 ) -> dict[str, Any]:
-    """The gate: official on AUC; demo on the soft AUC of the probabilities its labels come from.
+    """The accuracy gate: metric, target and `passed`, as facts for stage.json.
 
-    `share`: what must be kept of the fp32 model's AUC. Demo wants DEMO_LEAST or this share of what
-    the fp32 model itself reaches, whichever is higher.
+    Profile official is judged by the AUC. Profile demo is judged by the soft AUC against `planted`,
+    the probabilities that its labels are drawn from: it must reach DEMO_LEAST and `share` of the
+    fp32 model's own soft AUC. `scores` and `planted`: float32 [pairs]; `area`: the AUC, 0..1.
     """
     soft = None if planted is None else scorer.soft_auc(scores, planted)
     found: dict[str, Any] = {"metric": "auc", "target": official_target(share), "soft_auc": soft}

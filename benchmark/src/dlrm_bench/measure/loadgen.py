@@ -1,8 +1,8 @@
 """LoadGen 5.1.1: its provenance, settings and one run.
 
-LoadGen carries its own mlperf.conf; FromConfig may be called once a process (a second call logs
-error_invalid_config). So runs of one process share one TestSettings, and whatever else needs
-FromConfig does so in a short-lived process.
+LoadGen carries its own mlperf.conf. FromConfig may be called once a process (a second call logs
+error_invalid_config), so all runs of a process share one TestSettings. Whatever else needs
+FromConfig runs in a short-lived process.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ SEEDS = {
     "schedule_rng_seed": 18209322760996052031,
 }
 MODEL = "dlrm-v2"
-#: The request's scenario and LoadGen's name of it.
+#: Scenario in the request -> LoadGen's name of it.
 SCENARIOS = {"offline": "Offline", "server": "Server"}
 #: Written by the image's build: {"name", "version", "sdist_sha256"}; only tests move it.
 BUILD_RECORD = Path(os.environ.get("DLRM_LOADGEN_RECORD", "/opt/dlrm/loadgen.json"))
-#: Of mlperf.conf for dlrm-v2 Offline.
+#: From mlperf.conf for dlrm-v2 Offline: samples of the performance set, fewest samples issued.
 OFFICIAL_PERFORMANCE_SAMPLES = 204_800
 OFFICIAL_MIN_SAMPLES = 24_576
-#: Of mlperf.conf for dlrm-v2 Server: bound of the 99th percentile, and the fewest queries.
+#: From mlperf.conf for dlrm-v2 Server: bound of the 99th percentile, fewest queries.
 SERVER_LATENCY_SECONDS = 0.060
 OFFICIAL_MIN_QUERIES = 270_336
 #: LoadGen issues int(SLACK * target_qps * min_duration) samples in its one Offline query.
 SLACK = 1.1
-#: A short-lived process answers within this or something is badly wrong.
+#: Seconds within which a short-lived process must answer.
 ASK_SECONDS = 120
 SUMMARY, DETAIL = "mlperf_log_summary.txt", "mlperf_log_detail.txt"
 LOGS = (SUMMARY, DETAIL, "mlperf_log_accuracy.json")
@@ -88,7 +88,7 @@ class SystemUnderTest:
     samples: int
     load: Callable[[list[int]], None]
     unload: Callable[[list[int]], None]
-    #: Response ids and sample indices of a query (Offline has one); answers by complete().
+    #: Gets response ids and sample indices of a query (Offline has one); answers with complete().
     issue: Callable[[list[int], list[int]], None]
 
 
@@ -108,11 +108,11 @@ class LoadGen:
         log_dir: Path,
         audit_config: Path | None = None,
     ) -> None:
-        """Write user.conf and run LoadGen by it, to its written logs in the empty `log_dir`.
+        """Write user.conf and run LoadGen with it; it writes its logs into the empty `log_dir`.
 
-        With `audit_config` it writes that too, with AUDIT_CONFIG, and LoadGen obeys it.
-        Runs after the first may differ in target_qps alone. An exception must not leave a callback:
-        LoadGen's logger thread would be left without its files.
+        `audit_config`: where AUDIT_CONFIG is written, for LoadGen to obey. Runs after the first may
+        differ in target_qps alone (ValueError). A callback must not raise: LoadGen's logger thread
+        would lose its files.
         """
         import mlperf_loadgen as lg
 
@@ -126,7 +126,7 @@ class LoadGen:
         performance_samples = self._settings.performance_sample_count_override or sut.samples
         fast_sut = lg.ConstructFastSUT(sut.issue, lambda: None)
         qsl = lg.ConstructQSL(sut.samples, performance_samples, sut.load, sut.unload)
-        # Else an empty name: an audit.config that lies in the working directory is not obeyed.
+        # An empty name makes LoadGen ignore an audit.config in the working directory.
         audit = ""
         if audit_config is not None:
             audit_config.write_text(AUDIT_CONFIG, encoding="ascii")
@@ -169,7 +169,7 @@ def too_slow(summary: str) -> bool:
 
 
 def _missed(summary: str) -> set[str]:
-    """What an INVALID run without errors did not satisfy; empty where that is not all."""
+    """The conditions that an INVALID run did not satisfy; empty for other runs and after errors."""
     fields: dict[str, str] = {}
     for line in summary.splitlines():
         name, _, value = line.partition(":")
@@ -183,7 +183,7 @@ def _missed(summary: str) -> set[str]:
 
 
 def complete(response_ids: list[int], addresses: list[int], sizes: list[int]) -> None:
-    """Answer samples; LoadGen copies what it logs before this returns."""
+    """Answer samples, each from an address and a size in bytes; LoadGen copies what it logs."""
     import mlperf_loadgen as lg
 
     lg.QuerySamplesComplete(
@@ -201,7 +201,7 @@ def performance_order(samples: int, settings: Settings, scratch: Path) -> list[i
 
 
 def effective_seeds(scratch: Path) -> dict[str, int]:
-    """The seeds FromConfig sets for this model with an empty user.conf."""
+    """The random seeds that FromConfig sets for this model with an empty user.conf."""
     conf = scratch / "empty.conf"
     conf.write_text("", encoding="ascii")
     seeds: dict[str, int] = _ask(_send_seeds, conf)
@@ -211,7 +211,7 @@ def effective_seeds(scratch: Path) -> dict[str, int]:
 def _send_order(pipe: Connection, samples: int, settings: Settings, scratch: Path) -> None:
     def load(order: list[int]) -> None:
         pipe.send(list(order))
-        # Asked enough: without this LoadGen would issue the query.
+        # The order is known: without this exit LoadGen would issue the query.
         os._exit(0)
 
     log_dir = scratch / "order"
@@ -243,7 +243,7 @@ def _ask(question: Callable[..., None], *args: Any) -> Any:
         process.join()
         raise StageError(
             "LoadGen cannot be asked for its settings",
-            f"the process asked ended with code {process.exitcode} and no answer",
+            f"the process that asks ended with code {process.exitcode} and gave no answer",
             REBUILD,
         ) from None
     finally:
@@ -252,7 +252,7 @@ def _ask(question: Callable[..., None], *args: Any) -> Any:
 
 
 def provenance(scratch: Path, record: Path = BUILD_RECORD) -> dict[str, Any]:
-    """What LoadGen is installed here, as found; verify() judges it."""
+    """Version, hashes and random seeds of the installed LoadGen; verify() judges them."""
     import mlperf_loadgen as lg
 
     extension = Path(lg.__file__).read_bytes()
@@ -278,7 +278,7 @@ def provenance(scratch: Path, record: Path = BUILD_RECORD) -> dict[str, Any]:
 
 
 def verify(found: dict[str, Any]) -> None:
-    """Refuse any LoadGen but the pinned one; names each difference."""
+    """StageError for any LoadGen but the pinned one; it names each difference."""
     wanted: dict[str, Any] = {
         "version": VERSION,
         "sdist_sha256": SDIST_SHA256,

@@ -1,7 +1,7 @@
 """One Offline run under LoadGen: samples, workers and LoadGen brought together.
 
-LoadGen calls load, issue and unload on the thread that runs it. A failure there cannot be raised
-through LoadGen's C++ code, so it is recorded in status.json and the process ends at once.
+LoadGen calls load, issue and unload on the thread that runs it. An exception cannot pass through
+LoadGen's C++ code, so a failure is written to status.json and the process ends at once.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 #: Samples of the timed query whose answers are kept, and how many pairs of each.
 KEPT_SAMPLES, KEPT_PAIRS = 16, 32
 USER_CONF, AUDIT_CONFIG = "user.conf", "audit.config"
-#: Stage tune's decision: all of it that later stages read, so that only another one remakes them.
+#: Stage tune's decision. Later stages read only this file, so only another decision remakes them.
 CHOICE = "choice.json"
 THREADS_PER_WORKER = 1
 CHECK_SECONDS = 0.5
@@ -70,7 +70,7 @@ def engine_maker(ctx: StageContext) -> MakeEngine:
 
 
 def tuned_choice(ctx: StageContext) -> Choice | None:
-    """What stage tune chose for this machine type; None: the request has no tune."""
+    """Stage tune's choice for this machine type; None if the request has no tune."""
     from dlrm_bench.engines.choice import Choice
 
     if not ctx.request.parameters.tune:
@@ -83,13 +83,13 @@ def tuned_choice(ctx: StageContext) -> Choice | None:
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise StageError(what, f"{type(error).__name__}: {error}", remedy) from error
     if threads != THREADS_PER_WORKER:
-        why = f"it asks for {threads} threads a worker, this image has {THREADS_PER_WORKER}"
+        why = f"it asks for {threads} threads a worker, this image runs {THREADS_PER_WORKER}"
         raise StageError(what, why, remedy)
     return choice
 
 
 def tuning_facts(ctx: StageContext) -> dict[str, Any]:
-    """Beside engine and batch in stage.json: who chose them, and the threads a worker."""
+    """Facts for stage.json: whether stage tune chose engine and batch, and threads a worker."""
     return {"tuned": ctx.request.parameters.tune, "threads_per_worker": THREADS_PER_WORKER}
 
 
@@ -103,7 +103,7 @@ def sample_files(ctx: StageContext) -> SampleFiles:
 
 
 def versions() -> dict[str, str]:
-    """Of what the figures depend on."""
+    """Versions of the software that the figures depend on."""
     return {
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -115,7 +115,7 @@ def versions() -> dict[str, str]:
 def open_pool(
     ctx: StageContext, files: SampleFiles, kind: type[WorkerPool] = WorkerPool
 ) -> WorkerPool:
-    """Bring the weights into memory; the pool is then to be entered and awaited."""
+    """Load the weights and make a pool; the caller enters it and waits until it is ready."""
     most = files.samples if ctx.request.parameters.demo else loadgen.OFFICIAL_PERFORMANCE_SAMPLES
     query_set_bytes = PAIR_BYTES * files.rows * min(most, files.samples) // files.samples
     model = place_model(ctx, query_set_bytes)
@@ -125,7 +125,7 @@ def open_pool(
 
 
 def place_model(ctx: StageContext, other_bytes: int) -> PlacedModel:
-    """Bring the weights to where workers read them; `other_bytes`: the run needs beside them."""
+    """Load the weights where workers read them; `other_bytes`: what the run needs beside them."""
     resident = PRECISIONS[ctx.request.parameters.precision].model.resident
     progress = Progress(ctx, "loading model", "bytes")
     cpus = os.sched_getaffinity(0)
@@ -133,7 +133,7 @@ def place_model(ctx: StageContext, other_bytes: int) -> PlacedModel:
 
 
 def deadline_check(ctx: StageContext) -> Callable[[], None]:
-    """Raises once the deadline is past: max_duration does not end an Offline run."""
+    """A check that raises StageError after the deadline: max_duration ends no Offline run."""
     deadline = parse_time(ctx.request.deadline).timestamp()
 
     def check() -> None:
@@ -148,7 +148,7 @@ def deadline_check(ctx: StageContext) -> Callable[[], None]:
 
 
 class OfflineRun:
-    """LoadGen's callbacks for one run, and what was counted in it."""
+    """LoadGen's callbacks for one run, and its counts."""
 
     def __init__(
         self, ctx: StageContext, files: SampleFiles, pool: WorkerPool, phase: str = "measuring"
@@ -160,9 +160,9 @@ class OfflineRun:
         self.query_set_bytes = self.samples_issued = self.pairs_issued = 0
         self.totals: list[RunTotals] = []
         self.evidence: dict[str, Any] = {}
-        #: Label of each row as read from the .bin; -1 where no set has held the row.
+        #: Label of each row as read from the .bin file; -1 for rows that no set has held.
         self.labels: Array = np.full(files.rows, -1, dtype=np.int8)
-        #: Sample -> its first predictions, of a few samples of the query.
+        #: Sample -> its first predictions, for a few samples of the query.
         self.kept: dict[int, Array] = {}
         self._checked = 0.0
 
@@ -173,7 +173,7 @@ class OfflineRun:
         accuracy: bool,
         audit: bool = False,
     ) -> None:
-        """Run LoadGen; its logs, user.conf and audit.config then wait for adopt()."""
+        """Run LoadGen; its logs, user.conf and audit.config stay in log_dir until adopt()."""
         self.log_dir = Path(tempfile.mkdtemp(prefix="loadgen-", dir=self.ctx.scratch_dir))
         sut = loadgen.SystemUnderTest(
             self.files.samples,
@@ -188,7 +188,7 @@ class OfflineRun:
         self._check_counts()
 
     def adopt(self, names: Sequence[str] = (*loadgen.LOGS, USER_CONF), prefix: str = "") -> None:
-        """Make files of this run outputs, each under its name behind the prefix."""
+        """Make files of this run outputs of the stage, each named prefix + name."""
         for name in names:
             self.ctx.adopt_output(prefix + name, self.log_dir / name)
 
@@ -220,7 +220,7 @@ class OfflineRun:
             self.query_set = None
 
     def issue(self, response_ids: list[int], samples: list[int]) -> None:
-        """Infer every sample of the query, as often as it names it, and answer."""
+        """Infer and answer every sample of the query, as often as the query names it."""
         assert self.query_set is not None
         spans = self.query_set.spans(np.asarray(samples))
         total = len(samples)
@@ -252,13 +252,13 @@ class OfflineRun:
         computed = sum(totals.pairs for totals in self.totals)
         if computed != self.pairs_issued:
             raise StageError(
-                "the run cannot count",
+                "the run is not valid",
                 f"workers computed {computed} pairs, LoadGen issued {self.pairs_issued}",
                 "Report this as a bug",
             )
 
     def guarded(self, callback: Callable[..., T]) -> Callable[..., T]:
-        """What may be called where nothing can be raised: a failure ends the process, told why."""
+        """`callback` for callers that cannot take an exception: a failure ends the process."""
 
         @functools.wraps(callback)
         def guarded(*args: Any) -> T:
@@ -271,7 +271,7 @@ class OfflineRun:
         return guarded
 
     def _abort(self, error: BaseException) -> None:
-        """status.json says failed and why, then the process is gone."""
+        """Write the failure to status.json, then end the process."""
         if not isinstance(error, StageError):
             traceback.print_exc()
             error = StageError(

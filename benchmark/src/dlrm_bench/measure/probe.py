@@ -1,6 +1,6 @@
-"""How many samples LoadGen should issue: from a probe of the speed to target_qps.
+"""How many samples LoadGen should issue: computes target_qps from the probed speed.
 
-Offline is one query of int(1.1 x target_qps x min_duration) samples. Too few end before
+Offline is one query of int(1.1 x target_qps x min_duration) samples. Too few samples end before
 min_duration (INVALID), too many only cost time.
 """
 
@@ -17,29 +17,29 @@ from dlrm_bench.measure.loadgen import SLACK
 from dlrm_bench.network.arrays import Array
 from dlrm_bench.workers.pool import Batch
 
-#: Aimed-at duration as a multiple of min_duration: a probe 9 % too low still gives a VALID run,
-#: which a probe with 3 % noise misses once in 800; the allowed range is 1.02..1.20.
+#: Planned duration as a multiple of min_duration. A probe 9 % too low still gives a VALID run; a
+#: probe with 3 % noise is lower once in 800. The allowed range is 1.02..1.20.
 AIM = 1.10
-#: Of the run and of each further one, should LoadGen end before min_duration: a machine whose speed
-#: changes by so much between two runs needs a wider margin.
+#: AIM of the first run, and of each further run if LoadGen ended before min_duration: a machine
+#: whose speed changes that much between two runs needs a wider margin.
 AIMS = (AIM, 1.2, 1.5, 2.0)
 
-#: The most that neighbours may have taken from the probe: too short a run is INVALID and lost, too
-#: long a one only costs time.
+#: The planned rate is at most this many times the probe's wall-clock rate. A run that is too short
+#: is INVALID and lost; a run that is too long only costs time.
 MOST_RECOVERED = 4.0
 
 
 def expected_rate(busy: float, undisturbed: float) -> float:
-    """Pairs/s to plan with, from those by wall clock and by CPU time (equal on a quiet machine).
+    """Pairs/s to plan with, from the rates by wall clock and CPU time (equal on a quiet machine).
 
-    A neighbour that is gone when LoadGen measures must not leave the run too short.
+    A neighbour may slow the probe and be gone when LoadGen measures: the run must not be too short.
     """
     return min(max(busy, undisturbed), MOST_RECOVERED * busy)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the probe leads to."""
+    """The planned query of the Offline run."""
 
     samples: int
     target_qps: float
@@ -56,8 +56,8 @@ def plan(
 ) -> Plan:
     """The query that lasts aim x min_duration at this speed.
 
-    `order_lengths`: pairs of each sample in the order LoadGen issues them; it repeats that order as
-    often as needed, so the pairs of the first n samples are known and need no average.
+    `order_lengths`: pairs of each sample in the order LoadGen issues them. LoadGen repeats that
+    order as often as needed, so the pairs of the first n samples are known exactly.
     """
     ends = np.cumsum(order_lengths)
     per_round, wanted_pairs = int(ends[-1]), aim * min_duration_seconds * pairs_per_second
@@ -67,13 +67,13 @@ def plan(
     full, part = divmod(samples, len(ends))
     pairs = full * per_round + (int(ends[part - 1]) if part else 0)
     seconds = pairs / pairs_per_second
-    # In the middle between two counts, so that rounding in LoadGen gives exactly this one.
+    # In the middle between two counts, so that LoadGen's rounding gives exactly this count.
     target = (samples + 0.5) / (SLACK * min_duration_seconds)
     return Plan(samples, target, samples / seconds, seconds)
 
 
 def repeat(batches: Sequence[Batch], enough: Callable[[int], bool]) -> Iterator[Batch]:
-    """These batches over and over, numbered anew, until `enough` of a batch's number."""
+    """Repeat the batches, numbered from 0, until `enough(number)` is true."""
     for number in itertools.count():
         if enough(number):
             return

@@ -1,4 +1,4 @@
-"""LoadGen's accuracy log to AUC, record by record.
+"""Computes the AUC from LoadGen's accuracy log, record by record.
 
 A record is {"seq_id", "qsl_idx", "data"}; data is hex of little-endian float32 (prediction, label)
 for each pair of the sample.
@@ -17,12 +17,12 @@ from dlrm_bench.frame.errors import StageError
 from dlrm_bench.network.arrays import Array
 
 CHUNK = 1 << 22
-AGAIN = "Run again with -e force_stages={}; if it stays, report it as a bug"
+AGAIN = "Run again with -e force_stages={}; if it fails again, report it as a bug"
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """One score and label a row of the test half, in row order."""
+    """Score and label of each row of the test half, in row order; both [rows]."""
 
     scores: Array
     labels: Array
@@ -32,9 +32,9 @@ class Predictions:
 def read_predictions(
     log: Path, starts: Array, labels: Array, progress: Callable[[int, int], None]
 ) -> Predictions:
-    """Read the whole log; every row must be scored exactly once and carry the .bin's label.
+    """Read the whole log; StageError unless each row is scored once and has the .bin file's label.
 
-    `starts`: int64 [samples + 1], `labels`: of the .bin, one a row.
+    `starts`: int64 [samples + 1]; `labels`: int8 [rows], from the .bin file.
     """
     samples, rows = len(starts) - 1, int(starts[-1])
     scores: Array = np.zeros(rows, dtype=np.float32)
@@ -43,7 +43,7 @@ def read_predictions(
         if not 0 <= sample < samples:
             raise _refused(log, f"qsl_idx {sample} is not one of the {samples} samples")
         if seen[sample]:
-            raise _refused(log, f"qsl_idx {sample} stands in it twice, wanted once")
+            raise _refused(log, f"qsl_idx {sample} occurs twice, wanted once")
         seen[sample] = True
         first, last = int(starts[sample]), int(starts[sample + 1])
         if len(pairs) != last - first:
@@ -56,7 +56,7 @@ def read_predictions(
             row = first + int(wrong[0])
             given, right = pairs[wrong[0], 1], labels[row]
             raise _refused(
-                log, f"qsl_idx {sample} gives row {row} the label {given:g}, the .bin {right}"
+                log, f"qsl_idx {sample} gives row {row} the label {given:g}, the .bin file {right}"
             )
         scores[first:last] = pairs[:, 0]
         if number % 256 == 0:
@@ -70,20 +70,21 @@ def read_predictions(
 
 @dataclass(frozen=True)
 class Comparison:
-    """Answers logged by a performance run against those of the accuracy run."""
+    """A performance run's logged answers compared with the accuracy run's."""
 
     records: int
     samples: int
     pairs: int
-    #: Of the records whose predictions differ in any bit, the first; -1: none does.
+    #: Sample of the first record whose predictions differ in any bit; -1 if none differs.
     first_difference: int
     differing: int
 
 
 def compare_answers(sampled: Path, accuracy: Path) -> Comparison:
-    """Each record of a performance run's log, bit by bit, with the accuracy run's of that sample.
+    """Compare each record of a performance run's log, bit by bit, with the accuracy run's record.
 
-    Refuses logs that are cut or hold no record, and a sample the accuracy run has not answered.
+    StageError for logs that are cut or hold no record, and for a sample that the accuracy run has
+    not answered.
     """
     wanted: dict[int, list[bytes]] = {}
     records = pairs = 0
@@ -168,13 +169,14 @@ def soft_auc(scores: Array, probability: Array) -> float:
 
 
 def _tie_groups(scores: Array, weights: Array) -> Iterator[tuple[Array, Array]]:
-    """Weights (uint32) by ascending score, in chunks that cut no tie; starts of the ties in each.
+    """Yield chunks of weights (uint32) by ascending score, and where each group of ties starts.
 
-    Score and weight are packed in one 64-bit key and sorted in place: 8 bytes a pair.
+    A chunk cuts no tie. Score and weight are packed in one 64-bit key and sorted in place: 8 bytes
+    a pair.
     """
     if len(scores) != len(weights):
         raise ValueError(f"{len(scores)} scores, {len(weights)} weights")
-    # + 0.0 turns -0.0 into 0.0; then float32 order is unsigned order of these bits.
+    # + 0.0 turns -0.0 into 0.0; then the unsigned order of `keys` is the order of the scores.
     bits = (scores.astype(np.float32) + np.float32(0)).view(np.uint32)
     sign = np.uint32(1 << 31)
     keys = np.where(bits & sign, ~bits, bits | sign).astype(np.uint64)

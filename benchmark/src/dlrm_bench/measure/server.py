@@ -1,7 +1,7 @@
-"""One Server run under LoadGen, and trials of the rate it is to be run at.
+"""One Server run under LoadGen, and trials that find the rate for it.
 
-LoadGen issues one sample a query, at the times of a Poisson process of rate target_qps; 99 of 100
-must be answered within the bound. The serving thread answers; LoadGen's only hands in.
+LoadGen issues queries of one sample at the times of a Poisson process of rate target_qps; 99 of 100
+must be answered within the bound. LoadGen's thread hands queries in, the serving thread answers.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from dlrm_bench.workers.evidence import Evidence
 
 #: Fewest queries of a trial.
 LEAST_QUERIES = 30
-#: A trial is over once more queries than this, and this share of them, were put back.
+#: A trial ends early once more queries than HOPELESS and more than this share were put back.
 HOPELESS, HOPELESS_SHARE = 4, 0.25
-#: A demo's fewest queries: early stopping forgives two late ones of them.
+#: Fewest queries of a demo run: early stopping forgives two late ones among them.
 DEMO_MIN_QUERIES = 1000
-#: Of the rate found, what the run and each further one, should its latency be missed, is run at.
+#: Shares of the found rate for the first run, and for each further run after missing the bound.
 SHARES = (0.99, 0.97, 0.92, 0.8, 0.6)
 
 
 class ServerRun(OfflineRun):
-    """LoadGen's callbacks of a Server run; accuracy runs too, whose latency counts for nothing."""
+    """LoadGen's callbacks of a Server run, also of accuracy runs, whose latency does not count."""
 
     pool: ServingPool
 
@@ -48,9 +48,9 @@ class ServerRun(OfflineRun):
         pace: Pace | None = None,
         phase: str = "measuring",
     ) -> None:
-        """`expected`: queries the run will have, at least; `most_pairs`: of a part.
+        """`expected`: fewest queries the run will have; `most_pairs`: most pairs of a part.
 
-        `pace`: what lateness is foretold by; None: it does not count.
+        `pace`: predicts lateness; None: lateness does not count.
         """
         super().__init__(ctx, files, pool, phase)
         self._expected, self._most, self._pace = expected, most_pairs, pace
@@ -68,14 +68,14 @@ class ServerRun(OfflineRun):
         self.pool.serve(self._most, self._pace, self._answer, self.guarded)
 
     def unload(self, samples: list[int]) -> None:
-        """Stop serving; all is answered by then."""
+        """Stop serving once every query is answered."""
         self.totals.append(self.pool.stop())
         faults = sum(totals.major_faults for totals in self.totals)
         self.evidence = self._evidence.facts(faults)
         super().unload(samples)
 
     def issue(self, response_ids: list[int], samples: list[int]) -> None:
-        """Hand in the query; its answer follows."""
+        """Hand in the query; the serving thread answers it later."""
         for response_id, sample in zip(response_ids, samples, strict=True):
             query = make_query(self.query_set, response_id, sample)
             if self.samples_issued in self._keep:
@@ -110,9 +110,9 @@ def try_rate(
     pace: Pace,
     guarded: Callable[[Callable[[], None]], Callable[[], None]],
 ) -> Trial:
-    """Serve these samples in turn at `rate` queries/s for some seconds, at least LEAST_QUERIES.
+    """Serve these samples in turn at `rate` queries/s for `seconds`, at least LEAST_QUERIES.
 
-    Arrivals are Poisson, as LoadGen's, of a schedule of their own.
+    Arrivals form a Poisson process, as LoadGen's do, with a schedule of their own.
     """
     asked: list[Query] = []
     ended: dict[int, float] = {}
@@ -129,7 +129,7 @@ def try_rate(
     while due - began < seconds or len(asked) < LEAST_QUERIES:
         time.sleep(max(0.0, due - time.perf_counter()))
         query = make_query(query_set, len(asked), samples[len(asked) % len(samples)])
-        # A late hand-in is part of the latency, as in LoadGen's.
+        # The latency includes a late hand-in, as LoadGen's does.
         query.arrived = due
         asked.append(query)
         pool.submit(query)

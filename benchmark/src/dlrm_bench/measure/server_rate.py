@@ -1,4 +1,4 @@
-"""Stage performance, Server: the highest rate whose latency holds, then LoadGen's run at it."""
+"""Stage performance, Server: finds the highest rate that holds the bound, runs LoadGen at it."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from dlrm_bench.serving import pool as serving, queue_model
 from dlrm_bench.serving.pool import ServingPool, part_pairs
 from dlrm_bench.serving.waiting_line import Pace
 
-#: Trials, each at the rate the one before led to, and a trial's share of the run's least duration.
+#: Number of trials, each at the rate that the one before suggests; a trial's share of min_duration.
 TRIALS, TRIAL_SHARE = 3, 0.1
 LEAST_TRIAL_SECONDS, MOST_TRIAL_SECONDS = 5.0, 20.0
-#: Enough samples that a trial's caches are as cold as the run's; 1 GB of them.
+#: Pairs of a trial's set: 1 GB, enough that its caches are as cold as the run's.
 TRIAL_PAIRS = 1_100_000
 SUPERSEDED_FILES = (loadgen.SUMMARY, loadgen.DETAIL, USER_CONF)
 
@@ -37,10 +37,10 @@ def measure(
     pairs_per_second: float,
     audit: bool,
 ) -> ServerRun:
-    """Find the rate and run LoadGen, at a lower rate again where it missed its latency bound.
+    """Find the rate and run LoadGen; run it again at a lower rate if it missed its latency bound.
 
-    Nothing else is a reason to run again: the first run that holds the bound is the result.
-    `pairs_per_second`: of all workers together, never waiting.
+    That is the only reason to run again: the first run that holds the bound is the result.
+    `pairs_per_second`: of all workers together, always busy.
     """
     most = part_pairs(pairs_per_second / len(pool.cores), pool.best_batch)
     found, pace = _search(ctx, files, pool, order, pairs_per_second, most)
@@ -91,12 +91,10 @@ def _search(
     pairs_per_second: float,
     most: int,
 ) -> tuple[float, Pace]:
-    """Queries/s that the model holds, fitted to trials, each at the rate the last one led to.
+    """Highest queries/s by the queue model, fitted to trials, and the pace that predicts lateness.
 
-    The median of what they lead to, so that a neighbour at work in one of them changes little; and
-    what that trial foretells lateness by.
-
-    Raises StageError where it is 0.
+    Each trial runs at the rate that the one before suggests. The trial with the median rate counts,
+    so that a neighbour at work during one trial changes little. StageError if that rate is 0.
     """
     chosen = probe.probe_samples(order, TRIAL_PAIRS, files.lengths)
     query_set = QuerySet(files, chosen, Progress(ctx, "loading trial set", "pairs"))
@@ -114,7 +112,7 @@ def _search(
 
     server = queue_model.Server(pairs_per_second, np.asarray([serving.PART_SECONDS]))
     rate = highest(server)
-    # A machine that one query takes too long on is tried all the same, at half its capacity.
+    # Even a machine on which a single query takes too long is tried, at half its capacity.
     rate = rate or pairs_per_second / float(lengths.mean()) / 2
     found: list[tuple[float, Pace]] = []
     for number in range(TRIALS):
@@ -135,7 +133,7 @@ def _search(
                 "held_queries_per_second": round(held, 3),
             }
         )
-        # Where nothing holds, a neighbour may have been at work: once more, at half the rate.
+        # If no rate holds, a neighbour may have been at work: try again at half the rate.
         tried, rate = rate, held or rate / 2
     pool.detach()
     query_set.close()
@@ -143,8 +141,8 @@ def _search(
     if not median[0]:
         raise StageError(
             "the Server run cannot start",
-            f"no rate holds {1000 * bound:.0f} ms for 99 of 100 queries; at {tried:.2f} a second "
-            f"it was {trials[-1]['p99_ms']:.0f} ms",
+            f"no rate holds {1000 * bound:.0f} ms for 99 of 100 queries; at {tried:.2f} queries/s "
+            f"they took up to {trials[-1]['p99_ms']:.0f} ms",
             "Take a machine with more or faster cores, or -e scenario=offline",
         )
     return median
@@ -161,7 +159,7 @@ def _check_time_left(ctx: StageContext, rate: float, queries: int) -> None:
     if time.time() + seconds > parse_time(ctx.request.deadline).timestamp():
         raise StageError(
             "the Server run cannot end in time",
-            f"{queries} queries need {seconds:.0f} s at the {rate:.1f} queries/s whose latency "
-            f"holds, the deadline is {ctx.request.deadline}",
+            f"{queries} queries need {seconds:.0f} s at {rate:.1f} queries/s, the rate within the "
+            f"latency bound; the deadline is {ctx.request.deadline}",
             "Give -e deadline a longer time, or take a faster machine",
         )

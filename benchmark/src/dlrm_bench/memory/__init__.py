@@ -1,1 +1,1 @@
-"""Where a model and its workers lie: NUMA nodes, pages, shared memory."""
+"""Where the model lies and workers run: NUMA nodes, pages, shared memory."""

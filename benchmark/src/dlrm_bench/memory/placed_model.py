@@ -1,4 +1,4 @@
-"""The model file brought to where workers read it: copies in shared memory, or the page cache."""
+"""Loads the model file where workers read it: copies in shared memory, or the page cache."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from dlrm_bench.memory.resident import HUGE_PAGE, MemoryRefused, ResidentFile, g
 from dlrm_bench.memory.topology import Topology, read_topology
 
 LOG = logging.getLogger("dlrm_bench")
-#: Only measurements set them: MAPPED; CORES, a worker on each physical core.
+#: Environment variables that only measurements set: TABLES to MAPPED, which makes no copies;
+#: WORKERS to CORES, which starts one worker on each physical core.
 TABLES, MAPPED = "DLRM_TEST_TABLES", "mapped"
 WORKERS, CORES = "DLRM_TEST_WORKERS", "cores"
 READ_BYTES = 16 << 20
-#: Each call for huge pages waits for every CPU of the machine: not too small a part at once.
+#: Bytes per call for huge pages; each call waits for every CPU of the machine, so not too few.
 PART_BYTES = 32 * HUGE_PAGE
 THREADS_A_NODE = 4
 POLL_SECONDS = 0.5
@@ -33,7 +34,7 @@ Progress = Callable[[int, int], None]
 
 
 class PlacedModel:
-    """Copies of the model file, if any, and who uses which."""
+    """Copies of the model file, if any, and which worker uses which copy."""
 
     def __init__(self, path: Path, topology: Topology, placement: Placement) -> None:
         self.path, self.placement = path, placement
@@ -43,28 +44,31 @@ class PlacedModel:
         self._refused = ""
 
     def load(self, progress: Progress, tick: Callable[[], None]) -> None:
-        """Fill the copies, or read the file into the page cache; `tick` may raise to end it."""
+        """Fill the copies, or read the file into the page cache; `tick` may raise to end it.
+
+        `progress` gets bytes done and bytes in all.
+        """
         if self.placement.copies:
             self._fill(progress, tick)
         else:
             self._read(progress, tick)
 
     def descriptor(self, cpu: int) -> int | None:
-        """Of the copy a worker on this CPU maps; None: it maps the file."""
+        """Descriptor of the copy that a worker on this CPU maps; None: the worker maps the file."""
         if not self._copies:
             return None
         worker = next(one for one in self.placement.cpus if one.number == cpu)
         return self._copies[self.placement.copy_of(worker)].descriptor
 
     def close(self) -> None:
-        """Let go of the copies: the workers that map them keep them."""
+        """Release the copies; workers that have mapped them keep them."""
         for copy in self._copies:
             copy.unmap()
             copy.close()
         self._copies = []
 
     def facts(self, huge_page_bytes: list[int]) -> dict[str, Any]:
-        """For stage.json; `huge_page_bytes`: of the model as each worker has it mapped."""
+        """Facts for stage.json; `huge_page_bytes`: bytes of the model in huge pages, by worker."""
         return describe(
             self.placement,
             [node.number for node in self._topology.nodes],
@@ -85,7 +89,7 @@ class PlacedModel:
     def _fill(self, progress: Progress, tick: Callable[[], None]) -> None:
         total, done = self._size * len(self.placement.copies), 0
         with self.path.open("rb", buffering=0) as file, ExitStack() as stack:
-            # Outermost, so that no thread still writes when the memory goes.
+            # Registered first, so it runs last: no thread writes any more when the memory goes.
             stack.callback(self._close_unless_full)
             nodes = {node for copy in self.placement.copies for node in copy}
             threads = {node: self._threads(node, stack) for node in nodes}
@@ -108,7 +112,7 @@ class PlacedModel:
             self.close()
 
     def _note(self) -> None:
-        """What the copies came to be, said truthfully."""
+        """Read back on which nodes the copies really lie."""
         for nodes, copy in zip(self.placement.copies, self._copies, strict=True):
             copy.populate()
             self._bytes_by_node.append(copy.bytes_by_node())
@@ -125,10 +129,10 @@ class PlacedModel:
         return executor
 
     def _settle(self, node: int, cpus: Collection[int]) -> None:
-        os.sched_setaffinity(0, cpus)  # Of this thread alone.
+        os.sched_setaffinity(0, cpus)  # For this thread alone.
         why = bind_memory(node)
         if why:
-            # First touch on the node's own CPUs puts pages there all the same while it has room.
+            # While the node has room, its pages are still used: its own CPUs touch them first.
             self._refused = why
 
     def _fill_part(self, copy: ResidentFile, file: int, first: int) -> int:
@@ -138,7 +142,7 @@ class PlacedModel:
         while at < last:
             count = os.preadv(file, [copy.bytes[at:last]], at)
             if not count:
-                why = f"it ended after {at} bytes, {self._size} were there before"
+                why = f"it ended after {at} bytes, it had {self._size} when the stage began"
                 raise StageError(f"cannot load '{self.path}'", why, "Run again")
             at += count
         return last - first
@@ -152,7 +156,11 @@ def place(
     progress: Progress,
     tick: Callable[[], None] = lambda: None,
 ) -> PlacedModel:
-    """Decide and load; `resident`: this model may be copied; `other_bytes`: placement.decide's."""
+    """Decide where the model lies and load it there.
+
+    `resident`: the model may be copied; `other_bytes`: as for placement.decide(); `progress` and
+    `tick`: as for PlacedModel.load().
+    """
     topology, one_a_core = read_topology(cpus), os.environ.get(WORKERS) == CORES
     size = path.stat().st_size
     if not resident:
@@ -164,7 +172,7 @@ def place(
             placement = decide(topology, size, other_bytes, gives_huge_pages(), one_a_core)
             return _loaded(PlacedModel(path, topology, placement), progress, tick)
         except MemoryRefused as error:
-            # As where a container's limit is lower than the host's memory: slower, not wrong.
+            # For example a container's limit is below the host's memory: slower, but not wrong.
             placement = mapped(topology, f"a copy was refused: {error.strerror}", one_a_core)
     return _loaded(PlacedModel(path, topology, placement), progress, tick)
 
@@ -176,7 +184,7 @@ def _loaded(model: PlacedModel, progress: Progress, tick: Callable[[], None]) ->
 
 
 def bind_memory(node: int) -> str:
-    """This thread's new pages come from the node alone; empty, or why the kernel refused."""
+    """Take this thread's new pages from the node alone; returns why the kernel refused, or ''."""
     number = _SET_MEMPOLICY.get(platform.machine())
     if number is None:
         return f"unknown system call on {platform.machine()}"
@@ -184,6 +192,6 @@ def bind_memory(node: int) -> str:
     mask = (ctypes.c_ulong * (node // bits + 1))()
     mask[node // bits] = 1 << node % bits
     libc = ctypes.CDLL(None, use_errno=True)
-    # One more than there are: the kernel takes one off.
+    # The kernel subtracts one from this number of bits.
     refused = libc.syscall(number, _MPOL_BIND, mask, ctypes.c_ulong(bits * len(mask) + 1))
     return os.strerror(ctypes.get_errno()) if refused else ""

@@ -8,25 +8,25 @@ from typing import Any
 
 from dlrm_bench.memory.topology import Cpu, Node, Topology
 
-#: Private memory of a worker: Python, PyTorch, packed weights, buffers.
+#: Bytes of a worker's private memory: Python, PyTorch, packed weights, buffers.
 WORKER_BYTES = 300_000_000
-#: Of all memory, and of a node's share in a copy: kept free for everything else.
+#: Share of all memory, and of a node's part in a copy, that stays free for everything else.
 RESERVE = 0.05
 
 
 @dataclass(frozen=True)
 class Placement:
-    """A worker on each of `cpus`; each copy's pages lie on its nodes, in turns."""
+    """One worker runs on each of `cpus`; the pages of a copy are interleaved over its nodes."""
 
     cpus: tuple[Cpu, ...]
     why: str
-    #: Of each node that has workers: itself, or the nearest that has memory.
+    #: Node with workers -> itself, or the nearest node that has memory.
     homes: Mapping[int, int] = field(default_factory=dict)
     copies: tuple[tuple[int, ...], ...] = ()  # none: the model is mapped from its file
 
     @property
     def where(self) -> str:
-        """The model's place in a word."""
+        """The model's place in a few words."""
         if not self.copies:
             return "mapped file"
         if len(self.copies[0]) > 1:
@@ -50,7 +50,7 @@ def worker_cpus(topology: Topology, one_a_core: bool = False) -> tuple[Cpu, ...]
 
 
 def home(topology: Topology, node: int) -> int:
-    """The node itself if it has memory to give, else the nearest that has."""
+    """The node itself if it has memory available, else the nearest node that has."""
     nodes = {found.number: found for found in topology.nodes}
     having = [found.number for found in topology.nodes if found.available]
     distances = nodes[node].distances if node in nodes else {}
@@ -58,7 +58,7 @@ def home(topology: Topology, node: int) -> int:
 
 
 def mapped(topology: Topology, why: str, one_a_core: bool = False) -> Placement:
-    """The model stays in its file's page cache."""
+    """A placement without copies: the model stays in its file's page cache."""
     cpus = worker_cpus(topology, one_a_core)
     return Placement(cpus, why, {cpu.node: home(topology, cpu.node) for cpu in cpus})
 
@@ -66,10 +66,10 @@ def mapped(topology: Topology, why: str, one_a_core: bool = False) -> Placement:
 def decide(
     topology: Topology, model_bytes: int, other_bytes: int, huge: bool, one_a_core: bool = False
 ) -> Placement:
-    """A copy on each node that has workers, else one on all of them in turns, else the file.
+    """A copy on each node with workers, else one copy interleaved over them, else the mapped file.
 
-    `other_bytes`: what the run will need beside model and workers. `huge`: shared memory can be had
-    in huge pages; without them a copy on a machine of one node has no use.
+    `other_bytes`: what the run will need beside model and workers. `huge`: the kernel gives shared
+    memory huge pages; without them a copy is of no use on a machine of one node.
     """
     start = mapped(topology, "", one_a_core)
     nodes = sorted(set(start.homes.values()))
@@ -97,10 +97,10 @@ def describe(
     huge_page_bytes: Sequence[int],
     refused: str = "",
 ) -> dict[str, Any]:
-    """docs/contracts/run.schema.json's placement.
+    """The placement as docs/contracts/run.schema.json describes it.
 
-    `bytes_by_node`: of each copy, as found; `huge_page_bytes`: of the model in each worker;
-    `refused`: why memory could not be bound to a node.
+    `bytes_by_node`: of each copy, as read back; `huge_page_bytes`: of the model in huge pages, by
+    worker; `refused`: why memory could not be bound to a node.
     """
     found: dict[str, Any] = {
         "model": placement.where,

@@ -1,8 +1,8 @@
-"""A file's bytes in shared memory of huge pages, and tensors moved onto them.
+"""Copies a file into shared memory with huge pages, and moves tensors onto the copy.
 
-A random row of a table in 4 KiB pages costs a miss of the TLB as well as one of the cache.
-Huge pages come from MADV_COLLAPSE (Linux 6.1), which needs no setting of the host; the mapping must
-begin at a multiple of their size. What was obtained is read back, never assumed.
+In 4 KiB pages, a random row of a table costs a TLB miss as well as a cache miss. Huge pages come
+from MADV_COLLAPSE (Linux 6.1), which needs no setting of the host; the mapping must begin at a
+multiple of their size. How many were obtained is read back, never assumed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 
 from dlrm_bench.frame.errors import StageError
 
-#: Of the kernels here; where it is larger (arm64 with 64 KiB pages: 512 MiB) none are obtained.
+#: Bytes of a huge page. Kernels with larger ones (arm64 with 64 KiB pages: 512 MiB) give none.
 HUGE_PAGE = 2 << 20
 _MAP_FIXED, _MAP_NORESERVE = 0x10, 0x4000
 _MADV_HUGEPAGE, _MADV_POPULATE_READ, _MADV_COLLAPSE = 14, 22, 25
@@ -35,7 +35,7 @@ _libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
 class MemoryRefused(OSError):
-    """The kernel gives no such memory."""
+    """The kernel refused the memory."""
 
 
 class ResidentFile:
@@ -58,18 +58,18 @@ class ResidentFile:
         self.bytes = memoryview((ctypes.c_ubyte * whole).from_address(self.address)).cast("B")
 
     def make_huge(self, first: int, last: int) -> None:
-        """Have huge pages under these bytes, where the kernel gives any; before they are filled.
+        """Ask for huge pages under these bytes, before they are filled; the kernel may give none.
 
         `first` is a multiple of HUGE_PAGE.
         """
-        # An empty one is not collapsed; the first 4 KiB decide on which node it comes to lie.
+        # The kernel collapses no empty page; the first 4 KiB decide on the huge page's node.
         for at in range(first, last, HUGE_PAGE):
             self.bytes[at] = 0
         length = -(-(last - first) // HUGE_PAGE) * HUGE_PAGE
         _libc.madvise(self.address + first, length, _MADV_COLLAPSE)
 
     def populate(self) -> None:
-        """Map every page now (Linux 5.14), so that the timed part takes no fault for it."""
+        """Map every page now (Linux 5.14), so that the timed part takes no page faults."""
         _libc.madvise(self.address, len(self.bytes), _MADV_POPULATE_READ)
 
     def tensor(self, offset: int, like: torch.Tensor) -> torch.Tensor:
@@ -80,11 +80,11 @@ class ResidentFile:
         return flat.view(like.shape)
 
     def huge_page_bytes(self) -> int:
-        """Mapped here by huge pages."""
+        """Bytes of it that huge pages map in this process."""
         return huge_page_bytes(lambda start, _name: start == self.address)
 
     def bytes_by_node(self) -> dict[str, int]:
-        """Where its pages lie, as mapped here; empty where the kernel has no NUMA."""
+        """Node -> bytes of its pages there, as mapped here; empty if the kernel has no NUMA."""
         try:
             lines = Path("/proc/self/numa_maps").read_text(encoding="utf-8").splitlines()
         except OSError:
@@ -94,7 +94,7 @@ class ResidentFile:
         return {node: page * int(count) for node, count in re.findall(r"\bN(\d+)=(\d+)", line)}
 
     def unmap(self) -> None:
-        """No view of it may be used any more."""
+        """Unmap the memory; no view of it may be used afterwards."""
         self.bytes.release()
         _libc.munmap(self._room, self._reserved)
 
@@ -104,7 +104,7 @@ class ResidentFile:
 
 
 def gives_huge_pages() -> bool:
-    """Does this kernel give shared memory huge pages? Tried with one."""
+    """Whether this kernel gives shared memory huge pages; tries it with one."""
     one = ResidentFile(HUGE_PAGE)
     try:
         one.make_huge(0, HUGE_PAGE)
@@ -115,7 +115,7 @@ def gives_huge_pages() -> bool:
 
 
 def huge_page_bytes(chosen: Callable[[int, str], bool]) -> int:
-    """Bytes that huge pages map in this process, of mappings chosen by start and file name."""
+    """Bytes that huge pages map here; `chosen` selects mappings by start and file name."""
     kib, counts = 0, False
     for line in Path("/proc/self/smaps").read_text(encoding="utf-8").splitlines():
         found = re.match(r"([0-9a-f]+)-[0-9a-f]+ \S+ \S+ \S+ \d+ *(.*)", line)
@@ -137,7 +137,7 @@ _adopted: dict[Path, ResidentFile] = {}
 
 
 def adopt(path: Path, copy: ResidentFile) -> None:
-    """From now on this process uses the copy in the place of the file's own pages."""
+    """From now on this process uses the copy in place of the file's own pages."""
     _adopted[path] = copy
 
 
@@ -150,7 +150,7 @@ def adopt_shared(path: Path, descriptor: int) -> ResidentFile:
 
 
 def rebased(path: Path, content: Mapping[str, Any]) -> dict[str, Any]:
-    """`content` of the mapped file, with tensors on its adopted copy; as it is without one."""
+    """`content` with its tensors moved onto the file's adopted copy; unchanged without a copy."""
     if path not in _adopted:
         return dict(content)
     mappings = _file_mappings()

@@ -29,7 +29,7 @@ class SharedMemory:
         return flat.reshape(shape)
 
     def make_resident(self) -> None:
-        """Map every page now, so that the timed part takes no fault for it."""
+        """Map every page now, so that the timed part takes no page faults."""
         populate = getattr(mmap, "MADV_POPULATE_WRITE", 23)  # Linux 5.14
         try:
             self._map.madvise(populate)

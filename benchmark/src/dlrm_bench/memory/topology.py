@@ -1,4 +1,4 @@
-"""CPUs, cores, memory nodes and free memory, as the kernel tells them to this process."""
+"""CPUs, cores, memory nodes and free memory, as the kernel shows them to this process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-#: Limit and usage of the control group a container sees as its own, and its page cache: v2, v1.
+#: Files of the container's own control group, v2 and v1: limit, usage, page cache and its fields.
 _CGROUPS = (
     ("memory.max", "memory.current", "memory.stat", ("active_file", "inactive_file")),
     (
@@ -29,7 +29,7 @@ class Cpu:
 
 @dataclass(frozen=True)
 class Node:
-    """A memory node; `available`: bytes free or page cache, 0 where none may be had."""
+    """A memory node; `available`: bytes free or in page cache, 0 if this process may not use it."""
 
     number: int
     available: int
@@ -47,7 +47,7 @@ class Topology:
 
 
 def read_topology(cpus: Iterable[int], root: Path = Path("/")) -> Topology:
-    """Of these CPUs and all nodes; where the kernel has no such files, one node of plain CPUs."""
+    """The topology of these CPUs and all nodes; one plain node if the kernel has no such files."""
     system, memory = root / "sys/devices/system", _meminfo(root / "proc/meminfo")
     available = min(memory.get("MemAvailable", 0), _group_available(root / "sys/fs/cgroup"))
     numbers = parse_list(_text(system / "node/online"))
@@ -89,7 +89,7 @@ def _cpu(folder: Path, number: int, node: int) -> Cpu:
 
 
 def _node(folder: Path, number: int, numbers: Sequence[int], allowed: set[int]) -> Node:
-    """Its lines in meminfo begin 'Node 0 '."""
+    """Lines of a node's meminfo begin with 'Node 0 '."""
     here = folder / f"node{number}"
     memory = _meminfo(here / "meminfo") if number in allowed else {}
     free = sum(memory.get(name, 0) for name in ("MemFree", "Active(file)", "Inactive(file)"))
@@ -116,7 +116,7 @@ def _allowed_nodes(status: Path) -> set[int]:
 
 
 def _group_available(folder: Path) -> int:
-    """Bytes that the control group's limit leaves, page cache counted as free."""
+    """Bytes that the control group's limit leaves; page cache counts as free."""
     for limit, usage, stat, cached in _CGROUPS:
         with suppress(ValueError):  # 'max', or no such file.
             left = int(_text(folder / limit)) - int(_text(folder / usage))

@@ -1,4 +1,4 @@
-"""DLRM-DCNv2: shapes, names of the weights, and the plain fp32 forward all else is judged by.
+"""DLRM-DCNv2: shapes, names of the weights, and the fp32 forward that others are compared with.
 
 Shapes are those of MLCommons' dlrm-v2 (Criteo 1TB multi-hot), names those of its dumped model.
 """
@@ -36,22 +36,22 @@ def row_counts(row_cap: int | None) -> tuple[int, ...]:
 
 
 def table_name(table: int) -> str:
-    """Weight of embedding table 0..25, [rows, 128]."""
+    """Name of the weight [rows, 128] of embedding table 0..25."""
     return f"sparse_arch.embedding_bag_collection.embedding_bags.{table}.weight"
 
 
 def bottom_name(layer: int) -> str:
-    """Bottom MLP's layer 0..2; numbered with the ReLU between."""
+    """Name of the bottom MLP's layer 0..2; its number counts the ReLU layers too."""
     return f"dense_arch.model._mlp.{2 * layer}"
 
 
 def over_name(layer: int) -> str:
-    """Over arch's layer 0..4."""
+    """Name of the over arch's layer 0..4; its number counts the ReLU layers too."""
     return f"over_arch.model._mlp.{2 * layer}"
 
 
 def cross_name(kind: str, layer: int) -> str:
-    """Cross net's V (down to the rank, no bias) or W (up again)."""
+    """Name of the cross net's V (down to the rank, no bias) or W (up again) of layer 0..2."""
     return f"inter_arch.crossnet.MLPs.{kind}{layer}"
 
 
@@ -77,7 +77,7 @@ def weight_shapes(rows: Sequence[int]) -> dict[str, tuple[int, ...]]:
 
 
 def check_shapes(weights: Weights, rows: Sequence[int]) -> str:
-    """Empty, or what is wrong first: a name missing, unknown, or of another shape."""
+    """The first problem (a name is missing, unknown, or of another shape), or empty."""
     wanted = weight_shapes(rows)
     for name in wanted:
         if name not in weights:
@@ -100,7 +100,7 @@ _ONEDNN = platform.machine() == "x86_64" and torch.backends.mkldnn.is_available(
 def linear(
     x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, relu: bool = False
 ) -> torch.Tensor:
-    """fp32 x weight^T + bias, then a ReLU if asked."""
+    """x weight^T + bias in the weights' dtype, [pairs, outputs]; then a ReLU if `relu`."""
     if _ONEDNN:
         after = "relu" if relu else "none"
         product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, after, [], "")
@@ -110,10 +110,10 @@ def linear(
 
 
 def not_finite(dense: torch.Tensor, last_down: torch.Tensor) -> torch.Tensor:
-    """To be added to the logits [pairs]: 0, or NaN for a pair whose values are not finite.
+    """What to add to the logits, [pairs]: 0, or NaN for a pair whose values are not finite.
 
-    oneDNN's ReLU makes a 0 of a NaN, so such a pair would get a score. `last_down`, the last cross
-    layer's V product, meets every value of the cross net with no ReLU behind it.
+    oneDNN's ReLU turns NaN into 0, so such a pair would get a score. `last_down`, the last cross
+    layer's V product, depends on every value of the cross net, and no ReLU comes after it.
     """
     return (dense.sum(1) + last_down[:, 0].float()) * 0
 
@@ -138,7 +138,7 @@ class Fp32Model:
         return y
 
     def features(self, dense: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-        """Bottom MLP beside the pooled embeddings: [pairs, 3456]."""
+        """Bottom MLP's outputs and pooled embeddings: float32 [pairs, 3456]."""
         x = dense
         for layer in range(len(BOTTOM) - 1):
             x = self._linear(bottom_name(layer), x, relu=True)
@@ -150,7 +150,7 @@ class Fp32Model:
         return torch.cat(parts, 1)
 
     def logits(self, dense: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-        """Before the sigmoid: [pairs]."""
+        """Logits before the sigmoid: float32 [pairs]."""
         x0 = x = self.features(dense, ids)
         for layer in range(CROSS_LAYERS):
             down = self._linear(cross_name("V", layer), x)
@@ -161,6 +161,6 @@ class Fp32Model:
         return logits + not_finite(dense, down)
 
     def forward(self, dense: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-        """Probability of a click for each pair: [pairs]."""
+        """Probability of a click for each pair: float32 [pairs]."""
         with torch.no_grad():
             return torch.sigmoid(self.logits(dense, ids))

@@ -1,6 +1,6 @@
-"""The forward in torch's plainest words, to check an engine's answers against.
+"""The forward in plain torch operations, to check an engine's answers.
 
-It shares the weights' names with model.py, and no code: not its products, batches or padding.
+It shares the weights' names with dlrm.py, but no code for products, batches or padding.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dlrm_bench.network.dlrm import (
 
 
 def plain_forward(dump: Path) -> Callable[[Array, Array], Array]:
-    """plain_fp32 over a dump, taking and giving arrays."""
+    """plain_fp32() with a dump's weights, on NumPy arrays."""
     weights = torch.load(dump, mmap=True, weights_only=True)
 
     def forward(dense: Array, ids: Array) -> Array:

@@ -1,1 +1,1 @@
-"""The Server scenario: who is served next, by which worker."""
+"""The Server scenario: which query is served next, by which worker, and at what rate."""

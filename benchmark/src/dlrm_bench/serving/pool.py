@@ -1,9 +1,9 @@
-"""The worker pool as a server: queries come one by one, their pairs go to whoever is free.
+"""The worker pool as a server: queries come one by one, free workers take their pairs.
 
-Waiting queries are one stream of pairs, in waiting_line.py's order, cut into parts of bounded size:
-the longest sample is then worked on by several workers at once, and none waits behind it. While no
-worker is idle, a part that is not full waits for at most MAX_WAIT_SECONDS. Every query is computed,
-whatever was computed before.
+Waiting queries form one stream of pairs in the order of waiting_line.py, cut into parts of bounded
+size. So several workers share the longest sample, and no query waits behind it. While no worker is
+idle, a part that is not full waits for at most MAX_WAIT_SECONDS. Every query is computed, and no
+earlier result is used again.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from dlrm_bench.serving.waiting_line import Cuts, Pace, Query, WaitingLine
 from dlrm_bench.workers.pool import Batch, Handle, RunTotals, WorkerPool
 from dlrm_bench.workers.process import BATCHES_IN_FLIGHT, Done
 
-#: A part may take a worker this long, a fifth of the latency bound: what a query waits behind.
+#: A part may take a worker this long, a fifth of the latency bound: a query may wait behind it.
 PART_SECONDS = 0.012
-#: Pairs that a part never has fewer of, as engines pad to 64, nor more: a query is answered when
-#: the parts its pairs are in have ended. A part costs as much as some three pairs.
+#: Limits of a part's size in pairs. Not smaller: engines pad to 64, and each part costs as much as
+#: some three pairs. Not larger: a query is answered when all parts with its pairs have ended.
 LEAST_PART, MOST_PART = 64, 128
-#: The longest a part waits to fill, all workers having one in work.
+#: Longest time that a part waits to fill while every worker is busy.
 MAX_WAIT_SECONDS = 0.002
 
 
@@ -38,9 +38,9 @@ def part_pairs(pairs_per_second: float, best_batch: int) -> int:
 
 
 def even_part(pairs: int, workers: int, held: int, most: int) -> int:
-    """Pairs of a worker's next part, so that all end at about the same time.
+    """Pairs of a worker's next part, so that all workers end at about the same time.
 
-    `pairs`: waiting and in work, of all; `held`: in work of this one; `most`: of a part.
+    `pairs`: waiting and in work, of all workers; `held`: in work at this one; `most`: of a part.
     """
     share = max(-(-pairs // workers) - held, 1)
     parts = -(-share // most)
@@ -50,8 +50,8 @@ def even_part(pairs: int, workers: int, held: int, most: int) -> int:
 class ServingPool(WorkerPool):
     """A pool that serves on a thread of its own between serve() and stop()."""
 
-    #: LoadGen's thread and the serving one share the workers' cores: they must not wait for a
-    #: worker's time slice to end, several milliseconds at each of a query's steps.
+    #: LoadGen's thread and the serving thread share the workers' cores. They must not wait for a
+    #: worker's time slice to end: that takes several milliseconds at each step of a query.
     niceness = 10
 
     def serve(
@@ -61,16 +61,16 @@ class ServingPool(WorkerPool):
         answered: Callable[[Query], None],
         guarded: Callable[[Callable[[], None]], Callable[[], None]],
     ) -> None:
-        """Begin; `answered` is called on the serving thread, `guarded` gets what it must not raise.
+        """Begin to serve; `answered` is called on the serving thread, `guarded` wraps that thread.
 
-        `most_pairs`: of a part (part_pairs()); `pace`: None where lateness does not count.
+        `most_pairs`: of a part (part_pairs()); `pace`: None if lateness does not count.
         """
         self._most, self._answered = most_pairs, answered
         self.line = WaitingLine(pace)
         self._arrivals: deque[Query] = deque()
         self._parts: dict[int, Cuts] = {}
         self._stopping, self._number = False, 0
-        #: Pairs handed out and not answered, and those of them whose parts workers are at.
+        #: Pairs handed out and not answered; those of them in parts that workers compute now.
         self._pairs_in_work = self._pairs_begun = 0
         self._serving_totals = RunTotals([[] for _ in self._handles])
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
@@ -86,7 +86,7 @@ class ServingPool(WorkerPool):
         os.eventfd_write(self._wake, 1)
 
     def stop(self) -> RunTotals:
-        """End serving once all that was handed in is answered."""
+        """End serving once every query handed in is answered."""
         self._stopping = True
         os.eventfd_write(self._wake, 1)
         self._thread.join()
@@ -97,7 +97,7 @@ class ServingPool(WorkerPool):
     def _serve(self) -> None:
         began = time.perf_counter()
         while True:
-            # Read before the queues: what comes in later wakes the next wait.
+            # Read before the queues: a query that comes later ends the next wait.
             stopping = self._stopping
             self._hand_out()
             if stopping and not (self._arrivals or self.line or self._parts):
@@ -107,13 +107,13 @@ class ServingPool(WorkerPool):
                 figures = Done(*told)
                 _, slot = handle.held.pop(number)
                 results = self._results[handle.index * BATCHES_IN_FLIGHT + slot]
-                # Copied before the slot is free: the next part's worker writes into it at once.
+                # Copied before the slot is free: the worker's next part overwrites it at once.
                 complete = _take(self._parts.pop(number), results)
                 self._pairs_in_work -= figures.pairs
                 self._pairs_begun += _pairs_of_first(handle) - figures.pairs
                 handle.slots.append(slot)
                 self._serving_totals.done[handle.index].append(figures)
-                # The worker first: answering is the slower part.
+                # Give the worker its next part first: answering is slower.
                 self._hand_out()
                 for query in complete:
                     self._answered(query)
@@ -129,7 +129,7 @@ class ServingPool(WorkerPool):
                 return
             in_time = self.line.oldest() is not None
             if handle.held and not in_time:
-                return  # What was put back delays nobody: it goes to idle workers.
+                return  # Queries put back must delay no other: only idle workers take them.
             held = sum(batch.pairs for batch, _ in handle.held.values())
             waiting = self.line.pairs if in_time else self.line.pairs_put_back
             pairs = waiting + self._pairs_in_work
@@ -147,29 +147,29 @@ class ServingPool(WorkerPool):
             self._number += 1
 
     def _pairs_left(self) -> int:
-        """Of those in work, of which half are done in parts that workers are at, on average."""
+        """Pairs in work that are not done; half of each part being computed counts as done."""
         return self._pairs_in_work - self._pairs_begun // 2
 
     def _patience(self) -> float | None:
-        """Seconds until a part that is not full goes out all the same; None: no reason to wait."""
+        """Seconds until a part goes out although it is not full; None: no reason to wait."""
         oldest = self.line.oldest()
         if oldest is None or self.line.pairs >= self._most:
             return None
         if any(not handle.held for handle in self._handles):
-            return None  # Somebody is idle.
+            return None  # A worker is idle.
         if all(not handle.slots for handle in self._handles):
-            return None  # Nobody could take it: the next answer is the next chance.
+            return None  # No worker can take a part before the next answer.
         left = oldest.arrived + MAX_WAIT_SECONDS - time.perf_counter()
         return left if left > 0 else None
 
 
 def _pairs_of_first(handle: Handle) -> int:
-    """Of the part that a worker is at."""
+    """Pairs of the part that a worker computes now."""
     return next((batch.pairs for batch, _ in handle.held.values()), 0)
 
 
 def _take(part: Cuts, results: Array) -> list[Query]:
-    """Copy a part's answers to its queries; returns those that are whole now."""
+    """Copy a part's answers to its queries; returns the queries that are complete now."""
     at, complete = 0, []
     for query, first, pairs in part:
         query.results[first : first + pairs] = results[at : at + pairs]

@@ -1,10 +1,10 @@
-"""How high a rate a serving pool holds: a model of its queue, fitted to short real trials.
+"""The highest rate that a serving pool holds, by a model of its queue fitted to short real trials.
 
-Queries' pairs are one stream in waiting_line.py's order that all workers work off together: a query
-waits for the pairs before its own (Lindley's recursion). What it takes beside that (a part's own
-time, the hand-over, neighbours on the machine) is drawn from what trials took. A trial of some
-hundred queries says little of its 99th percentile, but, held against the model of the same
-arrivals, much of the speed; the model then runs as long as LoadGen will.
+The queries' pairs form one stream in the order of waiting_line.py. All workers share it: a query
+waits for the pairs before its own (Lindley's recursion). The rest of its latency (a part's own
+time, the hand-over, neighbours on the machine) is drawn from the trials. A trial of some hundred
+queries says little about its 99th percentile. Compared with the model of the same arrivals, it says
+much about the speed. The model then runs as long as LoadGen will.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import numpy as np
 from dlrm_bench.network.arrays import Array
 from dlrm_bench.serving.waiting_line import Pace
 
-#: Speeds tried against a trial, as shares of what the workers do without a queue.
+#: Speeds compared with a trial, as shares of the workers' speed without a queue.
 SPEEDS = np.linspace(0.4, 1.1, 141)
-#: Runs of LoadGen's length that are modelled, and the share of them that must hold the bound.
+#: Number of modelled runs of LoadGen's length, and the share of them that must hold the bound.
 RUNS, MOST_PASSING = 10, 0.9
-#: Queries modelled at most, all runs together: a longer run is judged by its first part.
+#: Most queries modelled, all runs together: a longer run is judged by its first part.
 MOST_QUERIES = 400_000
 #: Bisections of the rate, to 1/256 of the capacity.
 STEPS = 8
-#: Highest load, so that what was put back is soon worked off too.
+#: Highest load: it leaves time to serve queries put back soon.
 MOST_LOAD = 0.95
 #: LoadGen's early stopping: the p99 must hold with this confidence (early_stopping.cc).
 CONFIDENCE = 0.99
@@ -34,15 +34,15 @@ CONFIDENCE = 0.99
 
 @dataclass(frozen=True)
 class Trial:
-    """What was asked and what it took; all [queries]."""
+    """Queries of a trial and their latencies; all arrays are [queries]."""
 
     arrivals: Array  # seconds, rising
     pairs: Array
     latencies: Array  # seconds
-    put_back: Array  # whether it was
+    put_back: Array  # whether the query was put back
 
     def in_order(self) -> Trial:
-        """Without the queries put back; with them where nothing else is left."""
+        """The trial without the queries put back; unchanged if all were put back."""
         kept = ~self.put_back if not self.put_back.all() else self.put_back
         columns = self.arrivals, self.pairs, self.latencies, self.put_back
         return Trial(*(column[kept] for column in columns))
@@ -53,10 +53,10 @@ class Server:
     """A pool as the model sees it."""
 
     pairs_per_second: float
-    beside: Array  # seconds queries took beside the queue's, some of them, as trials had them
+    beside: Array  # seconds of latency beside the queue's, for some of the trial's queries
 
     def pace(self, bound: float) -> Pace:
-        """What a line of waiting queries goes by."""
+        """The pace by which a waiting line predicts lateness; `bound`: latency bound in seconds."""
         return Pace(self.pairs_per_second, float(np.median(self.beside)), bound)
 
 
@@ -64,17 +64,18 @@ def queue_latencies(arrivals: Array, pairs: Array, pairs_per_second: float) -> A
     """Seconds from arrival to end of each query, first come, first served; last axis: queries."""
     ends = np.cumsum(pairs, axis=-1) / pairs_per_second
     before = ends - pairs / pairs_per_second
-    # The busy period a query is in began with the query whose arrival the work had least caught up.
+    # A busy period began with the query whose arrival, minus the work before it, is latest.
     began = np.maximum.accumulate(arrivals - before, axis=-1)
     return np.asarray(began + ends - arrivals)
 
 
 def fit(trial: Trial, capacity: float) -> Server:
-    """The server that explains a trial best; `capacity`: pairs/s of all workers, never waiting.
+    """The server that explains a trial best; `capacity`: pairs/s of all workers, always busy.
 
-    Best: what is left of the latencies beside the queue's varies least (mean absolute deviation).
-    Beside the queue then counts what the third took that queued longest, as those do that may be
-    late: a query that finds the workers idle, or at what was put back, is never near the bound.
+    At the best speed, the difference between a query's latency and the queue's varies least (mean
+    absolute deviation). `beside` is this difference for the third of the queries that queued
+    longest, because only such queries may be late. A query that finds the workers idle, or at
+    queries put back, is never near the bound.
     """
     found: tuple[float, Server] | None = None
     trial = trial.in_order()
@@ -90,10 +91,10 @@ def fit(trial: Trial, capacity: float) -> Server:
 
 
 def forgiven(queries: int, percentile: float = 0.99) -> int:
-    """Late queries that LoadGen's early stopping allows among so many; -1: these are too few.
+    """Late queries that LoadGen's early stopping allows among `queries`; -1: too few queries.
 
-    The most of which a binomial of so many queries, each late with probability 1 - percentile, has
-    no more with probability 1 - CONFIDENCE at most.
+    The largest n with P(late <= n) <= 1 - CONFIDENCE, where late is binomial: `queries` draws, each
+    with probability 1 - percentile.
     """
     late = np.arange(queries)
     odds = np.log((queries - late) / (late + 1)) + np.log((1 - percentile) / percentile)
@@ -102,13 +103,13 @@ def forgiven(queries: int, percentile: float = 0.99) -> int:
 
 
 def late_queries(arrivals: Array, pairs: Array, beside: Array, pace: Pace) -> int:
-    """How many are late, or put back, of these queries; all [queries].
+    """Number of these queries that are late or put back; all arrays are [queries].
 
-    What was put back takes no time here: it is worked on while nothing else waits.
+    Queries put back take no time here: they are served while nothing else waits.
     """
     patience, late = pace.bound - pace.beside, 0
     waiting: deque[tuple[float, float, float]] = deque()  # own seconds, arrival, beside
-    ends, before = 0.0, 0.0  # of what is begun; seconds of those waiting
+    ends, before = 0.0, 0.0  # end of the work begun; seconds of work waiting
     own = pairs / pace.pairs_per_second
     for query in zip(own.tolist(), arrivals.tolist(), beside.tolist(), strict=True):
         seconds, now, _ = query
@@ -135,15 +136,15 @@ def late_queries(arrivals: Array, pairs: Array, beside: Array, pace: Pace) -> in
 def highest_rate(
     server: Server, lengths: Array, queries: Callable[[float], int], bound: float
 ) -> float:
-    """Queries/s at which MOST_PASSING of modelled runs hold the bound; 0 where none does.
+    """Highest queries/s at which MOST_PASSING of the modelled runs hold the bound; 0 if none does.
 
-    `lengths`: pairs of the samples, `queries`: how many a run at a rate has, `bound`: seconds that
-    all but the forgiven may take.
+    `lengths`: pairs of each sample; `queries`: number of queries in a run at a rate; `bound`:
+    seconds that all queries but the forgiven ones may take.
     """
     capacity, pace = server.pairs_per_second / float(np.mean(lengths)), server.pace(bound)
     each = min(queries(capacity), MOST_QUERIES)
     runs = max(1, min(RUNS, MOST_QUERIES // each))
-    # The same draws at every rate, so that more is never less late by chance. Not LoadGen's seeds.
+    # The same draws at every rate: a higher rate never passes by chance. Not LoadGen's seeds.
     rng = np.random.default_rng(20_000)
     gaps = np.cumsum(rng.exponential(1.0, (runs, each)), axis=1)
     pairs = rng.choice(lengths, (runs, each)).astype(np.float64)

@@ -1,11 +1,11 @@
-"""Which of the waiting queries is served next: first come, first served, while all can be in time.
+"""The order in which waiting queries are served: as they came, while all can be in time.
 
-A query is late once it has waited longer than the latency bound. Where not all that wait can be in
-time, as few as possible shall be late: the longest that nobody has begun is put back behind all
-others, until the rest can be (J. M. Moore, Management Science 15 (1968), 102: with deadlines in
-the order of arrival no order makes fewer late). What was put back is served when nothing else
-waits, oldest first. Nothing is dropped. MLPerf's rules name out-of-order processing among what is
-allowed. Only what has arrived decides: how long it has waited and how many pairs it has.
+A query is late once it has waited longer than the latency bound. If not all waiting queries can be
+in time, as few as possible shall be late: the longest query that no worker has begun is put back
+behind all others, until the rest can be in time (J. M. Moore, Management Science 15 (1968), 102:
+with deadlines in the order of arrival, no order makes fewer queries late). Queries put back are
+served when nothing else waits, oldest first. No query is dropped. MLPerf's rules allow out-of-order
+processing. Only queries that have arrived decide: by their waiting times and pairs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dlrm_bench.network.arrays import Array
 
 @dataclass(eq=False)
 class Query:
-    """One sample asked for, and its answer as it comes together."""
+    """A query of one sample, and the parts of its answer that have come."""
 
     response_id: int
     sample: int
@@ -36,20 +36,20 @@ class Query:
         return len(self.results)
 
 
-#: What a part holds: query, first pair in it, pairs.
+#: A part's content: for each query its first pair in this part and the number of pairs.
 Cuts = list[tuple[Query, int, int]]
 
 
 @dataclass(frozen=True)
 class Pace:
-    """By what a query's end is foretold."""
+    """Predicts when a query ends."""
 
     pairs_per_second: float  # of all workers together
     beside: float  # seconds that a query takes beside the pairs before it and its own
-    bound: float  # seconds after its arrival that a query is late
+    bound: float  # seconds after its arrival at which a query becomes late
 
     def late(self, query: Query, pairs: int, now: float) -> bool:
-        """Whether the query, ended after so many pairs from now, will be late."""
+        """Whether the query will be late if it ends after `pairs` more pairs from now."""
         return now + pairs / self.pairs_per_second + self.beside > query.arrived + self.bound
 
 
@@ -70,22 +70,22 @@ class WaitingLine:
         return bool(self._in_time or self._last)
 
     def oldest(self) -> Query | None:
-        """The oldest that can be in time; None: none is left."""
+        """The oldest query that can be in time; None if none can."""
         return self._in_time[0] if self._in_time else None
 
     def add(self, query: Query, in_work: int, now: float) -> None:
-        """A query that has arrived; `in_work`: pairs handed out and not answered."""
+        """Add a query that has arrived; `in_work`: pairs handed out and not answered."""
         self._in_time.append(query)
         self.pairs += query.pairs
-        # Ends are in the order of arrival: while the newest can be in time, all can.
+        # Queries end in the order of arrival: if the newest can be in time, all can.
         while self.pace and not query.put_back and self.pace.late(query, in_work + self.pairs, now):
             self._put_back(self._longest())
 
     def take(self, most: int, in_work: int, now: float) -> Cuts:
-        """Up to `most` of the pairs that are next.
+        """Take up to `most` of the next pairs.
 
-        A head that cannot be in time any more, as work took longer than foretold, is put back:
-        there may be nothing left to take. Queries put back share no part with others.
+        The first query is put back if it cannot be in time any more because work took longer than
+        predicted, so the part may be empty. Queries put back share no part with others.
         """
         line = self._in_time or self._last
         cuts: Cuts = []
@@ -113,7 +113,7 @@ class WaitingLine:
         return cuts
 
     def _longest(self) -> Query:
-        """The longest that nobody has begun, the newest of them; the newest query is such a one."""
+        """The longest query not begun, the newest of equals; the last to arrive is never begun."""
         waiting = [query for query in self._in_time if not query.taken]
         return max(reversed(waiting), key=lambda query: query.pairs)
 

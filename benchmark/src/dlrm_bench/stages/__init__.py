@@ -1,1 +1,1 @@
-"""One module a stage, found by its name; each has `run(ctx: StageContext) -> None`."""
+"""The stages, one module each, found by name; each has `run(ctx: StageContext) -> None`."""

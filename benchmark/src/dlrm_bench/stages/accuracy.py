@@ -17,7 +17,7 @@ from dlrm_bench.serving.pool import LEAST_PART, ServingPool
 from dlrm_bench.workers.pool import WorkerPool
 
 LOG = "mlperf_log_accuracy.json"
-#: Latency counts for nothing in an accuracy run: all queries of a set come at once.
+#: Latency does not count in an accuracy run, so all queries of a set come at once.
 SERVER_QPS = 1e6
 
 

@@ -1,4 +1,4 @@
-"""Stage audit: TEST01. A performance run's answers must have the accuracy run's bits."""
+"""Stage audit: TEST01. A performance run must give the accuracy run's answers, bit for bit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LOG = "mlperf_log_accuracy.json"
 
 
 def run(ctx: StageContext) -> None:
-    """Measure by audit.config and compare; a difference is a finding (passed: false)."""
+    """Measure with audit.config and compare; a difference is a finding (passed: false)."""
     accuracy = ctx.input("accuracy", LOG)
     performance.measure(ctx, audit=True)
     ctx.status.update("comparing answers")

@@ -22,9 +22,9 @@ from dlrm_bench.weights.dump import DUMP_NAME, load_dump
 from dlrm_bench.weights.named import compact_ids
 from dlrm_bench.weights.torch_file import StreamedTensor, write_torch_file
 
-#: Of the calibration set one row in FIT_SHARE is fitted to, at most MOST_FITTED.
+#: The fit uses one row in FIT_SHARE of the calibration set, at most MOST_FITTED rows.
 FIT_SHARE, MOST_FITTED = 8, 8192
-#: As many others, at most, measure the report's errors.
+#: At most this many other rows measure the errors in the report.
 REPORT_ROWS = 2048
 Array = np.ndarray[Any, Any]
 
@@ -66,9 +66,10 @@ def run(ctx: StageContext) -> None:
 
 
 def _used_pairs(ctx: StageContext, rows: tuple[int, ...]) -> tuple[Array, Array, int, int]:
-    """Dense and ids of the pairs that are used, how many of them to fit to, and of the whole set.
+    """Dense [n, 13] and ids [n, 214] of the used pairs; pairs to fit to; rows of the whole set.
 
-    Those of the fit, then those of the report: both evenly spread over the set, no row in both.
+    The fit's pairs come first, then the report's. Both are spread evenly over the set and share no
+    row.
     """
     dense = calibration_set(ctx, bins.CALIBRATION_DENSE_NAME, "<f4", DENSE_FEATURES)
     ids = calibration_set(ctx, bins.CALIBRATION_SPARSE_NAME, "<i4", IDS)

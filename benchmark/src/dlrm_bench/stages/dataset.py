@@ -21,7 +21,7 @@ SYNTHETIC_CALIBRATION_ROWS = 12_800
 
 
 def run(ctx: StageContext) -> None:
-    """Outputs: the names in bins.py, aggregation_trace.txt and dataset.json."""
+    """Outputs: the names in data/names.py, aggregation_trace.txt and dataset.json."""
     parameters = ctx.request.parameters
     rows = row_counts(parameters.row_cap)
     synthetic = ctx.request.source is None

@@ -1,4 +1,4 @@
-"""Stage dump: the fp32 state dict under the seed's name, streamed from the snapshot."""
+"""Stage dump: the fp32 state dict under its published file name, streamed from the snapshot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage performance: a probe of the speed, then LoadGen's PerformanceOnly run."""
+"""Stage performance: a probe of the machine's speed, then LoadGen's PerformanceOnly run."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from dlrm_bench.workers.pool import WorkerPool, group
 
 PROBE_SECONDS = {"demo": 2.0, "official": 20.0}
 WARM_UP_CALLS = 3  # of each worker's engine
-#: Enough samples that a probe's caches are as cold as the run's; 1 GB of them.
+#: Pairs of the probe: 1 GB, enough that its caches are as cold as the run's.
 PROBE_PAIRS = 1_100_000
-#: Kept of a run that ended before min_duration, each behind "superseded_<number of the run>_".
+#: Files kept of a run that ended before min_duration, named "superseded_<number of the run>_...".
 SUPERSEDED_FILES = (loadgen.SUMMARY, loadgen.DETAIL, offline_run.USER_CONF)
 
 
@@ -102,9 +102,9 @@ def _measure(
     pairs_per_second: float,
     audit: bool,
 ) -> offline_run.OfflineRun:
-    """Run LoadGen, and again with a better estimate when its one query ended before min_duration.
+    """Run LoadGen; run it again with a better estimate if its query ended before min_duration.
 
-    Nothing else is a reason to run again: no result is chosen among several.
+    That is the only reason to run again: no result is chosen among several.
     """
     loadgen_here, phase = loadgen.LoadGen(), "measuring"
     wanted = ctx.request.parameters.min_duration_seconds
@@ -123,7 +123,7 @@ def _measure(
         summary = (offline.log_dir / loadgen.SUMMARY).read_text(encoding="utf-8")
         if number == len(probe.AIMS) or not loadgen.ended_too_soon(summary):
             break
-        # Rounded once, so that the fact and the sentence tell the same.
+        # Rounded once, so that the fact and the sentence agree.
         prefix, seconds = f"superseded_{number}_", round(offline.totals[0].seconds, 3)
         offline.adopt(SUPERSEDED_FILES, prefix)
         superseded.append(
@@ -158,7 +158,7 @@ def _plan(
 
 
 def _probe(ctx: StageContext, files: SampleFiles, pool: WorkerPool, order: list[int]) -> float:
-    """Pairs/s to expect of the real workers on the first samples LoadGen issues; warms them up."""
+    """Warm the workers up; returns the pairs/s to expect of them on LoadGen's first samples."""
     parameters = ctx.request.parameters
     chosen = probe.probe_samples(order, PROBE_PAIRS, files.lengths)
     query_set = QuerySet(files, chosen, Progress(ctx, "loading probe set", "pairs"))
@@ -208,7 +208,7 @@ def _check_time_left(ctx: StageContext, plan: probe.Plan) -> None:
 def _reference(
     ctx: StageContext, files: SampleFiles, offline: offline_run.OfflineRun
 ) -> dict[str, Any]:
-    """Answers given under LoadGen, worked out again; from the dump in plain torch if at hand."""
+    """Compute the kept answers again and compare: in plain torch if the dump is an input."""
     precision = PRECISIONS[ctx.request.parameters.precision]
     if precision.model.is_fp32:
         against, forward = "torch fp32", plain_forward(offline_run.weights_path(ctx))

@@ -1,4 +1,4 @@
-"""Stage repositories: is the LoadGen in this image the one the results need?"""
+"""Stage repositories: checks that this image holds the LoadGen that results require."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dlrm_bench.measure.offline import versions
 
 
 def run(ctx: StageContext) -> None:
-    """Verify version, source hash, embedded mlperf.conf and seeds; write provenance.json."""
+    """Verify version, source hash, embedded mlperf.conf and random seeds; write provenance.json."""
     ctx.status.update("verifying LoadGen")
     found = loadgen.provenance(ctx.scratch_dir)
     loadgen.verify(found)

@@ -1,4 +1,4 @@
-"""Stage tune: engine and batch for this machine type, timed on the calibration set alone."""
+"""Stage tune: engine and batch for this machine type, chosen on the calibration set alone."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from dlrm_bench.tuning import contenders as contender_rules, race as tune
 from dlrm_bench.workers.evidence import Evidence
 from dlrm_bench.workers.pool import WorkerPool, batch_pairs
 
-#: Of the timed rounds of all candidates together.
+#: Seconds of the timed rounds of all candidates together.
 SECONDS = {"demo": 10.0, "official": 75.0}
-#: Of the calibration set; 117 MB.
+#: Most pairs taken of the calibration set; 117 MB.
 MOST_PAIRS = 128_000
-#: A sample's most pairs.
+#: Pairs of the longest sample.
 LONGEST = 700
 
 
 def run(ctx: StageContext) -> None:
-    """Outputs: tuning.json, every figure; choice.json, what accuracy and performance go by."""
+    """Outputs: tuning.json with every figure; choice.json for accuracy, performance and audit."""
     precision, rows = ctx.request.parameters.precision, row_counts(ctx.request.parameters.row_cap)
     pairs = _pairs(ctx, rows)
     model = offline_run.place_model(ctx, _query_set_bytes(ctx, pairs))
@@ -83,7 +83,7 @@ def _pairs(ctx: StageContext, rows: tuple[int, ...]) -> contender_rules.Calibrat
     dense = calibration_set(ctx, bins.CALIBRATION_DENSE_NAME, "<f4", DENSE_FEATURES)[:MOST_PAIRS]
     ids = calibration_set(ctx, bins.CALIBRATION_SPARSE_NAME, "<i4", IDS)[:MOST_PAIRS]
     if len(dense) != len(ids) or not len(dense):
-        why = f"'{bins.CALIBRATION_DENSE_NAME}' has {len(dense)} rows, the ids {len(ids)}"
+        why = f"it has {len(dense)} rows of dense features and {len(ids)} rows of ids"
         raise StageError("the calibration set cannot be used", why, bins.REMADE)
     limits = np.repeat(np.asarray(rows, np.int32), MULTI_HOT)
     check_ids(0, np.array(ids), limits, official=True, file=bins.CALIBRATION_SPARSE_NAME)
@@ -91,7 +91,7 @@ def _pairs(ctx: StageContext, rows: tuple[int, ...]) -> contender_rules.Calibrat
 
 
 def _query_set_bytes(ctx: StageContext, pairs: contender_rules.CalibrationPairs) -> int:
-    """Of the runs to come: the model must lie here as it will lie there."""
+    """Query set's size in the later runs: the model must be placed here as it will be there."""
     if ctx.request.parameters.demo:
         return pairs.memory.size
     return int(PAIR_BYTES * OFFICIAL_PERFORMANCE_SAMPLES * pairs.cuts[:, 1].mean())
@@ -104,7 +104,7 @@ def _check(
     model: Path,
     rows: tuple[int, ...],
 ) -> tuple[str, float]:
-    """Who was the judge, and how far off one may be; the contenders know the rest."""
+    """Check every contender; returns the reference's name and the tolerance."""
     precision, tick = ctx.request.parameters.precision, offline_run.deadline_check(ctx)
     torch.set_num_threads(1)
     against, forward, tolerance = contender_rules.reference(precision, model, rows)
@@ -126,7 +126,7 @@ def _time(
     model: PlacedModel,
     rows: tuple[int, ...],
 ) -> tuple[WorkerPool, dict[str, Any]]:
-    """The pool, which has ended, and what else the machine did meanwhile."""
+    """Time the contenders; returns the pool, which has ended, and the evidence of other load."""
     turns = ctx.scratch_dir / "turn"
     turns.write_bytes(b"\0")
     choices = [contender.choice for contender in accepted]
@@ -152,7 +152,7 @@ def _time(
 
 
 def _cpu_model() -> str | None:
-    """Linux's name of the CPU; Arm kernels give none."""
+    """The CPU's name in /proc/cpuinfo; None on Arm, whose kernels give none."""
     for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
         name, _, value = line.partition(":")
         if name.strip() == "model name":

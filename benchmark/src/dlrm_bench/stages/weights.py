@@ -1,4 +1,4 @@
-"""Stage weights: the model's weights as a torchsnapshot, brought by the user or made up."""
+"""Stage weights: the model's weights as a torchsnapshot, the user's or synthetic."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dlrm_bench.weights.named import (
 from dlrm_bench.weights.snapshot import METADATA
 from dlrm_bench.weights.snapshot_writer import SnapshotWriter
 
-#: Of the snapshot MLCommons publishes for dlrm-v2.
+#: md5 of .snapshot_metadata in the snapshot that MLCommons publishes for dlrm-v2.
 MLCOMMONS_METADATA_MD5 = "a145bf8ba38d71137f8601876896d8d9"
 
 
@@ -73,7 +73,7 @@ def _adopt(ctx: StageContext) -> None:
             listed += lists.check(name, metadata_md5)
         progress.add(output.bytes)
         if folder.is_relative_to(ctx.scratch_dir):
-            # What was fetched is not kept twice: at full size that would be 105 GB more.
+            # Fetched files are not kept twice: at full size that would be 105 GB more.
             (folder / name).unlink()
     ctx.facts["source"] = ctx.request.source.kind if ctx.request.source else ""
     ctx.facts["files"] = len(names)

@@ -1,4 +1,4 @@
-"""Who races, on what, and who is chosen."""
+"""The race's contenders, their check, the pairs they are timed on, and the choice."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from dlrm_bench.network.arrays import Array
 from dlrm_bench.network.reference import plain_forward
 from dlrm_bench.workers.pool import Batch, batch_pairs, group
 
-#: What is compared: by wall time, or by CPU time where others took part of the cores meanwhile.
+#: The figure that is compared: by wall time, or by CPU time if other load took part of the cores.
 WALL, UNDISTURBED = "pairs_per_second", "undisturbed_pairs_per_second"
 
 
-#: Percent of the cores' time that steal and other load may take before wall time compares nothing.
+#: Wall time is compared if steal and other load took at most this percent of the cores' time.
 QUIET_PERCENT = 2.0
 
 
-#: A choice by less than this share of speed would be noise's: the default stays.
+#: The default stays unless another is faster by this share: less may be noise.
 TIE = 0.01
 
 
-#: A check has a full call and this many pairs of another.
+#: A check scores a full call and this many pairs of another call.
 CHECKED_BEYOND = 100
 
 
@@ -57,11 +57,11 @@ class Contender:
     rounds: list[dict[str, float]] = field(default_factory=list)
 
     def median(self, figure: str) -> float:
-        """Of its rounds' WALL or UNDISTURBED, all workers together."""
+        """Median of its rounds' WALL or UNDISTURBED: pairs/s of all workers together."""
         return statistics.median(one[figure] for one in self.rounds)
 
     def facts(self) -> dict[str, Any]:
-        """As tuning.json has it."""
+        """Its entry in tuning.json."""
         return {
             "engine": self.choice.engine,
             "batch": self.choice.batch,
@@ -100,7 +100,7 @@ def check(
     wanted: Array,
     tolerance: float,
 ) -> None:
-    """Reject it, saying why, if it cannot be made or run, or scores the first pairs otherwise.
+    """Reject it, with the reason, if it cannot be made or run, or if its scores are too far off.
 
     `wanted`: the reference's scores float32 [n], of at least one call's pairs.
     """
@@ -117,7 +117,7 @@ def check(
             ]
         )
         worst = float(np.abs(scores - wanted[:count]).max())
-    # Whatever it raises, the other candidates are there.
+    # Whatever it raises, the other candidates remain.
     except Exception as error:
         contender.rejected = f"{type(error).__name__}: {error}"
         return
@@ -144,28 +144,31 @@ class CalibrationPairs(QuerySet):
         self.cuts: Array = np.stack([ends - lengths, lengths], axis=1)
 
     def batches(self, batch: int) -> list[Batch]:
-        """What Offline hands to a worker at once, of the whole set: as in the middle of a query."""
-        # A query's end shrinks batches: the set is put behind itself, and that end left out.
+        """The whole set in batches, as Offline hands them out in the middle of a query."""
+        # Batches shrink at a query's end, so the set is repeated and that end left out.
         copies = 1 + -(-4 * batch_pairs(batch) // self.pairs)
         cuts = np.tile(self.cuts, (copies, 1))
         return [one for one in group(cuts, batch) if one.first < len(self.cuts)]
 
     def parts(self, pairs: int) -> list[Batch]:
-        """What Server hands to a worker at once: this many pairs."""
+        """The set in parts of `pairs` pairs, as Server hands them out."""
         pairs = min(pairs, self.pairs)
         offsets = range(0, self.pairs - pairs + 1, pairs)
         return [Batch(n, n, np.array([[at, pairs]]), pairs) for n, at in enumerate(offsets)]
 
 
 def compared_by(evidence: Mapping[str, float | int | None]) -> str:
-    """WALL on a quiet machine. Beside other load rounds differ manifold by wall time, not by CPU
-    time, and a choice is kept for long."""
+    """WALL on a quiet machine, else UNDISTURBED.
+
+    Beside other load, rounds differ several times over by wall time but not by CPU time, and a
+    choice is kept for long.
+    """
     taken = sum(float(evidence[name] or 0) for name in ("steal_percent", "other_load_percent"))
     return WALL if taken <= QUIET_PERCENT else UNDISTURBED
 
 
 def choose(timed: Sequence[Contender], default: Choice, figure: str) -> Contender:
-    """The fastest by its median; the default where that is less than TIE faster."""
+    """The fastest by its median; the default if that is less than TIE faster."""
     best = max(timed, key=lambda contender: contender.median(figure))
     for contender in timed:
         enough = contender.median(figure) >= (1 - TIE) * best.median(figure)

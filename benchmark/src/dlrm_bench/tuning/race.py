@@ -1,6 +1,6 @@
-"""Which engine and batch are fastest here: all of them in every worker, timed in turns.
+"""Finds the fastest engine and batch here: every worker holds all of them and runs them in turns.
 
-Timed on the calibration set alone: the scored half of the data chooses nothing.
+They are timed on the calibration set alone: the choice does not see the scored half of the data.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dlrm_bench.tuning.contenders import UNDISTURBED, WALL, CalibrationPairs, Co
 from dlrm_bench.weights.dump import mapped_once
 from dlrm_bench.workers.pool import Batch, WorkerPool
 
-#: Timed rounds of each candidate; fewer, down to LEAST_ROUNDS, where the time is up.
+#: Timed rounds of each candidate; fewer, down to LEAST_ROUNDS, if the time is up.
 ROUNDS, LEAST_ROUNDS = 5, 3
 
 
@@ -27,7 +27,7 @@ class Turns:
     """One byte that all workers map: whose turn it is."""
 
     def __init__(self, path: Path) -> None:
-        """`path`: of a file of one byte, which the stage has made."""
+        """`path`: a file of one byte that the stage has made."""
         with path.open("r+b") as file:
             self._byte = mmap.mmap(file.fileno(), 1)
 
@@ -42,7 +42,7 @@ class Turns:
 
 
 class Contest:
-    """A worker's engine: all contenders, of which the one runs whose turn it is."""
+    """A worker's engine that holds all contenders and runs the one whose turn it is."""
 
     name = "contest"
 
@@ -60,7 +60,7 @@ class Contest:
 
     @property
     def best_batch(self) -> int:
-        """Pairs a call of the one whose turn it is."""
+        """Pairs of a call of the contender whose turn it is."""
         return self._engines[self._turns.now].best_batch
 
     def forward(self, dense: Array, ids: Array) -> Array:
@@ -81,7 +81,7 @@ class Race:
     major_faults: int = 0
 
     def run(self, seconds: float) -> None:
-        """Warm up, then rounds in each of which all run, for about so many seconds in all."""
+        """Warm up, then time rounds in which all contenders run, for about `seconds` in all."""
         count, began = len(self.contenders), time.monotonic()
         work: list[list[Batch]] = []
         rates: list[float] = []
@@ -96,7 +96,7 @@ class Race:
             if round_ >= LEAST_ROUNDS and time.monotonic() - began > seconds:
                 break
             for step in range(count):
-                # Another first one and other pairs in each round.
+                # Each round starts with another contender and other pairs.
                 number = (round_ + step) % count
                 first = len(work[number]) * round_ // ROUNDS
                 batches = work[number][first:] + work[number][:first]
@@ -111,9 +111,10 @@ class Race:
     def _go(
         self, number: int, batches: Sequence[Batch], seconds: float, rate: float
     ) -> dict[str, float]:
-        """One contender on all workers: about `seconds` at `rate` pairs/s, each a batch at least.
+        """Time one contender on all workers for about `seconds` at `rate` pairs/s.
 
-        Batches are counted out beforehand: all are begun, and the last one timed, in any case.
+        The number of batches is fixed beforehand, at least one for each worker, so that all begun
+        batches are timed.
         """
         self.turns.now = number
         pairs_a_batch = sum(one.pairs for one in batches) / len(batches)

@@ -1,1 +1,1 @@
-"""Weights on disk: MLCommons' snapshot, their names, the dump."""
+"""Weights on disk: MLCommons' snapshot, the tensors' names, the fp32 dump."""

@@ -1,4 +1,4 @@
-"""The fp32 dump: a plain state dict of 51 tensors, as the seed's recipe names and reads it."""
+"""The fp32 dump: a plain state dict of 51 tensors, named and read as by the published recipe."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from dlrm_bench.frame.readable import unreadable
 from dlrm_bench.network.dlrm import check_shapes
 
 DUMP_NAME = "dlrm-multihot-pytorch.pt"
-#: Within mapped_once(): the content of each file loaded so far.
+#: Inside mapped_once(): path -> content of each file loaded so far.
 _mapped: dict[Path, dict[str, Any]] | None = None
 
 
 @contextmanager
 def mapped_once() -> Iterator[None]:
-    """Within it a file is mapped once, however many engines load it: each mapping of a large file
-    costs every worker its own page tables."""
+    """Map each file once inside this context, however many engines load it.
+
+    Each mapping of a large file costs every worker page tables of its own.
+    """
     global _mapped
     _mapped = {}
     try:
@@ -32,7 +34,7 @@ def mapped_once() -> Iterator[None]:
 
 
 def load_plain(path: Path, what: str, remedy: str) -> dict[str, Any]:
-    """A file's dict, memory-mapped; nothing in it is executed."""
+    """A file's dict, memory-mapped; no code in it runs. StageError has `what` and `remedy`."""
     if _mapped is not None and path in _mapped:
         return dict(_mapped[path])
     why = unreadable(path)
@@ -41,9 +43,9 @@ def load_plain(path: Path, what: str, remedy: str) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
-        why = "it is a pickle that holds code, as other implementations write; such is never loaded"
+        why = "it is a pickle that holds code, as other implementations write; it is never loaded"
         raise StageError(what, why, remedy) from error
-    # A damaged file makes torch.load raise whatever its parts do.
+    # A damaged file makes torch.load raise almost anything.
     except Exception as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise StageError(what, f"it is not a whole PyTorch file ({first})", remedy) from error
@@ -62,7 +64,7 @@ def load_dump(path: Path, rows: Sequence[int]) -> dict[str, torch.Tensor]:
     if "format" in content:
         raise StageError(what, f"it is a file of format {content['format']!r}", remedy)
     foreign = [name for name, value in content.items() if not isinstance(value, torch.Tensor)]
-    problem = f"its '{foreign[0]}' is no tensor" if foreign else check_shapes(content, rows)
+    problem = f"its '{foreign[0]}' is not a tensor" if foreign else check_shapes(content, rows)
     if not problem:
         wrong = [name for name, value in content.items() if value.dtype != torch.float32]
         problem = f"tensor '{wrong[0]}' is not fp32" if wrong else ""

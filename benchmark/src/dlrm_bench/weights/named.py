@@ -1,4 +1,4 @@
-"""The model's weights in a snapshot: names, checks, and reading them as the dump's 51 tensors."""
+"""The model's weights in a snapshot: names, checks, and reading them as the dump's tensors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dlrm_bench.weights.snapshot import METADATA, Snapshot
 FOLDER = "model_weights"
 SHOWN_PROBLEMS = 5
 BLOCK_BYTES = 16 << 20
-#: Rows taken from a map before its pages are let go: the kernel may map 64 KiB around each.
+#: Rows copied from a mapping before its pages are released: the kernel may map 64 KiB around each.
 TAKE_ROWS = 2048
 Array = np.ndarray[Any, Any]
 _RULES = (
@@ -35,11 +35,11 @@ _RULES = (
 
 
 def snapshot_name(name: str) -> str:
-    """Torchrec's name, as in the snapshot, of a tensor of the dump."""
+    """Name in the snapshot (torchrec's) of a tensor of the dump; ValueError if it is unknown."""
     for pattern, replacement in _RULES:
         if re.fullmatch(pattern, name):
             return re.sub(pattern, replacement, name)
-    # The dump numbers an MLP's layers with the ReLU between them, torchrec without.
+    # The dump's numbers count an MLP's ReLU layers, torchrec's do not.
     matched = re.fullmatch(r"(dense_arch\.model|over_arch\.model)\._mlp\.(\d)\.(\w+)", name)
     if matched is None:
         raise ValueError(f"'{name}' is not a tensor of DLRM-DCNv2")
@@ -50,9 +50,9 @@ def snapshot_name(name: str) -> str:
 def open_weights(
     folder: Path, rows: Sequence[int], more_rows: bool = False, listed: Sequence[str] = ()
 ) -> Snapshot:
-    """A snapshot that holds every tensor of the model, complete; else each gap is named.
+    """A snapshot that holds the whole model; StageError names what is missing or wrong.
 
-    `listed`: files that an md5 list names and that are not there.
+    `rows`: of each table; `more_rows`: allows longer tables; `listed`: missing files of md5 lists.
     """
     snapshot = Snapshot(folder)
     wanted = {snapshot_name(name): shape for name, shape in weight_shapes(rows).items()}
@@ -64,13 +64,13 @@ def open_weights(
         raise StageError(
             f"weights '{folder}' are not complete",
             shown + (f"; and {left} more" if left > 0 else ""),
-            "Fetch what is missing again and run again",
+            "Fetch the weights again, then run again",
         )
     return snapshot
 
 
 def load_small(snapshot: Snapshot, rows: Sequence[int]) -> dict[str, torch.Tensor]:
-    """All tensors but the tables in memory, under the dump's names: 64 MB."""
+    """All tensors but the tables, in memory (64 MB), under the dump's names."""
     return {
         name: torch.from_numpy(snapshot.read(snapshot_name(name), shape))
         for name, shape in weight_shapes(rows).items()
@@ -79,7 +79,7 @@ def load_small(snapshot: Snapshot, rows: Sequence[int]) -> dict[str, torch.Tenso
 
 
 class TableRows:
-    """Rows of one table by number, copied out of its mapped shards; no page stays mapped."""
+    """Copies rows of one table, by number, out of its mapped shards; no page stays mapped."""
 
     def __init__(self, snapshot: Snapshot, name: str) -> None:
         pieces = snapshot.tensors[name].pieces
@@ -123,9 +123,9 @@ def compact_ids(ids: Array) -> tuple[Array, list[Array]]:
 def copy_checked(
     snapshot: Snapshot, location: str, wanted: Sequence[str], output: HashedFile
 ) -> str:
-    """Copy one file of the snapshot, its wanted values checked on the way; its md5.
+    """Copy one file of the snapshot, checking the values of `wanted` tensors; returns its md5.
 
-    Each byte is read once. Refuses NaN and infinity with tensor, row and column.
+    Each byte is read once. StageError names tensor, row and column of a NaN or infinity.
     """
     md5 = hashlib.md5(usedforsecurity=False)
     path = snapshot.folder / location
@@ -135,8 +135,9 @@ def copy_checked(
         while done < size:
             block = file.read(min(size - done, BLOCK_BYTES))
             if not block:
-                why = f"it ended while being read, {size - done} bytes early"
-                raise StageError(f"weights' file '{location}'", why, "Fetch the file again")
+                what = f"weights' file '{location}' cannot be read"
+                why = f"it ended {size - done} bytes early"
+                raise StageError(what, why, "Fetch the file again")
             if check:
                 check(np.frombuffer(block, "<f4"), done // 4)
             md5.update(block)
@@ -146,8 +147,11 @@ def copy_checked(
     with path.open("rb", buffering=0) as raw, io.BufferedReader(raw) as file:
         for name, piece in snapshot.pieces_in(location, wanted):
             if piece.start < file.tell():
-                why = f"tensor '{name}' overlaps another from byte {piece.start} on"
-                raise StageError(f"weights' file '{location}'", why, "Fetch the folder again")
+                raise StageError(
+                    f"weights' file '{location}' cannot be used",
+                    f"tensor '{name}' overlaps another from byte {piece.start} on",
+                    "Fetch the folder again",
+                )
             put(piece.start - file.tell(), None)
             put(piece.bytes, functools.partial(piece.check_finite, name))
         put(path.stat().st_size - file.tell(), None)

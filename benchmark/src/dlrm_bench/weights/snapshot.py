@@ -1,7 +1,7 @@
 """Reads torchsnapshot folders, the format MLCommons ships the dlrm-v2 weights in.
 
 `.snapshot_metadata` (YAML, or JSON as its subset) lists under "manifest" every tensor as
-"<rank>/<app state>/<name>" with the files, rows and bytes that hold it. Raw data only.
+"<rank>/<app state>/<name>" with the files, rows and bytes that hold it. Only raw data is read.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class Piece:
 
     @property
     def bytes(self) -> int:
-        """Of this piece in its file."""
+        """Bytes of this piece in its file."""
         return math.prod(self.shape) * 4
 
     def check_finite(self, name: str, block: FloatArray, first: int) -> None:
-        """Refuse NaN and infinity among this piece's values from number `first` on."""
+        """StageError for NaN or infinity in `block`, this piece's values from number `first` on."""
         finite = np.isfinite(block)
         if finite.all():
             return
@@ -53,7 +53,7 @@ class Piece:
         raise StageError(
             f"weights' file '{self.location}' cannot be used",
             f"tensor '{name}' is {block[bad - first]} at {where}, wanted a finite number",
-            "Fetch the file again; if it is whole, train or export the weights anew",
+            "Fetch the file again; if it does not change, export the weights again",
         )
 
 
@@ -80,7 +80,7 @@ class Snapshot:
                 self._add(key, entry)
         except (yaml.YAMLError, LookupError, TypeError, ValueError, AttributeError) as error:
             why = f"it is not a torchsnapshot's metadata ({type(error).__name__}: {error})"
-            what = f"cannot read the weights' '{path}'"
+            what = f"the weights' metadata '{path}' cannot be read"
             raise StageError(what, why, _REFETCH) from error
 
     def _add(self, key: str, entry: Mapping[str, Any]) -> None:
@@ -99,7 +99,7 @@ class Snapshot:
                 tensor.pieces.append(piece)
         tensor.pieces.sort(key=lambda piece: piece.row)
         last = tensor.pieces[-1]
-        # Scalars have no rows and are none of the model's.
+        # Scalars have no rows, and the model has no scalars.
         if last.shape:
             tensor.shape = (last.row + last.shape[0], *last.shape[1:])
 
@@ -108,7 +108,7 @@ class Snapshot:
         return sorted({p.location for t in self.tensors.values() for p in t.pieces})
 
     def problems(self, wanted: Mapping[str, tuple[int, ...]], more_rows: bool) -> list[str]:
-        """What keeps the wanted tensors from being read, a phrase each; empty when complete.
+        """Why wanted tensors cannot be read, one phrase for each; empty if all can.
 
         `more_rows`: a tensor may be longer than wanted (its first rows are taken).
         """
@@ -170,8 +170,8 @@ class Snapshot:
                 while remaining:
                     block = np.fromfile(file, "<f4", min(remaining, BLOCK_BYTES // 4))
                     if block.size == 0:
-                        why = "it ended early while being read"
-                        raise StageError(f"weights' file '{piece.location}'", why, _REFETCH)
+                        what = f"weights' file '{piece.location}' cannot be read"
+                        raise StageError(what, "it ended early", _REFETCH)
                     piece.check_finite(name, block, wanted - remaining)
                     remaining -= block.size
                     yield block
@@ -202,7 +202,7 @@ def _parse(text: str) -> Any:
 
 
 def _pieces(entry: Mapping[str, Any]) -> list[tuple[Piece, str]]:
-    """Pieces of a manifest entry, each with a reason it cannot be read (or none); [] for others."""
+    """Pieces of a manifest entry, each with why it cannot be read (or ''); [] for other entries."""
     kind = entry["type"]
     if kind == "Tensor":
         shape = entry["shape"]
@@ -236,7 +236,7 @@ def _piece(
     if location != str(PurePosixPath(location)) or not set(location.split("/")).isdisjoint(
         {"", ".", ".."}
     ):
-        raise ValueError(f"location '{location}' is no plain path below the folder")
+        raise ValueError(f"location '{location}' is not a plain path below the folder")
     row = offsets[0] if offsets else 0
     piece = Piece(row, tuple(shape), location, start, not any(offsets[1:]))
     if not refusal and rest and rest[0] - start != piece.bytes:

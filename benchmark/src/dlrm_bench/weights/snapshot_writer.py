@@ -35,7 +35,7 @@ class SnapshotWriter:
         shape: tuple[int, int],
         rows_between: Callable[[int, int], Iterator[Any]],
     ) -> None:
-        """A table, one shard a rank, in chunks; `rows_between(a, b)` yields those rows' buffers."""
+        """Write a table: one shard a rank, in chunks; `rows_between(a, b)` yields rows a..b."""
         rows, width = shape
         # A short table is one shard, as a planner would place it.
         shard_rows = rows if rows < 10_000 else math.ceil(rows / self._world_size)
@@ -55,7 +55,7 @@ class SnapshotWriter:
                 self._put(rank, name, {"type": "ShardedTensor", "shards": shards})
 
     def slab(self, tensors: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        """All the small tensors in one file."""
+        """Write all small tensors into one file."""
         location = "batched/0"
         with self._open(location) as output:
             for name, values in tensors.items():
@@ -66,7 +66,7 @@ class SnapshotWriter:
                 self._put(0, name, entry)
 
     def close(self) -> None:
-        """The metadata, last: a folder without it is no snapshot."""
+        """Write the metadata last: a folder without it is not a snapshot."""
         states = {
             f"{rank}/{APP_STATE}": {"type": "OrderedDict", "keys": sorted(names)}
             for rank, names in self._names.items()

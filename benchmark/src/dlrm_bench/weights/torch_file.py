@@ -39,7 +39,7 @@ class StreamedTensor:
 
     @classmethod
     def of(cls, tensor: torch.Tensor) -> StreamedTensor:
-        """One that is in memory."""
+        """A tensor that is in memory."""
         whole = tensor.detach().contiguous()
         flat = whole.reshape(-1)
         return cls(whole.dtype, tuple(whole.shape), [flat.view(torch.uint8).numpy()])

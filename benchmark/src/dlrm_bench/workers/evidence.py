@@ -1,4 +1,4 @@
-"""What else the machine did while the workers were timed: the grounds for quiet or noisy."""
+"""What else the machine did while workers were timed: it decides between quiet and noisy."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def _process_ticks(pids: Sequence[int]) -> int:
     ticks = 0
     for pid in pids:
         with suppress(OSError):
-            # The name, in brackets, may hold spaces: fields are counted behind it.
+            # The name in brackets may hold spaces, so fields are counted after it.
             fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2]
             ticks += sum(int(n) for n in fields.split()[11:13])
     return ticks
 
 
 def mean_frequency_mhz(cores: Sequence[int]) -> float | None:
-    """Current clock of these cores; None where the machine does not tell."""
+    """Mean current clock of these cores; None if the machine does not show it."""
     khz = []
     for core in cores:
         with suppress(OSError, ValueError):
@@ -56,7 +56,7 @@ def mean_frequency_mhz(cores: Sequence[int]) -> float | None:
 
 
 class Evidence:
-    """Counters from construction to facts(); the processes named are the benchmark itself."""
+    """Counts from construction to facts(); `pids`: the workers, which are not other load."""
 
     def __init__(self, cores: Sequence[int], pids: Sequence[int]) -> None:
         self._cores, self._pids = list(cores), [os.getpid(), *pids]
@@ -66,14 +66,14 @@ class Evidence:
         self._own, self._cores_before = _process_ticks(self._pids), _core_ticks(cores)
 
     def sample(self) -> None:
-        """Note the clock now and then; cheap to call often."""
+        """Record the clock every FREQUENCY_SECONDS; cheap to call often."""
         if time.monotonic() - self._sampled >= FREQUENCY_SECONDS or not self._frequencies:
             frequency = mean_frequency_mhz(self._cores)
             self._frequencies.append(frequency or 0.0)
             self._sampled = time.monotonic()
 
     def facts(self, major_faults: int) -> dict[str, float | int | None]:
-        """Percent are of all the cores the workers may use."""
+        """Facts for stage.json; percentages refer to all cores that the workers may use."""
         ticks = _core_ticks(self._cores)
         spent = {name: ticks[name] - self._cores_before[name] for name in ticks}
         total = max(sum(spent.values()), 1)

@@ -1,7 +1,7 @@
 """The pool of inference workers: one process a core, work handed out in small batches.
 
-The process that owns the pool sleeps while they work. Whatever ends a worker early raises
-WorkerError naming the worker, the cause and the batch.
+The process that owns the pool sleeps while they work. If a worker ends early, WorkerError names the
+worker, the cause and the batch.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from dlrm_bench.workers.channel import Channel
 from dlrm_bench.workers.process import BATCHES_IN_FLIGHT, Done, MakeEngine, worker_main
 
 LOG = logging.getLogger("dlrm_bench")
-#: Fewest engine calls of best_batch pairs in one batch, and pairs that it shall have: on a fast
-#: core the messages of batches of 504 pairs took 0.6 % of the time.
+#: Fewest engine calls of best_batch pairs in one batch, and the pairs it should have: on a fast
+#: core, messages took 0.6 % of the time with batches of 504 pairs.
 CALLS_A_BATCH, PAIRS_A_BATCH = 4, 2048
 POLL_SECONDS = 0.5
 #: A deadline's SIGTERM ends workers too; the stage's own message about it must come first.
@@ -41,12 +41,12 @@ GRACE_SECONDS = 0.5
 
 
 class WorkerError(StageError):
-    """A worker failed; the run cannot count."""
+    """A worker failed; the run is not valid."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Whole samples that one worker is handed at once."""
+    """Whole samples that one worker gets at once."""
 
     number: int
     first: int  # position of the first sample within the query
@@ -61,7 +61,7 @@ class Batch:
 
 @dataclass
 class RunTotals:
-    """What the workers report having done; `done` holds each worker's batches."""
+    """What the workers report as done; `done` holds each worker's batches."""
 
     done: list[list[Done]]
     seconds: float = 0.0
@@ -83,12 +83,12 @@ class RunTotals:
 
     @property
     def busy_pairs_per_second(self) -> float:
-        """Sum over workers of pairs / time spent inferring: what no overhead would give."""
+        """Sum over workers of pairs / seconds spent inferring: the rate without any overhead."""
         return self._rate("seconds")
 
     @property
     def undisturbed_pairs_per_second(self) -> float:
-        """The same by CPU time: what the cores would give with nobody else on them."""
+        """The same by CPU time: the rate if nothing else ran on the cores."""
         return self._rate("cpu_seconds")
 
     def _rate(self, of: str) -> float:
@@ -107,9 +107,9 @@ def group(
 ) -> Iterator[Batch]:
     """Cut a query into batches of whole samples, in the query's order.
 
-    A batch is several of the engine's best calls: its last, partly filled call weighs little then.
-    Nothing is looked for twice: a sample the query repeats is in as many batches. Towards the end
-    batches shrink, so that all workers end at about the same time. `most`: pairs of a batch.
+    A batch holds several full calls of the engine, so that its last, partly filled call costs
+    little. A sample that the query repeats is computed as often. Towards the end batches shrink, so
+    that all workers end at about the same time. `spans`: as Batch's; `most`: pairs of a batch.
     """
     most, least = most or batch_pairs(best_batch), best_batch // 2
     ends = np.cumsum(spans[:, 1])
@@ -137,9 +137,9 @@ class Handle:
 
 
 class WorkerPool:
-    """Starts the workers, hands out batches, notices their end; a context manager."""
+    """Starts workers, hands out batches, notices when a worker ends; a context manager."""
 
-    #: What the workers' priority is lowered by.
+    #: Added to the workers' nice value, which lowers their priority.
     niceness = 0
 
     def __init__(
@@ -153,7 +153,7 @@ class WorkerPool:
     ) -> None:
         """`tick` is called at least twice a second in every wait; what it raises ends the wait.
 
-        `model`: says the workers' cores, and may hold copies of `weights` for them to map.
+        `model`: decides on the workers' cores, and may hold copies of `weights` for them to map.
         """
         self.cores = sorted(os.sched_getaffinity(0)) if cores is None else list(cores)
         if model is not None:
@@ -171,7 +171,7 @@ class WorkerPool:
 
     def __enter__(self) -> WorkerPool:
         context = multiprocessing.get_context("forkserver")
-        # Imported once there, so that workers start at once and share those pages.
+        # Imported once by the fork server, so that workers start fast and share those pages.
         context.set_forkserver_preload(["torch", "dlrm_bench.workers.process"])
         for index, core in enumerate(self.cores):
             ours, theirs = channel.pair()
@@ -214,7 +214,7 @@ class WorkerPool:
         return [h.process.pid for h in self._handles if h.process.pid is not None]
 
     def wait_ready(self, progress: Callable[[int, int], None]) -> None:
-        """Wait until each has its engine, then give them room for results."""
+        """Wait until each worker has its engine, then give all of them memory for results."""
         ready: dict[int, tuple[Any, ...]] = {}
         while len(ready) < len(self._handles):
             for handle, message in self._messages("loading the engine"):
@@ -241,13 +241,13 @@ class WorkerPool:
         self._await_all("mapping the query set")
 
     def detach(self) -> None:
-        """Have every worker let go of the query set."""
+        """Have every worker release the query set."""
         for handle in self._handles:
             self._send(handle, "detach")
         self._await_all("releasing the query set")
 
     def check_alive(self) -> None:
-        """Raise when a worker has ended; for long waits in which the pool is not asked."""
+        """WorkerError if a worker has ended; for long waits without other calls of the pool."""
         self._tick()
         for handle in self._handles:
             if not handle.process.is_alive():
@@ -258,7 +258,7 @@ class WorkerPool:
         batches: Iterable[Batch],
         done: Callable[[Batch, Array], None],
     ) -> RunTotals:
-        """Infer every batch; `done` gets (prediction, label) pairs, to be used during the call."""
+        """Infer every batch; `done` gets (prediction, label), float32 [pairs, 2], for its call."""
         todo, began = iter(batches), time.perf_counter()
         totals = RunTotals([[] for _ in self._handles])
         # Breadth first: the first batches must not all go to the first worker.
@@ -308,18 +308,18 @@ class WorkerPool:
     def _messages(
         self, doing: str, patience: float | None = None
     ) -> list[tuple[Handle, tuple[Any, ...]]]:
-        """What workers have said within `patience` seconds; raises for one that failed or ended."""
+        """Messages that come within `patience` seconds; WorkerError if a worker failed or ended."""
         got: list[tuple[Handle, tuple[Any, ...]]] = []
         self._tick()
         for key, _ in self._selector.select(POLL_SECONDS if patience is None else patience):
             if callable(key.data):
-                key.data()  # Somebody else's call to look again.
+                key.data()  # Not a worker's message: a wake-up that a subclass has registered.
                 continue
             handle: Handle = key.data
             if key.fileobj is not handle.channel:
                 if not handle.channel.waiting():
                     self._ended(handle, doing)
-                continue  # Its last words are read first.
+                continue  # Its last messages are read first.
             try:
                 message = handle.channel.receive()
             except (EOFError, OSError):
@@ -331,14 +331,14 @@ class WorkerPool:
 
     def _where(self, handle: Handle, doing: str) -> str:
         if not handle.held:
-            return doing
+            return f"while {doing}"
         batch, _ = next(iter(handle.held.values()))
-        return f"batch {batch.number} ({len(batch.spans)} samples, {batch.pairs} pairs)"
+        return f"in batch {batch.number} ({len(batch.spans)} samples, {batch.pairs} pairs)"
 
     def _failed(self, handle: Handle, doing: str, text: str, trace: str) -> NoReturn:
         LOG.error("%s:\n%s", handle, trace)
         where = self._where(handle, doing)
-        raise WorkerError(f"{handle} failed in {where}", text, "The traceback is in the log")
+        raise WorkerError(f"{handle} failed {where}", text, "The traceback is in the log")
 
     def _ended(self, handle: Handle, doing: str) -> NoReturn:
         with suppress(EOFError, OSError):
@@ -356,7 +356,7 @@ class WorkerPool:
         else:
             cause = f"it exited with code {code}"
         raise WorkerError(
-            f"{handle} died in {self._where(handle, doing)}",
+            f"{handle} died {self._where(handle, doing)}",
             cause,
-            "See the host's kernel log for memory, then run again",
+            "Look for lack of memory in the host's kernel log, then run again",
         )

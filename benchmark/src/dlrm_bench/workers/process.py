@@ -1,7 +1,7 @@
 """One inference worker: a process pinned to one core, with its own engine and mapped weights.
 
-It is told what to do over a channel, one message a batch; pairs come from and results go to shared
-memory. It never outlives the process that started it.
+It gets its orders over a channel, one message a batch. It reads pairs from shared memory and writes
+results to it. It never outlives the process that started it.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from dlrm_bench.workers.channel import Channel
 
 #: Batches a worker holds: one in work, one waiting, so that it never waits for the next.
 BATCHES_IN_FLIGHT = 2
-#: Characters of a failure's traceback that are told, its end.
+#: Characters of a failure's traceback that are sent: its end.
 MOST_TRACEBACK = 20_000
 PR_SET_PDEATHSIG = 1
 MADV_POPULATE_READ = 22  # Linux 5.14
 
 
 class Engine(Protocol):
-    """What engines.load_engine returns."""
+    """What engines.choice.load_engine returns."""
 
     best_batch: int
 
@@ -76,7 +76,7 @@ class Worker:
                 self.answer(self.channel.receive())
 
     def answer(self, message: tuple[Any, ...]) -> None:
-        """One message."""
+        """Do what one message asks."""
         if message[0] == "batch":
             self.channel.send("done", *self.batch(*message[1:]))
         elif message[0] == "results":
@@ -110,7 +110,7 @@ class Worker:
         return memory
 
     def batch(self, number: int, slot: int, spans: bytes) -> tuple[int | float, ...]:
-        """Infer the samples at these spans: the batch's number, and what Done holds."""
+        """Infer the samples at these spans; returns the batch's number and the fields of Done."""
         assert self.pairs is not None
         began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
         results, at = self.results[slot], 0
@@ -142,17 +142,17 @@ def worker_main(
     copied: bool,
     niceness: int,
 ) -> None:
-    """Entry of the process; the last message of a failure is ("error", what, traceback).
+    """Entry point of the process; a failure's last message is ("error", what, traceback).
 
-    `end`: of the channel to the pool; where `copied`, the descriptor of the weights' copy in memory
-    comes first through it. `niceness`: what its priority is lowered by.
+    `end`: this side of the channel to the pool; if `copied`, the descriptor of the weights' copy in
+    memory comes first through it. `niceness`: added to the process's nice value.
     """
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.sched_setaffinity(0, {core})
     os.nice(niceness)
     if niceness:
-        # So that it does not, given work, take the CPU of the thread that gives it.
+        # A worker that gets work then does not take the CPU from the thread that gives it.
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     channel = Channel(end)
     try:
@@ -174,7 +174,7 @@ def worker_main(
         channel.send("ready", int(engine.best_batch), name, time.perf_counter() - began, huge)
         Worker(channel, engine).serve()
     except (EOFError, BrokenPipeError, ConnectionResetError):
-        os._exit(0)  # The starting process is gone or has closed its end: nobody to tell.
+        os._exit(0)  # The process that started it is gone or has closed its end.
     except BaseException as error:
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         channel.send("error", text, traceback.format_exc()[-MOST_TRACEBACK:])
@@ -182,10 +182,10 @@ def worker_main(
 
 
 def populate_mappings(path: Path) -> int:
-    """Map every page of a file this process has mapped; bytes populated.
+    """Map every page of a file that this process has mapped; returns the bytes populated.
 
-    Without it a worker takes a fault at the first touch of each part of a table. On older kernels
-    nothing is done: the pages are in memory all the same, and the faults are minor.
+    Without it a worker takes a page fault at the first touch of each part of a table. Older kernels
+    do nothing; there the faults are minor, because the pages are in memory all the same.
     """
     libc, populated = ctypes.CDLL(None, use_errno=True), 0
     name = os.path.realpath(path)
