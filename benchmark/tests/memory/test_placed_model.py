@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,13 +26,13 @@ from dlrm_bench.memory.placed_model import PlacedModel, bind_memory, place
 from dlrm_bench.memory.placement import mapped
 from dlrm_bench.memory.resident import HUGE_PAGE, ResidentFile, gives_huge_pages
 from dlrm_bench.memory.topology import read_topology
+from dlrm_bench.network.arrays import Array
 from dlrm_bench.network.dlrm import MULTI_HOT, row_counts, table_name
 from dlrm_bench.workers.pool import WorkerError, WorkerPool
 from dlrm_bench.workers.process import MakeEngine
 
 ROWS = row_counts(3000)
 CPUS = sorted(os.sched_getaffinity(0))
-Array = np.ndarray[Any, Any]
 
 
 def silent(_done: int, _total: int) -> None:

@@ -14,12 +14,12 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from conftest import Pipeline
+from dlrm_bench.network.arrays import Array
 from dlrm_bench.network.dlrm import MULTI_HOT, Fp32Model, row_counts
 from dlrm_bench.weights.dump import load_dump
 
 FULL = 40_000_000
 FOLDER = {"kind": "folder", "path": "/dlrm/source"}
-Array = np.ndarray[Any, Any]
 Files = dict[str, Any]
 
 

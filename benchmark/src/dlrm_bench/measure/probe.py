@@ -17,6 +17,12 @@ from dlrm_bench.measure.loadgen import SLACK
 from dlrm_bench.network.arrays import Array
 from dlrm_bench.workers.pool import Batch
 
+#: By profile; and what each worker's engine does before.
+PROBE_SECONDS = {"demo": 2.0, "official": 20.0}
+WARM_UP_CALLS = 3
+#: Pairs of a probe, and of a trial of Server's rate: enough samples that the caches are as cold as
+#: in the run; 1 GB of them.
+PROBE_PAIRS = 1_100_000
 #: Aimed-at duration as a multiple of min_duration: a probe 9 % too low still gives a VALID run,
 #: which a probe with 3 % noise misses once in 800; the allowed range is 1.02..1.20.
 AIM = 1.10

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dlrm_bench.data.names import DESCRIPTION_NAME, PLANTED_NAME
 from dlrm_bench.frame.context import StageContext
 from dlrm_bench.frame.progress import Progress
 from dlrm_bench.measure import loadgen, offline as offline_run, scorer
@@ -20,7 +21,6 @@ from dlrm_bench.workers.pool import WorkerPool
 OFFICIAL_TARGET = 0.8022969
 DEMO_TARGET = 0.80
 DEMO_RETENTION = 0.999
-LOG = "mlperf_log_accuracy.json"
 #: Latency counts for nothing in an accuracy run: all queries of a set come at once.
 SERVER_QPS = 1e6
 
@@ -28,7 +28,7 @@ SERVER_QPS = 1e6
 def run(ctx: StageContext) -> None:
     """Infer and score; a missed target is a finding (passed: false), not a failure."""
     files = offline_run.sample_files(ctx)
-    dataset_json = ctx.inputs("dataset").get("dataset.json")
+    dataset_json = ctx.inputs("dataset").get(DESCRIPTION_NAME)
     if dataset_json is not None:
         dataset = json.loads(dataset_json.read_text(encoding="utf-8"))
         files.check_promise(dataset, dataset_json)
@@ -50,14 +50,14 @@ def run(ctx: StageContext) -> None:
         offline.run(LoadGen(), settings, accuracy=True)
         offline.adopt()
     predictions = scorer.read_predictions(
-        ctx.output_dir / LOG,
+        ctx.output_dir / loadgen.ACCURACY_LOG,
         files.starts,
         offline.labels,
         Progress(ctx, "scoring", "samples"),
     )
     area = scorer.auc(predictions.scores, predictions.labels)
     with ctx.open_output("accuracy.txt") as file:
-        log_sha256 = str(ctx.outputs[LOG]["sha256"])
+        log_sha256 = str(ctx.outputs[loadgen.ACCURACY_LOG]["sha256"])
         file.write(scorer.accuracy_text(area, predictions, log_sha256).encode("ascii"))
     ctx.facts.update(
         auc=area,
@@ -76,7 +76,7 @@ def run(ctx: StageContext) -> None:
 
 
 def _planted(ctx: StageContext) -> Array | None:
-    path = ctx.inputs("dataset").get("planted_probability.npy")
+    path = ctx.inputs("dataset").get(PLANTED_NAME)
     return None if path is None else np.load(path, mmap_mode="r", allow_pickle=False)
 
 
