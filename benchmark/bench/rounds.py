@@ -106,7 +106,7 @@ def surroundings() -> dict[str, Any]:
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {
         "command": " ".join(sys.argv),
-        "commit": _commit(),
+        "commit": commit(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "cpu": models[0] if models else platform.machine(),
         "cpus": os.cpu_count(),
@@ -115,7 +115,7 @@ def surroundings() -> dict[str, Any]:
     }
 
 
-def _commit() -> str:
+def commit() -> str:
     """Of the working tree, '-dirty' where it is changed; a container is told by COMMIT."""
     if told := os.environ.get("COMMIT"):
         return told
