@@ -170,10 +170,10 @@ class Machines:
             text=True,
             timeout=900,
             check=False,
-            env=self._environment(),
+            env=self.environment(),
         )
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         # Too long a path is no socket's; a master that outlives a test is nobody's.
         return {
             **os.environ,
