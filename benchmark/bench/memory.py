@@ -122,18 +122,22 @@ def query_sets(folder: Path, scale: int) -> Iterator[dict[str, Any]]:
     """Two sets of random pairs, cut into samples by MLCommons' trace."""
     samples = BASE_SAMPLES * scale
     files = write_samples(folder, int(2.2 * samples * demo.PAIRS_PER_SAMPLE))
-    pairs, before = 0, memory(os.getpid())
+    before = memory(os.getpid())
     with peaks(os.getpid(), folder) as most:
-        for first in (0, samples):
-            loaded = QuerySet(files, range(first, first + samples), lambda _done, _total: None)
-            time.sleep(4 * SAMPLE_SECONDS)
-            pairs = max(pairs, loaded.pairs)
-            loaded.close()
+        pairs = max(load(files, range(at, at + samples)) for at in (0, samples))
     grown = {field: most[field] - before[field] for field in ("RssShmem", "RssAnon")}
     bytes_a_pair = round(grown["RssShmem"] / pairs, 2)
     found = {"what": "query set", "samples": samples, "pairs": pairs, **grown}
     official = bytes_a_pair * OFFICIAL_PERFORMANCE_SAMPLES * demo.PAIRS_PER_SAMPLE
     yield {**found, "bytes_a_pair": bytes_a_pair, "official_bytes": round(official)}
+
+
+def load(files: SampleFiles, samples: range) -> int:
+    """Pairs of one set, whose memory is given back as this returns."""
+    loaded = QuerySet(files, samples, lambda _done, _total: None)
+    time.sleep(4 * SAMPLE_SECONDS)
+    loaded.close()
+    return loaded.pairs
 
 
 def write_samples(folder: Path, rows: int) -> SampleFiles:
