@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
@@ -16,7 +17,7 @@ WATCHED = ("root", "stage", "catalogue", "request", "run_id", "image", "controll
 
 
 class ActionModule(ActionBase):
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: Any = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
         self._host, self._vars, self._printed = task_vars["inventory_hostname"], task_vars, ""
         args = {"host": self._host, "wait_seconds": FIRST_SECONDS, **self._task.args}
@@ -39,7 +40,7 @@ class ActionModule(ActionBase):
         changed = started["changed"] or ended.get("changed", False)
         return {**result, **ended, "changed": changed, "diff": started.get("diff") or {}}
 
-    def _watch(self, args, token):
+    def _watch(self, args: dict[str, Any], token: str) -> dict[str, Any]:
         while True:
             args.update(wait_seconds=POLL_SECONDS, token=token)
             answer = self._call("dlrm_stage_info", args)
@@ -54,7 +55,7 @@ class ActionModule(ActionBase):
                 late = f"{args['stage']} did not end by its deadline: {seen['line']}"
                 return {**seen, "state": "failed", "failed": True, "msg": late}
 
-    def _call(self, module, args):
+    def _call(self, module: str, args: dict[str, Any]) -> dict[str, Any]:
         """A lost connection is tried again until the deadline: the stage goes on without us."""
         while True:
             try:
@@ -63,17 +64,17 @@ class ActionModule(ActionBase):
             except AnsibleConnectionFailure as error:
                 reason = str(error)
             if reason is None:
-                return answer
+                return dict(answer)
             lost = f"{args['stage']}: connection lost ({reason})"
             if self._is_late():
                 return {"failed": True, "msg": f"{lost}, beyond the deadline"}
             self._say(f"{lost}, trying again until {self._task.args['deadline']}")
             time.sleep(PAUSE_SECONDS)
 
-    def _is_late(self):
-        return time.monotonic() > self._ends + GRACE_SECONDS
+    def _is_late(self) -> bool:
+        return bool(time.monotonic() > self._ends + GRACE_SECONDS)
 
-    def _say(self, *lines):
+    def _say(self, *lines: str) -> None:
         for line in filter(None, lines):
             if line != self._printed:
                 self._display.display(f"[{self._host}] {line}")
