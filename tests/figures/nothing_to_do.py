@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from ssh_machines import RUN_ID, Machines
 
@@ -21,7 +22,7 @@ OPEN = "-o ControlMaster=auto -o ControlPersist=240s"
 
 def of_hosts(machines: Machines, count: int, repeats: int) -> float:
     """Seconds a host of the run, the median; both by turns, after one of each."""
-    chosen = {name: {} for name in list(machines.addresses)[:count]}
+    chosen: dict[str, Any] = {name: {} for name in list(machines.addresses)[:count]}
     inventory = machines.inventory(f"of-{count}", chosen, storage="here")
 
     def ping() -> None:

@@ -331,7 +331,7 @@ def test_memory_that_is_refused_leaves_the_model_mapped(
     def refuse(_name: str) -> int:
         raise OSError(errno.ENOMEM, "Cannot allocate memory")
 
-    monkeypatch.setattr(resident.os, "memfd_create", refuse)
+    monkeypatch.setattr("os.memfd_create", refuse)
     model = place(file, CPUS, True, 0, silent)
     assert model.descriptor(CPUS[0]) is None
     assert "a copy was refused" in model.placement.why

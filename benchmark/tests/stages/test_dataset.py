@@ -147,7 +147,7 @@ def edited(change: Callable[[Files], None]) -> Callable[[Path], None]:
     return write
 
 
-def damaged(change: Callable[[Path], None]) -> Callable[[Path], None]:
+def damaged(change: Callable[[Path], object]) -> Callable[[Path], None]:
     def write(folder: Path) -> None:
         write_files(folder, user_files(40))
         change(folder)
@@ -252,7 +252,7 @@ REFUSALS = {
     ),
     "folder": (damaged(as_folder), ["day_23_labels.npy' cannot be read", "is a folder"]),
     "text": (
-        damaged(lambda folder: (folder / "day_23_labels.npy").write_text("label\n1\n") and None),
+        damaged(lambda folder: (folder / "day_23_labels.npy").write_text("label\n1\n")),
         ["day_23_labels.npy", "not an .npy array"],
     ),
 }

@@ -43,8 +43,8 @@ def test_no_quiet_round_gives_no_figure() -> None:
 
 
 def test_a_round_without_the_value_is_passed_over() -> None:
-    known = {"other_load": 0.0, "ratios": {"a": 7.0}}
-    others = [{"other_load": 0.0, "ratios": {}}, {"other_load": 0.0}]
+    known: dict[str, Any] = {"other_load": 0.0, "ratios": {"a": 7.0}}
+    others: list[dict[str, Any]] = [{"other_load": 0.0, "ratios": {}}, {"other_load": 0.0}]
     found = rounds.figure([known, *others], "ratios", "a")
     assert found == {"median": 7, "least": 7, "most": 7}
 
