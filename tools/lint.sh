@@ -29,6 +29,9 @@ for folder in unit unit/library unit/plugins unit/module_utils/{host,judge,suppo
 MYPYPATH=$folders mypy tests --exclude '^tests/unit/(plugins/)?conftest\.py'
 for conftest in tests/unit/conftest.py tests/unit/plugins/conftest.py; do MYPYPATH=$folders mypy "$conftest"; done
 
+say "docs: 120 columns"
+git ls-files -z README.md CHANGELOG.md 'docs/*.md' 'roles/*/README.md' benchmark/bench/README.md | xargs -0 python tools/docs_width.py
+
 say "yamllint"
 yamllint --strict .
 
