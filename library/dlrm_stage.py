@@ -125,6 +125,10 @@ document:
   description: stage.json, when done.
   returned: success
   type: dict
+message:
+  description: What the stage said when it failed, and where its log lies.
+  returned: success
+  type: str
 seconds_left:
   description: Until the deadline, by the host's clock.
   returned: success
@@ -155,8 +159,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.container.engine import Engine
 from ansible.module_utils.dlrm_fleet.stages.asked import Asked, Start
-from ansible.module_utils.dlrm_fleet.stages.attend import Had, have_stage
-from ansible.module_utils.dlrm_fleet.stages.launch import seconds_left
+from ansible.module_utils.dlrm_fleet.stages.attend import attend_stage
+from ansible.module_utils.dlrm_fleet.stages.view import StageView
 
 ARGUMENTS: dict[str, Any] = {
     "root": {"type": "path", "required": True},
@@ -175,7 +179,7 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def run(params: dict[str, Any], check: bool) -> Had:
+def run(params: dict[str, Any], check: bool) -> StageView:
     root = Path(params["root"])
     asked = Asked(
         root,
@@ -194,35 +198,22 @@ def run(params: dict[str, Any], check: bool) -> Had:
         force=params["force"],
         check=check,
     )
-    had = have_stage(asked, start, Engine(root), params["wait_seconds"])
-    had.result.seconds_left = seconds_left(asked, start.deadline)
-    return had
+    return attend_stage(asked, start, Engine(root), params["wait_seconds"])
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
-        had = run(module.params, module.check_mode)
+        view = run(module.params, module.check_mode)
     except FleetError as error:
         module.fail_json(msg=str(error))
-    for warning in had.result.warnings:
+    returned = asdict(view)
+    for warning in returned.pop("warnings"):
         module.warn(warning)
-    returned = {
-        "state": had.result.state,
-        "changed": had.result.changed,
-        "key": had.result.key,
-        "attempt": had.result.attempt,
-        "reason": had.result.reason,
-        "lines": had.lines,
-        "token": had.token,
-        "document": had.result.document,
-        "seconds_left": had.result.seconds_left,
-    }
-    if had.diff or had.result.diff is not None:
-        returned["diff"] = had.diff or had.result.diff
-    if had.failed is not None:
-        seen = {**asdict(had.failed), "state": "failed"}
-        module.fail_json(msg=seen["message"] or seen["reason"], **{**returned, **seen})
+    if view.diff is None:
+        returned.pop("diff")
+    if view.state == "failed":
+        module.fail_json(msg=view.message or view.reason, **returned)
     module.exit_json(**returned)
 
 

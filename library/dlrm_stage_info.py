@@ -37,9 +37,9 @@ options:
     description: Only this one.
     type: str
   wait_seconds:
-    description: Return after this long even if nothing changed.
+    description: Return after this long even if nothing changed. By default 15 s where O(token)
+      tells of a call before, else at once.
     type: float
-    default: 0
   token:
     description: RV(token) of the call before; what it said is no news.
     type: str
@@ -70,8 +70,8 @@ EXAMPLES = r"""
 RETURN = r"""
 stages:
   description:
-    - In order; stage, state (done, running, failed, absent, skipped; unknown while the engine does
-      not answer), key, attempt, reason, line, cause, message, exit_code, log_tail, document.
+    - In order, each as M(dlrm_stage) returns one. The state is done, running, failed, absent,
+      skipped, or unknown while the engine does not answer.
   returned: success
   type: list
   elements: dict
@@ -89,7 +89,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.container.engine import Engine
 from ansible.module_utils.dlrm_fleet.stages.asked import Asked
-from ansible.module_utils.dlrm_fleet.stages.watch import watch
+from ansible.module_utils.dlrm_fleet.stages.poll import POLL_SECONDS
+from ansible.module_utils.dlrm_fleet.stages.watch import common_token, watch
 
 ARGUMENTS: dict[str, Any] = {
     "root": {"type": "path", "required": True},
@@ -99,7 +100,7 @@ ARGUMENTS: dict[str, Any] = {
     "image": {"type": "str"},
     "controller": {"type": "dict", "required": True},
     "stage": {"type": "str"},
-    "wait_seconds": {"type": "float", "default": 0},
+    "wait_seconds": {"type": "float"},
     "token": {"type": "str", "default": "", "no_log": False},
 }
 
@@ -114,10 +115,11 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
         params["image"] or None,
         params["controller"],
     )
-    seen, token = watch(
-        asked, Engine(root), params["stage"], params["wait_seconds"], params["token"], check
-    )
-    return {"stages": [asdict(entry) for entry in seen], "token": token}
+    token, wait = params["token"], params["wait_seconds"]
+    if wait is None:
+        wait = POLL_SECONDS if token else 0
+    seen = watch(asked.plan(), Engine(root), params["stage"], wait, token, check)
+    return {"stages": [asdict(view) for view in seen], "token": common_token(seen)}
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 # The first call: long enough for a stage of seconds, short enough that a long one's start is said.
-FIRST_SECONDS, POLL_SECONDS, PAUSE_SECONDS = 5, 15, 5
+FIRST_SECONDS, PAUSE_SECONDS = 5, 5
 # The container stops itself at the deadline, 30 s later it is killed; a poll comes on top.
 GRACE_SECONDS = 40
 WATCHED = ("root", "stage", "catalogue", "request", "run_id", "image", "controller")
@@ -41,7 +41,7 @@ class ActionModule(ActionBase):
 
     def _watch(self, args: dict[str, Any], token: str) -> dict[str, Any]:
         while True:
-            args.update(wait_seconds=POLL_SECONDS, token=token)
+            args.update(token=token)
             answer = self._call("dlrm_stage_info", args)
             if answer.get("failed"):
                 return {**answer, "state": "failed"}
@@ -49,9 +49,9 @@ class ActionModule(ActionBase):
             if seen["state"] not in ("running", "unknown"):
                 failed, said = seen["state"] != "done", seen["message"] or seen["reason"]
                 return {**seen, "failed": failed, "msg": said}
-            self._say(seen["line"])
+            self._say(seen["lines"][-1])
             if self._is_late():
-                late = f"{args['stage']} did not end by its deadline: {seen['line']}"
+                late = f"{args['stage']} did not end by its deadline: {seen['lines'][-1]}"
                 return {**seen, "state": "failed", "failed": True, "msg": late}
 
     def _call(self, module: str, args: dict[str, Any]) -> dict[str, Any]:

@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import FleetError
+from .limits import KILL_AFTER_SECONDS, OVERDUE_SECONDS
 
 # The engine answers late while it loads images or writes much.
 CLIENT_TIMEOUT_SECONDS = 300
 LOG_TAIL_BYTES = 1024 * 1024
-KILL_AFTER_SECONDS = 30
-# Later than its own kill: one that cannot end by itself (paused, its `timeout` is paused, too).
-OVERDUE_SECONDS = KILL_AFTER_SECONDS + 5
 END_SECONDS = 10
 LABEL = "dlrm-fleet"
 

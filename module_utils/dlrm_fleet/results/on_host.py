@@ -14,7 +14,7 @@ from ..judge.verdict import Evidence, Judgement, judge
 from ..stages import catalogue as catalogue_rules, sources as source_files
 from ..stages.catalogue import is_shared, keeps_files
 from ..stages.folder import StageFolder
-from ..stages.plan import PlannedStage, plan
+from ..stages.plan import Plan, PlannedStage
 
 ACCURACY_LOG = "mlperf_log_accuracy.json"
 # Larger outputs (an accuracy log of 1.45 GB) stay on the host; accuracy.txt holds their sha256.
@@ -71,13 +71,9 @@ def find(
         "cpu": machine_type(read_host(root)),
     }
     try:
-        planned = plan(
-            catalogue,
-            request,
-            extra,
-            read_stage,
-            lambda folder: _read_source(root, folder),
-        )
+        planned = Plan(
+            catalogue, request, extra, read_stage, lambda folder: _read_source(root, folder)
+        ).stages()
     except FleetError as error:
         found.unreadable.append(str(error))
         planned = []

@@ -7,36 +7,22 @@ run.lock loses nothing. Times are the host's own clock, never the controller's.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from ..base.documents import read_json, write_json_atomic
 from ..base.errors import FleetError, disk_error
 from ..base.owner import Owner, inherit_owner
-from ..base.times import format_time, parse_time, utc_now
+from ..base.times import format_time, utc_now
+from .lease import LEASE
 
-LEASE = timedelta(seconds=90)
-# A poll within this of the last renewal writes nothing.
-RENEW_AFTER = timedelta(seconds=10)
-# A clock that is set right by less than this takes the lease from nobody.
-SLACK = timedelta(seconds=30)
 FIELDS = {"run_id", "request_sha256", "controller", "opened_at", "deadline"}
 CONTROLLER_FIELDS = {"id", "machine_id", "pid", "pid_started"}
 
 
 class LockDamaged(FleetError):
     """Neither run.lock nor opened.json can be read."""
-
-
-def lease_lives(lock: dict[str, Any], now: datetime) -> bool:
-    """One that ends later than a lease lasts was written before the clock was set back."""
-    return now <= parse_time(lock["lease_until"]) <= now + LEASE + SLACK
-
-
-def lease_is_fresh(lock: dict[str, Any], now: datetime) -> bool:
-    """No need to write it again."""
-    return LEASE - RENEW_AFTER < parse_time(lock["lease_until"]) - now <= LEASE
 
 
 def read_lock(folder: Path) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from ..base.errors import FleetError, disk_error
 from ..base.owner import Owner
 from ..base.times import format_time, utc_now
 from .holder import holder, is_same_controller, machine_id, process_started
-from .lock import LEASE, LockDamaged, lease_is_fresh, lease_lives, read_lock, unreadable, write_lock
+from .lease import LEASE, lease_is_fresh, lease_lives
+from .lock import LockDamaged, read_lock, unreadable, write_lock
 from .run_id import RUN_ID
 
 # The stage that a run measures anew; with it the run only waits to be collected.

@@ -1,4 +1,4 @@
-"""What the two stage modules share: who asks what of which host, and what lies there."""
+"""What a stage module is asked: which request, on which host, for whom; and its plan there."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 from ..base.errors import FleetError
 from ..host.document import machine_type, read_host
 from ..runs.runs import Runs
-from . import catalogue as catalogue_rules, sources as source_files
+from . import sources as source_files
 from .folder import StageFolder
-from .plan import PlannedStage, plan
+from .plan import Plan, PlannedStage
 
 MACHINES = {"arm64": "aarch64", "amd64": "x86_64"}
 
@@ -33,46 +33,9 @@ class Asked:
         machine = platform.machine()
         return MACHINES.get(machine, machine)
 
-    def folder(self, stage: str, key: str) -> StageFolder:
-        return StageFolder(self.root, stage, key)
-
-    def plan(self) -> list[PlannedStage]:
-        """Reads stage.json files and known hashes; hashes and changes nothing."""
-        extra = {
-            "image": self.image,
-            "run_id": self.run_id,
-            "architecture": self.architecture,
-            "cpu": machine_type(read_host(self.root)),
-        }
-        return plan(self.catalogue, self.request, extra, self._read_stage, self._read_source)
-
-    def spared(self, stage: str) -> dict[str, Any] | None:
-        """The manifest of a stage that need not be made here: its files lie on the storage node
-        or were removed, and whatever reads them is done here or spared, too. None: it is made."""
-        planned = {one.name: one for one in self.plan()}
-        return planned[stage].document if self.is_spared(planned, stage) else None
-
-    def readers(self, planned: dict[str, PlannedStage], stage: str) -> list[str]:
-        """The stages of this request that have it as input."""
-        return [
-            name
-            for name, reader in planned.items()
-            if stage in dict(catalogue_rules.inputs(reader.entry, self.request["parameters"]))
-        ]
-
-    def is_spared(self, planned: dict[str, PlannedStage], stage: str) -> bool:
-        """Only its manifest is here, and no more of it is needed."""
-        one = planned[stage]
-        if one.key is None or one.document is None or self.folder(stage, one.key).manifest.exists():
-            return False
-        readers = self.readers(planned, stage)
-        if set(readers) & set(self.request["force_stages"]):
-            return False
-        return all(self.is_here(planned[name]) or self.is_spared(planned, name) for name in readers)
-
-    def is_here(self, one: PlannedStage) -> bool:
-        """Done, with all its files."""
-        return one.key is not None and self.folder(one.name, one.key).examine()[0] is not None
+    def plan(self) -> HostPlan:
+        """Made once a module call and passed on."""
+        return HostPlan(self)
 
     def keep_lease(self) -> None:
         """Called by every poll, and while long hashing goes on."""
@@ -87,21 +50,10 @@ class Asked:
             )
         runs.renew(self.run_id, self.controller)
 
-    def _read_stage(self, stage: str, key: str) -> dict[str, Any] | None:
-        return self.folder(stage, key).known()
-
-    def _read_source(self, folder: str) -> list[dict[str, Any]] | None:
-        try:
-            return source_files.known(self.root, folder).files
-        except FleetError:
-            # A missing folder is the stage's error when it starts, not the plan's. What was made
-            # of it may have been restored.
-            return source_files.recalled(self.root, folder)
-
 
 @dataclass(frozen=True)
 class Start:
-    """How the stage is to be started, beside what is asked."""
+    """How a stage is to be started, beside what is asked."""
 
     stage: str
     user: str
@@ -110,3 +62,53 @@ class Start:
     commit: str
     force: bool
     check: bool
+
+
+class HostPlan(Plan):
+    """The plan of what is asked, from the stage.json files and known hashes below the root.
+
+    It hashes and changes nothing.
+    """
+
+    def __init__(self, asked: Asked) -> None:
+        self.asked = asked
+        extra = {
+            "image": asked.image,
+            "run_id": asked.run_id,
+            "architecture": asked.architecture,
+            "cpu": machine_type(read_host(asked.root)),
+        }
+        super().__init__(asked.catalogue, asked.request, extra, self._known, self._source_files)
+
+    def folder(self, stage: str, key: str) -> StageFolder:
+        return StageFolder(self.asked.root, stage, key)
+
+    def spared(self, stage: str) -> dict[str, Any] | None:
+        """The manifest of a stage that need not be made here: its files lie on the storage node
+        or were removed, and whatever reads them is done here or spared, too. None: it is made."""
+        return self.stage(stage).document if self.is_spared(stage) else None
+
+    def is_spared(self, stage: str) -> bool:
+        """Only its manifest is here, and no more of it is needed."""
+        one = self.stage(stage)
+        if one.key is None or one.document is None or self.folder(stage, one.key).manifest.exists():
+            return False
+        readers = self.readers(stage)
+        if set(readers) & set(self.request["force_stages"]):
+            return False
+        return all(self.is_here(self.stage(name)) or self.is_spared(name) for name in readers)
+
+    def is_here(self, one: PlannedStage) -> bool:
+        """Done, with all its files."""
+        return one.key is not None and self.folder(one.name, one.key).examine()[0] is not None
+
+    def _known(self, stage: str, key: str) -> dict[str, Any] | None:
+        return self.folder(stage, key).known()
+
+    def _source_files(self, folder: str) -> list[dict[str, Any]] | None:
+        try:
+            return source_files.known(self.asked.root, folder).files
+        except FleetError:
+            # A missing folder is the stage's error when it starts, not the plan's. What was made
+            # of it may have been restored.
+            return source_files.recalled(self.asked.root, folder)

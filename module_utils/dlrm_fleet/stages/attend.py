@@ -1,56 +1,56 @@
-"""dlrm_stage: start a stage and, when it is short, see it done in the same call."""
+"""dlrm_stage: start a stage, watch it for a while, and once it is done link and prune."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
+from ..base.owner import Owner
 from ..container.engine import Engine
-from .asked import Asked, Start
-from .start import Result, start_stage
-from .watch import Seen, running_token, watch
+from .asked import Asked, HostPlan, Start
+from .deadline import seconds_left
+from .links import link_stage
+from .prune import prune_inputs
+from .start import start_stage
+from .view import StageView, done_view
+from .watch import watch
 
 
-@dataclass
-class Had:
-    """What came of one call."""
-
-    result: Result
-    # What to tell the user, in order.
-    lines: list[str]
-    # As it ended badly; None: it did not.
-    failed: Seen | None = None
-    # For the next look at a stage that still runs.
-    token: str = ""
-    # Of the start, when one call saw start and end.
-    diff: dict[str, Any] = field(default_factory=dict)
-
-
-def have_stage(asked: Asked, start: Start, engine: Engine, wait_seconds: float) -> Had:
+def attend_stage(asked: Asked, start: Start, engine: Engine, wait_seconds: float) -> StageView:
     """Start or find the stage; a running one is watched for up to `wait_seconds`.
 
     Each call costs host and controller the start of a Python: a stage of seconds needs one.
     """
-    result = start_stage(asked, start, engine)
-    had = Had(result, [result.line] if result.line else [], diff=result.diff or {})
-    if result.state != "running":
-        return had
-    had.token = running_token(start.stage, result.attempt)
-    if start.check or wait_seconds <= 0:
-        return had
-    [seen], had.token = watch(asked, engine, start.stage, wait_seconds, had.token, check=False)
-    if seen.state == "done":
-        had.result = _linked(asked, start, engine, result.changed)
-        had.lines.append(had.result.line)
+    plan = asked.plan()
+    view = start_stage(plan, start, engine)
+    if view.state == "running" and not start.check and wait_seconds > 0:
+        view = _watched(plan, engine, view, wait_seconds)
+    if view.state == "done":
+        view = _finished(plan, start, engine, view)
+    return replace(view, seconds_left=seconds_left(asked, start.deadline))
+
+
+def _watched(plan: HostPlan, engine: Engine, started: StageView, seconds: float) -> StageView:
+    """What became of it, with what its start said and changed."""
+    seen = watch(plan, engine, started.stage, seconds, started.token, check=False)[0]
+    lines = list(started.lines)
+    if seen.state == "done" and seen.document is not None:
+        lines.append(done_view(seen.stage, seen.document, plan.asked.run_id).line)
     elif seen.state in ("running", "unknown"):
-        had.lines.append(seen.line)
-    else:
-        had.failed = seen
-    return had
+        lines.append(seen.line)
+    return replace(seen, lines=lines, changed=started.changed, diff=started.diff)
 
 
-def _linked(asked: Asked, start: Start, engine: Engine, changed: bool) -> Result:
-    """Once more, for the links. What was just made is neither read a second time nor remade."""
-    asked = replace(asked, request={**asked.request, "verify": False})
-    result = start_stage(asked, replace(start, force=False), engine)
-    return replace(result, changed=changed or result.changed)
+def _finished(plan: HostPlan, start: Start, engine: Engine, view: StageView) -> StageView:
+    """Links of a stage that is done; then its inputs that nothing reads any more go."""
+    owner = Owner(start.user)
+    links, warnings = link_stage(plan, view.stage, view.key or "", owner, start.check)
+    pruned = prune_inputs(plan, view.stage, engine, owner, start.check)
+    changes = [*links, *pruned.removed]
+    diff = {"before": "", "after": "\n".join([*changes, ""])} if changes else None
+    return replace(
+        view,
+        lines=[*view.lines[:-1], "; ".join([view.line, *pruned.removed])],
+        changed=view.changed or bool(changes),
+        diff=view.diff or diff,
+        warnings=[*view.warnings, *warnings, *pruned.warnings],
+    )

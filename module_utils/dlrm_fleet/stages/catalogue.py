@@ -6,8 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ..base.errors import FleetError
-
-DEFAULT_SHM_BYTES = 64 * 1024 * 1024
+from ..container.limits import DEFAULT_SHM_BYTES
 
 
 def stages(catalogue: dict[str, Any]) -> list[dict[str, Any]]:

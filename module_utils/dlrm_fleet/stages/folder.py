@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -183,42 +182,3 @@ class StageFolder:
 
     def log_path(self, attempt: int) -> Path:
         return self.attempt_path(attempt) / "log.txt"
-
-
-def ensure_links(
-    folder: StageFolder, wanted: list[tuple[str, str]], owner: Owner, check: bool
-) -> tuple[list[str], list[str]]:
-    """Point the seed's names at this result. (changed, warnings); what the user put there stays."""
-    changed: list[str] = []
-    warnings: list[str] = []
-    for output, name in wanted:
-        link = folder.root / name
-        target = folder.path / output
-        if link.is_symlink():
-            present = str(link.readlink())
-            if present == str(target):
-                continue
-            if not present.startswith(f"{folder.root}/stages/"):
-                warnings.append(f"{link} is your own link to {present}: left in place.")
-                continue
-        elif link.exists():
-            kind = "directory" if link.is_dir() else "file"
-            warnings.append(f"{link} is your own {kind}: left in place; ours is {target}.")
-            continue
-        changed.append(f"{link} -> {target}")
-        if not check:
-            _swap(link, target, owner)
-    return changed, warnings
-
-
-def _swap(link: Path, target: Path, owner: Owner) -> None:
-    # data/, model/ and results/ may be links into $HOME: relative targets would break there.
-    temporary = link.with_name(f".{link.name}.{os.getpid()}.partial")
-    try:
-        owner.make_directory(link.parent)
-        temporary.unlink(missing_ok=True)
-        temporary.symlink_to(target)
-        owner.take(temporary)
-        temporary.replace(link)
-    except OSError as error:
-        raise FleetError(f"cannot make the link {str(link)!r}", error.strerror or "") from None

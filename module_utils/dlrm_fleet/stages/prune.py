@@ -14,62 +14,55 @@ from ..base.times import format_time, utc_now
 from ..base.wording import number
 from ..container.engine import Engine
 from . import catalogue as catalogue_rules
-from .asked import Asked
+from .asked import HostPlan
 from .catalogue import is_shared
 from .folder import StageFolder
 from .plan import PlannedStage
 
 
 @dataclass
-class Released:
+class Pruned:
     """`removed`: what went (in check mode: would go); `warnings`: what stays, and why."""
 
     removed: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
-def release_inputs(asked: Asked, stage: str, engine: Engine, owner: Owner, check: bool) -> Released:
+def prune_inputs(plan: HostPlan, stage: str, engine: Engine, owner: Owner, check: bool) -> Pruned:
     """Of the inputs of `stage`, which is done; empty unless the request says keep=needed."""
-    released = Released()
-    if asked.request.get("keep", "all") != "needed":
-        return released
-    planned = {one.name: one for one in asked.plan()}
-    for name, (key, _outputs) in planned[stage].inputs.items():
-        folder = asked.folder(name, key)
-        if not _is_read_no_more(asked, planned, name):
+    pruned = Pruned()
+    if plan.request.get("keep", "all") != "needed":
+        return pruned
+    for name, (key, _outputs) in plan.stage(stage).inputs.items():
+        folder = plan.folder(name, key)
+        if not _is_read_no_more(plan, name):
             continue
         if check:
             if folder.manifest.exists():
-                released.removed.append(_line(folder))
+                pruned.removed.append(_line(folder))
             continue
         with folder.locked(owner):
-            _release(asked, planned, folder, engine, released)
-    return released
+            _prune(plan, folder, engine, pruned)
+    return pruned
 
 
-def _is_read_no_more(asked: Asked, planned: dict[str, PlannedStage], name: str) -> bool:
+def _is_read_no_more(plan: HostPlan, name: str) -> bool:
     """All that read it are done and stay so. What a measurement reads is needed by the next run."""
-    readers = [planned[reader] for reader in asked.readers(planned, name)]
-    return is_shared(planned[name].entry) and all(
+    readers = [plan.stage(reader) for reader in plan.readers(name)]
+    return is_shared(plan.entries[name]) and all(
         is_shared(reader.entry)
-        and (asked.is_spared(planned, reader.name) or asked.is_here(reader))
-        and not _will_be_forced(asked, reader)
+        and (plan.is_spared(reader.name) or plan.is_here(reader))
+        and not _will_be_forced(plan, reader)
         for reader in readers
     )
 
 
-def _will_be_forced(asked: Asked, reader: PlannedStage) -> bool:
-    document = reader.document or {}
-    return reader.name in asked.request["force_stages"] and document.get("run_id") != asked.run_id
+def _will_be_forced(plan: HostPlan, reader: PlannedStage) -> bool:
+    made_by = (reader.document or {}).get("run_id")
+    return reader.name in plan.request["force_stages"] and made_by != plan.asked.run_id
 
 
-def _release(
-    asked: Asked,
-    planned: dict[str, PlannedStage],
-    folder: StageFolder,
-    engine: Engine,
-    released: Released,
-) -> None:
+def _prune(plan: HostPlan, folder: StageFolder, engine: Engine, pruned: Pruned) -> None:
     document = folder.examine()[0]
     if document is None:
         # A removal that was killed goes on; nothing else without a manifest is touched.
@@ -80,11 +73,12 @@ def _release(
     # Another run's container may read it.
     if engine.others(""):
         return
-    for reader in asked.readers(planned, folder.stage):
-        key = planned[reader].key or ""
-        damage = asked.folder(reader, key).examine(verify=True, alive=asked.keep_lease)[1]
+    asked = plan.asked
+    for reader in plan.readers(folder.stage):
+        key = plan.stage(reader).key or ""
+        damage = plan.folder(reader, key).examine(verify=True, alive=asked.keep_lease)[1]
         if damage:
-            released.warnings.append(
+            pruned.warnings.append(
                 f"The files of {folder.stage} stay although keep=needed: {reader}, which was made "
                 f"from them, is damaged ({damage}). Run again with -e verify=true."
             )
@@ -95,13 +89,13 @@ def _release(
         folder.release(
             {**document, "provenance": {**document["provenance"], "released": gone}},
             catalogue_rules.links(
-                planned[folder.stage].entry, asked.request["parameters"], asked.architecture
+                plan.entries[folder.stage], plan.request["parameters"], asked.architecture
             ),
         )
     except FleetError as error:
-        released.warnings.append(f"{error} Nothing is lost; the next run tries again.")
+        pruned.warnings.append(f"{error} Nothing is lost; the next run tries again.")
         return
-    released.removed.append(line)
+    pruned.removed.append(line)
 
 
 def _line(folder: StageFolder) -> str:

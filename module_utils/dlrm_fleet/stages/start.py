@@ -2,52 +2,34 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-from ..base.documents import write_json_atomic
 from ..base.errors import FleetError
 from ..base.owner import Owner
-from ..base.times import format_time, parse_time, utc_now
-from ..base.wording import duration, time_left
-from ..container.engine import LABEL, Container, ContainerSpec, Engine
-from ..host.kernel import boot, oom_kills
+from ..base.times import parse_time, utc_now
+from ..base.wording import time_left
+from ..container.engine import LABEL, Container, Engine
 from . import catalogue as catalogue_rules, sources as source_files
-from .asked import Asked, Start
-from .folder import StageFolder, ensure_links
+from .asked import Asked, HostPlan, Start
+from .deadline import seconds_to_run
+from .folder import StageFolder
 from .key import short
-from .launch import _seconds_left
+from .launch import launch, prepare
 from .plan import PlannedStage
-from .prune import release_inputs
-from .reap import reap, record_not_started
+from .reap import reap
+from .view import StageView, done_view
 
 # One call hashes a user's folder for about this long, then says how far it is.
 HASH_SECONDS = 12
 
 
-@dataclass
-class Result:
-    """What dlrm_stage returns; `state` as in its RETURN."""
-
-    state: str
-    changed: bool
-    reason: str
-    line: str
-    key: str | None = None
-    attempt: int | None = None
-    document: dict[str, Any] | None = None
-    diff: dict[str, str] | None = None
-    warnings: list[str] = field(default_factory=list)
-    seconds_left: int = 0
-
-
-def start_stage(asked: Asked, start: Start, engine: Engine) -> Result:
-    entry = catalogue_rules.stage(asked.catalogue, start.stage)
-    if not catalogue_rules.applies(entry, asked.request["parameters"]):
+def start_stage(plan: HostPlan, start: Start, engine: Engine) -> StageView:
+    """The stage done, running, or started; in check mode what would become of it."""
+    asked, stage = plan.asked, start.stage
+    entry = catalogue_rules.stage(asked.catalogue, stage)
+    if stage not in plan.entries:
         reason = f"not part of a request with {_when(entry, asked)}"
-        return Result("skipped", False, reason, f"{start.stage} skipped: {reason}")
+        return StageView(stage, "skipped", reason)
     owner = Owner(start.user)
     if not start.check:
         if not asked.root.is_dir():
@@ -57,43 +39,42 @@ def start_stage(asked: Asked, start: Start, engine: Engine) -> Result:
                 "Run role dlrm_host first",
             )
         asked.keep_lease()
-    document = None if start.force else asked.spared(start.stage)
+    document = None if start.force else plan.spared(stage)
     if document is not None:
-        return _spared(start, document)
+        return _spared(stage, document)
     if not start.check:
         pending = _hash_source(asked, entry)
         if pending:
-            _seconds_left(asked, start)
-            return Result("preparing", False, pending, f"{start.stage} {pending}")
-    planned = next(stage for stage in asked.plan() if stage.name == start.stage)
+            seconds_to_run(asked, start)
+            return StageView(stage, "preparing", pending, lines=[f"{stage} {pending}"])
+    planned = plan.stage(stage)
     if planned.key is None:
         if not start.check:
             raise FleetError(
-                f"cannot start stage {start.stage!r}",
+                f"cannot start stage {stage!r}",
                 f"its key is {planned.waits_for}",
                 "Run the earlier stages first",
             )
-        return _would_run(asked, start, planned, planned.waits_for, "absent")
-    work = _Work(asked, start, planned, asked.folder(start.stage, planned.key), engine, owner)
+        return _would_run(asked, planned, f"key {planned.waits_for}", "absent")
+    folder = plan.folder(stage, planned.key)
     if start.check:
-        return work.check()
-    with work.folder.locked(owner):
-        return work.settle()
+        return _check(plan, start, planned, folder, engine)
+    with folder.locked(owner):
+        return _settle(plan, start, folder, engine, owner)
 
 
 def _when(entry: dict[str, Any], asked: Asked) -> str:
     return ", ".join(f"{name}={asked.request['parameters'].get(name)}" for name in entry["when"])
 
 
-def _spared(start: Start, document: dict[str, Any]) -> Result:
-    gone = document["provenance"].get("released")
+def _spared(stage: str, document: dict[str, Any]) -> StageView:
+    key, gone = document["key"], document["provenance"].get("released")
     where = f"was removed at {gone['at']}" if gone else "lies on the storage node"
     reason = (
-        f"skipped because {short(document['key'])} {where},"
+        f"skipped because {short(key)} {where},"
         f" made by run {document['run_id']}, and nothing here reads it"
     )
-    key, line = document["key"], f"{start.stage} {reason}"
-    return Result("skipped", False, reason, line, key, document=document)
+    return StageView(stage, "skipped", reason, key, document=document, lines=[f"{stage} {reason}"])
 
 
 def _hash_source(asked: Asked, entry: dict[str, Any]) -> str:
@@ -104,14 +85,117 @@ def _hash_source(asked: Asked, entry: dict[str, Any]) -> str:
     return source_files.hash_folder(asked.root, source["path"], HASH_SECONDS, asked.keep_lease).line
 
 
-def _would_run(
-    asked: Asked, start: Start, planned: PlannedStage, reason: str, before: str
-) -> Result:
-    if planned.key is None:
-        reason = f"key {reason}"
-    line = f"{start.stage} would run: {reason}"
+def _check(
+    plan: HostPlan, start: Start, planned: PlannedStage, folder: StageFolder, engine: Engine
+) -> StageView:
+    """Check mode: what a start would find. It changes nothing."""
+    try:
+        found = engine.containers(folder.stage, folder.key)
+    except FleetError:
+        # A bare machine: no SDK or no engine, so nothing runs.
+        found = []
+    for container in found:
+        if container.status == "running":
+            return _attached(folder, container)
+    document, damage = folder.examine(plan.request["verify"])
+    remake = _remake_reason(plan.asked, start, document, damage)
+    if document is not None and not remake:
+        return done_view(folder.stage, document, plan.asked.run_id)
+    reason = remake or f"no result with key {short(folder.key)} yet"
+    return _would_run(plan.asked, planned, reason, _before(document, damage))
+
+
+def _settle(
+    plan: HostPlan, start: Start, folder: StageFolder, engine: Engine, owner: Owner
+) -> StageView:
+    """Under the stage's lock: done, running, or a new attempt."""
+    asked = plan.asked
+    alive = _reap_ended(folder, engine)
+    if alive is not None:
+        return _attached(folder, alive)
+    document, damage = folder.examine(asked.request["verify"], asked.keep_lease)
+    remake = _remake_reason(asked, start, document, damage)
+    if document is not None and not remake:
+        return done_view(folder.stage, document, asked.run_id)
+    # Refusals first: a result is not removed when its successor cannot start.
+    _refuse_company(start, folder, engine)
+    spec, request = prepare(plan, start, folder, engine)
+    if remake:
+        folder.discard()
+    plan.forget(start.stage)
+    attempt = folder.new_attempt(owner)
+    reason = remake or _why_absent(folder, attempt)
+    launch(folder, engine, owner, spec, request, attempt)
+    left = time_left((parse_time(start.deadline) - utc_now()).total_seconds())
+    line = f"{start.stage} started, attempt {attempt}: {reason}, deadline in {left}"
+    diff = _diff(asked, _before(document, damage), attempt)
+    return StageView(
+        start.stage, "running", reason, folder.key, attempt, lines=[line], changed=True, diff=diff
+    )
+
+
+def _reap_ended(folder: StageFolder, engine: Engine) -> Container | None:
+    """The living container, if any. Under the lock "created" means that its starter died."""
+    alive = None
+    found = engine.containers(folder.stage, folder.key)
+    if engine.end_overdue(found):
+        found = engine.containers(folder.stage, folder.key)
+    for container in found:
+        if container.status == "created" or not container.alive:
+            reap(folder, engine, container)
+        else:
+            alive = container
+    return alive
+
+
+def _refuse_company(start: Start, folder: StageFolder, engine: Engine) -> None:
+    """What another run left running takes memory and time from this one's measurement."""
+    others = engine.others(folder.key)
+    if engine.end_overdue(others):
+        others = engine.others(folder.key)
+    if others:
+        other = others[0]
+        run_id = other.labels.get(f"{LABEL}.run_id", "unknown")
+        raise FleetError(
+            f"cannot start stage {start.stage!r}",
+            f"container {other.name} of run {run_id} still runs on this host,"
+            f" since {other.started_at[:19]}Z",
+            f"Wait until it ends, or stop it: docker stop {other.name}",
+        )
+
+
+def _remake_reason(asked: Asked, start: Start, document: dict[str, Any] | None, damage: str) -> str:
+    if damage:
+        return f"remade because {damage}"
+    made_by = document["run_id"] if document is not None else asked.run_id
+    if start.force and made_by != asked.run_id:
+        return f"remade by force, it was made by run {made_by}"
+    return ""
+
+
+def _why_absent(folder: StageFolder, attempt: int) -> str:
+    if folder.elsewhere() is not None:
+        return "only its manifest is here, and its files are needed"
+    if attempt == 1:
+        return f"no result with key {short(folder.key)} yet"
+    previous = folder.attempt_document(attempt - 1, "exit.json") or {}
+    cause = previous.get("cause")
+    return f"attempt {attempt - 1} ended without a result" + (f" ({cause})" if cause else "")
+
+
+def _attached(folder: StageFolder, container: Container) -> StageView:
+    run_id = container.labels[f"{LABEL}.run_id"]
+    reason = f"attached to attempt {container.attempt}, started by run {run_id}"
+    line = f"{folder.stage} {reason}"
+    return StageView(folder.stage, "running", reason, folder.key, container.attempt, lines=[line])
+
+
+def _would_run(asked: Asked, planned: PlannedStage, reason: str, before: str) -> StageView:
+    line = f"{planned.name} would run: {reason}"
     diff = _diff(asked, before, None)
-    return Result("would_run", True, reason, line, planned.key, diff=diff)
+    return StageView(
+        planned.name, "would_run", reason, planned.key, lines=[line], changed=True, diff=diff
+    )
 
 
 def _before(document: dict[str, Any] | None, damage: str) -> str:
@@ -125,216 +209,3 @@ def _before(document: dict[str, Any] | None, damage: str) -> str:
 def _diff(asked: Asked, before: str, attempt: int | None) -> dict[str, str]:
     after = f"made by run {asked.run_id or '(new)'}" + (f", attempt {attempt}" if attempt else "")
     return {"before": f"{before}\n", "after": f"{after}\n"}
-
-
-@dataclass(frozen=True)
-class _Work:
-    """One stage whose key is known."""
-
-    asked: Asked
-    start: Start
-    planned: PlannedStage
-    folder: StageFolder
-    engine: Engine
-    owner: Owner
-
-    def settle(self) -> Result:
-        """Under the stage's lock: done, running, or a new attempt."""
-        alive = self._reap_ended()
-        if alive is not None:
-            return self._attached(alive)
-        document, damage = self.folder.examine(self.asked.request["verify"], self.asked.keep_lease)
-        remake = self._remake_reason(document, damage)
-        if document is not None and not remake:
-            return self._done(document)
-        # Refusals first: a result is not removed when its successor cannot start.
-        self._refuse_company()
-        spec, request = self._prepare()
-        if remake:
-            self.folder.discard()
-        attempt = self.folder.new_attempt(self.owner)
-        reason = remake or self._why_absent(attempt)
-        self._launch(spec, request, attempt)
-        left = time_left((parse_time(self.start.deadline) - utc_now()).total_seconds())
-        line = f"{self.start.stage} started, attempt {attempt}: {reason}, deadline in {left}"
-        diff = _diff(self.asked, _before(document, damage), attempt)
-        return Result("running", True, reason, line, self.folder.key, attempt, diff=diff)
-
-    def check(self) -> Result:
-        try:
-            found = self.engine.containers(self.folder.stage, self.folder.key)
-        except FleetError:
-            # A bare machine: no SDK or no engine, so nothing runs.
-            found = []
-        for container in found:
-            if container.status == "running":
-                return self._attached(container)
-        document, damage = self.folder.examine(self.asked.request["verify"])
-        remake = self._remake_reason(document, damage)
-        if document is not None and not remake:
-            return self._done(document)
-        reason = remake or f"no result with key {short(self.folder.key)} yet"
-        return _would_run(self.asked, self.start, self.planned, reason, _before(document, damage))
-
-    def _reap_ended(self) -> Container | None:
-        """The living container, if any. Under the lock "created" means that its starter died."""
-        alive = None
-        found = self.engine.containers(self.folder.stage, self.folder.key)
-        if self.engine.end_overdue(found):
-            found = self.engine.containers(self.folder.stage, self.folder.key)
-        for container in found:
-            if container.status == "created" or not container.alive:
-                reap(self.folder, self.engine, container)
-            else:
-                alive = container
-        return alive
-
-    def _refuse_company(self) -> None:
-        """What another run left running takes memory and time from this one's measurement."""
-        others = self.engine.others(self.folder.key)
-        if self.engine.end_overdue(others):
-            others = self.engine.others(self.folder.key)
-        if others:
-            other = others[0]
-            run_id = other.labels.get(f"{LABEL}.run_id", "unknown")
-            raise FleetError(
-                f"cannot start stage {self.start.stage!r}",
-                f"container {other.name} of run {run_id} still runs on this host,"
-                f" since {other.started_at[:19]}Z",
-                f"Wait until it ends, or stop it: docker stop {other.name}",
-            )
-
-    def _remake_reason(self, document: dict[str, Any] | None, damage: str) -> str:
-        if damage:
-            return f"remade because {damage}"
-        made_by = document["run_id"] if document is not None else self.asked.run_id
-        if self.start.force and made_by != self.asked.run_id:
-            return f"remade by force, it was made by run {made_by}"
-        return ""
-
-    def _why_absent(self, attempt: int) -> str:
-        if self.folder.elsewhere() is not None:
-            return "only its manifest is here, and its files are needed"
-        if attempt == 1:
-            return f"no result with key {short(self.folder.key)} yet"
-        previous = self.folder.attempt_document(attempt - 1, "exit.json") or {}
-        cause = previous.get("cause")
-        return f"attempt {attempt - 1} ended without a result" + (f" ({cause})" if cause else "")
-
-    def _attached(self, container: Container) -> Result:
-        run_id = container.labels[f"{LABEL}.run_id"]
-        reason = f"attached to attempt {container.attempt}, started by run {run_id}"
-        line = f"{self.start.stage} {reason}"
-        return Result("running", False, reason, line, self.folder.key, container.attempt)
-
-    def _done(self, document: dict[str, Any]) -> Result:
-        made = f"{short(self.folder.key)} made by run {document['run_id']}"
-        reason = f"skipped because {made} at {document['finished_at']}"
-        line = f"{self.start.stage} {reason}"
-        if document["run_id"] == self.asked.run_id:
-            took = parse_time(document["finished_at"]) - parse_time(document["started_at"])
-            reason = f"{short(self.folder.key)} made by this run at {document['finished_at']}"
-            line = f"{self.start.stage} done in {duration(took.total_seconds())}"
-        links = catalogue_rules.links(
-            self.planned.entry, self.asked.request["parameters"], self.asked.architecture
-        )
-        made_links, warnings = ensure_links(self.folder, links, self.owner, self.start.check)
-        released = release_inputs(
-            self.asked, self.start.stage, self.engine, self.owner, self.start.check
-        )
-        changes = [*made_links, *released.removed]
-        return Result(
-            state="done",
-            changed=bool(changes),
-            reason=reason,
-            line="; ".join([line, *released.removed]),
-            key=self.folder.key,
-            attempt=document["attempt"],
-            document=document,
-            diff={"before": "", "after": "\n".join([*changes, ""])} if changes else None,
-            warnings=[*warnings, *released.warnings],
-        )
-
-    def _prepare(self) -> tuple[ContainerSpec, dict[str, Any]]:
-        """Container and request.json but for their attempt; all that can refuse a start."""
-        asked, entry = self.asked, self.planned.entry
-        if asked.image is None or asked.run_id is None:
-            raise FleetError(
-                f"cannot start stage {self.start.stage!r}", "image and run_id must be given"
-            )
-        seconds = _seconds_left(asked, self.start)
-        image_id = self.engine.image_id(asked.image)
-        mounts: list[tuple[Path, str, bool]] = [(self.folder.path, "/dlrm/output", False)]
-        inputs: dict[str, list[dict[str, Any]]] = {}
-        for stage, (key, outputs) in self.planned.inputs.items():
-            if not asked.folder(stage, key).manifest.exists():
-                raise FleetError(
-                    f"cannot start stage {self.start.stage!r}",
-                    f"the files of its input {stage!r} are not here, its manifest alone",
-                    f"Make them here with -e force_stages={stage}, or remove "
-                    f"{str(self.folder.path)!r} and have this stage restored",
-                )
-            below = f"/dlrm/inputs/{stage}"
-            mounts.append((asked.folder(stage, key).path, below, True))
-            inputs[stage] = [{**output, "path": f"{below}/{output['name']}"} for output in outputs]
-        source = catalogue_rules.source(entry, asked.request)
-        if source is not None and source["kind"] == "folder":
-            mounts.append((Path(source["path"]), "/dlrm/source", True))
-            source = {"kind": "folder", "path": "/dlrm/source"}
-        spec = ContainerSpec(
-            name=f"dlrm-{self.start.stage}-{short(self.folder.key)}",
-            # By id: the name may move to another image before the start.
-            image=image_id,
-            user=self.owner.text,
-            seconds=seconds,
-            labels={
-                LABEL: "stage",
-                f"{LABEL}.root": str(asked.root),
-                f"{LABEL}.stage": self.start.stage,
-                f"{LABEL}.key": self.folder.key,
-                f"{LABEL}.run_id": asked.run_id,
-                f"{LABEL}.boot": boot(),
-                f"{LABEL}.oom_kills": str(oom_kills()),
-                f"{LABEL}.ends": str(int(time.monotonic()) + seconds),
-            },
-            mounts=mounts,
-            network=catalogue_rules.needs_network(entry, asked.request),
-            shm_bytes=catalogue_rules.shm_bytes(entry),
-        )
-        request = {
-            "schema_version": 1,
-            "stage": self.start.stage,
-            "key": self.folder.key,
-            "recipe": entry["recipe"],
-            "run_id": asked.run_id,
-            "parameters": asked.request["parameters"],
-            "inputs": inputs,
-            "source": source,
-            "deadline": self.start.deadline,
-            "provenance": {
-                "image": asked.image,
-                "image_id": image_id,
-                "host": self.start.host,
-                "architecture": asked.architecture,
-                "controller": asked.controller["id"],
-                "commit": self.start.commit,
-            },
-            "created_at": format_time(utc_now()),
-        }
-        return spec, request
-
-    def _launch(self, spec: ContainerSpec, request: dict[str, Any], attempt: int) -> None:
-        path = self.folder.attempt_path(attempt) / "request.json"
-        write_json_atomic(path, {**request, "attempt": attempt})
-        self.owner.take(path)
-        spec = replace(
-            spec,
-            name=f"{spec.name}-{attempt}",
-            labels={**spec.labels, f"{LABEL}.attempt": str(attempt)},
-            mounts=[*spec.mounts, (path, "/dlrm/request.json", True)],
-        )
-        try:
-            self.engine.start(spec)
-        except FleetError as error:
-            record_not_started(self.folder, attempt, str(error))
-            raise

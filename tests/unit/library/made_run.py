@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.module_utils.dlrm_fleet.host.document import machine_type
 from ansible.module_utils.dlrm_fleet.stages.folder import StageFolder
-from ansible.module_utils.dlrm_fleet.stages.plan import PlannedStage, plan
+from ansible.module_utils.dlrm_fleet.stages.plan import Plan, PlannedStage
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 LOGS = REPOSITORY / "tests" / "unit" / "fixtures" / "loadgen"
@@ -143,7 +143,8 @@ def make_root(
         return found
 
     while True:
-        stages = plan(CATALOGUE, request(precision, tune), extra, read_stage, lambda _folder: None)
+        asked = request(precision, tune)
+        stages = Plan(CATALOGUE, asked, extra, read_stage, lambda _folder: None).stages()
         waiting = [stage for stage in stages if stage.document is None]
         if not waiting:
             return

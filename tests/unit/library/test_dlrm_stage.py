@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.runs.runs import Runs
-from ansible.module_utils.dlrm_fleet.stages.start import Result
+from ansible.module_utils.dlrm_fleet.stages.view import StageView
 from jsonschema import Draft202012Validator
 from tiny.machine import NEXT_RUN, RUN, USER, Machine
 
@@ -158,7 +158,7 @@ def test_a_cut_input_stops_what_needs_it(machine: Machine) -> None:
 
 
 def test_two_starts_make_one_container(machine: Machine) -> None:
-    results: list[Result] = []
+    results: list[StageView] = []
     threads = [
         threading.Thread(target=lambda: results.append(machine.start("waiting"))) for _ in range(4)
     ]

@@ -18,7 +18,8 @@ from ansible.module_utils.dlrm_fleet.host.kernel import oom_kills
 from ansible.module_utils.dlrm_fleet.runs import runs as run
 from ansible.module_utils.dlrm_fleet.runs.runs import Runs
 from ansible.module_utils.dlrm_fleet.stages import reap as stage_reap
-from ansible.module_utils.dlrm_fleet.stages.watch import Seen, is_news, watch
+from ansible.module_utils.dlrm_fleet.stages.view import StageView
+from ansible.module_utils.dlrm_fleet.stages.watch import is_news, watch
 from tiny.machine import CATALOGUE, RUN, SHA, Machine
 
 
@@ -178,7 +179,7 @@ def test_a_paused_container_is_ended_after_its_deadline(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paused_beyond_its_deadline(machine, monkeypatch)
-    [seen], _ = watch(machine.asked, machine.engine, "waiting", 0, "", check=True)
+    [seen] = watch(machine.asked.plan(), machine.engine, "waiting", 0, "", check=True)
     assert (seen.state, machine.containers()[0].status) == ("running", "paused")
     seen = machine.watch("waiting")
     assert (seen.state, seen.cause) == ("failed", "deadline")
@@ -273,5 +274,5 @@ def test_attempt_age_is_said_when_nothing_is_heard(machine: Machine) -> None:
     ],
 )
 def test_what_is_news(stage: str, new: str, waited: float, news: bool) -> None:
-    seen = [Seen(stage, "running")]
+    seen = [StageView(stage, "running")]
     assert is_news(CATALOGUE, seen, "made=running/1 42% a", new, waited) is news

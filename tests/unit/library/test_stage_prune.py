@@ -15,8 +15,9 @@ from ansible.module_utils.dlrm_fleet.base.owner import Owner
 from ansible.module_utils.dlrm_fleet.results import on_host as result
 from ansible.module_utils.dlrm_fleet.runs.runs import Runs
 from ansible.module_utils.dlrm_fleet.stages.asked import Asked, Start
+from ansible.module_utils.dlrm_fleet.stages.attend import attend_stage
 from ansible.module_utils.dlrm_fleet.stages.folder import StageFolder
-from ansible.module_utils.dlrm_fleet.stages.start import Result, start_stage
+from ansible.module_utils.dlrm_fleet.stages.view import StageView
 from ansible.module_utils.dlrm_fleet.stages.watch import look
 from ansible.module_utils.dlrm_fleet.storage.node.store import StageStore
 from tiny.machine import CATALOGUE, NEXT_RUN, Machine
@@ -62,17 +63,18 @@ class Host:
         run_id, image = made_run.RUN_ID, made_run.IMAGE
         return Asked(self.root, made_run.CATALOGUE, asked, run_id, image, CONTROLLER)
 
-    def start(self, stage: str, check: bool = False, **changes: Any) -> Result:
+    def start(self, stage: str, check: bool = False, **changes: Any) -> StageView:
         start = Start(stage, USER, "2099-01-01T00:00:00Z", "node1", "c0ffee", False, check)
-        return start_stage(self.asked(**changes), start, self.engine)
+        return attend_stage(self.asked(**changes), start, self.engine, wait_seconds=0)
 
-    def start_all(self, **changes: Any) -> dict[str, Result]:
+    def start_all(self, **changes: Any) -> dict[str, StageView]:
         return {stage: self.start(stage, **changes) for stage in PREPARED}
 
     def folder(self, stage: str) -> StageFolder:
-        key = {one.name: one.key for one in self.asked().plan()}[stage]
+        plan = self.asked().plan()
+        key = plan.stage(stage).key
         assert key is not None
-        return self.asked().folder(stage, key)
+        return plan.folder(stage, key)
 
     def names(self, stage: str) -> set[str]:
         return {path.name for path in self.folder(stage).path.iterdir()}
@@ -82,7 +84,7 @@ class Host:
 
 
 def keys(host: Host) -> dict[str, str | None]:
-    return {one.name: one.key for one in host.asked().plan()}
+    return {one.name: one.key for one in host.asked().plan().stages()}
 
 
 def test_by_default_everything_stays(tmp_path: Path) -> None:
@@ -118,7 +120,7 @@ def test_a_rerun_skips_what_was_removed(tmp_path: Path) -> None:
 def test_the_survey_says_that_the_manifest_alone_is_here(tmp_path: Path) -> None:
     host = Host(tmp_path)
     host.start_all()
-    [seen] = look(host.asked(), host.engine, "dump", check=False)
+    [seen] = look(host.asked().plan(), host.engine, "dump", check=False)
     assert (seen.state, seen.reason) == ("absent", "only its manifest is here")
 
 
@@ -142,8 +144,8 @@ def test_what_another_request_needs_is_made_again(tmp_path: Path) -> None:
     assert host.start_all()["dump"].state == "done"
     fp32 = host.asked(precision="fp32")
     for stage in ("weights", "dump"):
-        assert host.asked().spared(stage) is not None
-        assert fp32.spared(stage) is None
+        assert host.asked().plan().spared(stage) is not None
+        assert fp32.plan().spared(stage) is None
 
 
 def test_a_reader_that_will_be_forced_still_needs_them(tmp_path: Path) -> None:

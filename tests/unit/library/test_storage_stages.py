@@ -217,15 +217,15 @@ def asked(folder: Path, force: tuple[str, ...] = ()) -> Asked:
 def test_a_restored_host_makes_nothing_before_accuracy(tmp_path: Path) -> None:
     stages, _ = choose(keep(tmp_path))
     push(tmp_path, restore(tmp_path, stages).missing)
-    assert asked(tmp_path).spared("weights") is None, "its readers are not here yet"
+    assert asked(tmp_path).plan().spared("weights") is None, "its readers are not here yet"
     restore(tmp_path, stages)
-    planned = {one.name: one for one in asked(tmp_path).plan()}
+    planned = {one.name: one for one in asked(tmp_path).plan().stages()}
     assert planned["accuracy"].key is not None
     for name in ("weights", "dump"):
-        assert asked(tmp_path).spared(name) is not None
+        assert asked(tmp_path).plan().spared(name) is not None
     for name in ("dataset", "calibrate", "accuracy"):
-        assert asked(tmp_path).spared(name) is None
-    assert asked(tmp_path, ("calibrate",)).spared("dump") is None, "a forced stage reads it"
+        assert asked(tmp_path).plan().spared(name) is None
+    assert asked(tmp_path, ("calibrate",)).plan().spared("dump") is None, "a forced stage reads it"
 
 
 def test_a_restored_hosts_record_names_the_weights(tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from ansible.module_utils.dlrm_fleet.container.engine import Engine
 from ansible.module_utils.dlrm_fleet.runs.holder import machine_id, process_started
 from ansible.module_utils.dlrm_fleet.runs.runs import Runs
 from ansible.module_utils.dlrm_fleet.stages.asked import Asked, Start
-from ansible.module_utils.dlrm_fleet.stages.attend import Had, have_stage
+from ansible.module_utils.dlrm_fleet.stages.attend import attend_stage
 from ansible.module_utils.dlrm_fleet.stages.folder import StageFolder
-from ansible.module_utils.dlrm_fleet.stages.start import Result, start_stage
-from ansible.module_utils.dlrm_fleet.stages.watch import Seen, watch
+from ansible.module_utils.dlrm_fleet.stages.view import StageView
+from ansible.module_utils.dlrm_fleet.stages.watch import watch
 
 RUN = "20260131T120000Z-0a1b2c"
 NEXT_RUN = "20260201T120000Z-0a1b2c"
@@ -113,24 +113,24 @@ class Machine:
     def ask(self, **changes: Any) -> None:
         self.asked = replace(self.asked, request=request(**changes))
 
-    def start(self, name: str, force: bool = False, check: bool = False) -> Result:
+    def start(self, name: str, force: bool = False, check: bool = False) -> StageView:
         start = Start(name, USER, self.deadline, "node1", "c0ffee", force, check)
-        return start_stage(self.asked, start, self.engine)
+        return attend_stage(self.asked, start, self.engine, wait_seconds=0)
 
-    def have(self, name: str, wait: float) -> Had:
+    def have(self, name: str, wait: float) -> StageView:
         start = Start(name, USER, self.deadline, "node1", "c0ffee", force=False, check=False)
-        return have_stage(self.asked, start, self.engine, wait)
+        return attend_stage(self.asked, start, self.engine, wait)
 
-    def watch(self, name: str, wait: float = 0, token: str = "") -> Seen:
-        return watch(self.asked, self.engine, name, wait, token, check=False)[0][0]
+    def watch(self, name: str, wait: float = 0, token: str = "") -> StageView:
+        return watch(self.asked.plan(), self.engine, name, wait, token, check=False)[0]
 
-    def finish(self, name: str, **options: Any) -> Seen:
+    def finish(self, name: str, **options: Any) -> StageView:
         """Start and watch until it ends."""
         result = self.start(name, **options)
         assert result.state in ("running", "done"), result
         return self.until(name, lambda seen: seen.state not in ("running", "unknown"))
 
-    def until(self, name: str, reached: Callable[[Seen], bool]) -> Seen:
+    def until(self, name: str, reached: Callable[[StageView], bool]) -> StageView:
         ends = time.monotonic() + WATCH_SECONDS
         while True:
             seen = self.watch(name)
@@ -140,9 +140,10 @@ class Machine:
             time.sleep(0.1)
 
     def folder(self, name: str) -> StageFolder:
-        key = next(planned.key for planned in self.asked.plan() if planned.name == name)
+        plan = self.asked.plan()
+        key = plan.stage(name).key
         assert key is not None
-        return self.asked.folder(name, key)
+        return plan.folder(name, key)
 
     def containers(self) -> list[Any]:
         label = f"dlrm-fleet.root={self.root}"

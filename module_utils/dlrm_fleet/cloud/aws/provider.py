@@ -17,7 +17,7 @@ from . import request as aws_request
 from .errors import translate
 from .quota import explain
 
-# The calls this file makes; docs/clouds-aws-policy.json is generated from them.
+# The calls this file makes; docs/clouds/aws-policy.json is generated from them.
 ACTIONS = (
     "ec2:CreateTags",
     "ec2:DeleteVolume",

@@ -15,7 +15,7 @@ from . import request as gcp_request
 from .errors import operation_error, translate
 from .quota import explain
 
-# The calls this file makes, as permissions; docs/clouds-gcp-role.yaml is generated from them.
+# The calls this file makes, as permissions; docs/clouds/gcp-role.json is generated from them.
 PERMISSIONS = (
     "compute.addresses.delete",
     "compute.addresses.list",

@@ -17,7 +17,7 @@ from ...base.errors import FleetError
 from ...stages import catalogue as catalogue_rules
 from ...stages.catalogue import is_shared
 from ...stages.key import folder_name, short
-from ...stages.plan import PlannedStage, plan
+from ...stages.plan import Plan, PlannedStage
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,8 @@ class StageStore:
         """The shared stages of a request with what is kept of each."""
         shared = [entry for entry in catalogue_rules.stages(catalogue) if is_shared(entry)]
         extra = {"image": None, "run_id": None, "architecture": architecture, "cpu": None}
-        return plan({**catalogue, "stages": shared}, request, extra, self.read, self.source)
+        catalogue = {**catalogue, "stages": shared}
+        return Plan(catalogue, request, extra, self.read, self.source).stages()
 
     def choose(
         self, catalogue: dict[str, Any], request: dict[str, Any], architecture: str

@@ -17,7 +17,8 @@ from ansible.module_utils.dlrm_fleet.base.owner import Owner
 from ansible.module_utils.dlrm_fleet.base.times import format_time, parse_time, utc_now
 from ansible.module_utils.dlrm_fleet.runs import lock as run_lock, runs as run_module
 from ansible.module_utils.dlrm_fleet.runs.holder import machine_id, process_started
-from ansible.module_utils.dlrm_fleet.runs.lock import LEASE, LockDamaged
+from ansible.module_utils.dlrm_fleet.runs.lease import LEASE
+from ansible.module_utils.dlrm_fleet.runs.lock import LockDamaged
 from ansible.module_utils.dlrm_fleet.runs.runs import Runs
 
 RUN, LATER = "20260131T120000Z-0a1b2c", "20260201T120000Z-0a1b2c"

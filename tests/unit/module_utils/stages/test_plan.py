@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
-from ansible.module_utils.dlrm_fleet.request.request import normalise
+from ansible.module_utils.dlrm_fleet.request.request import normalise, request_sha256
 from ansible.module_utils.dlrm_fleet.stages import catalogue
 from ansible.module_utils.dlrm_fleet.stages.key import stage_key
-from ansible.module_utils.dlrm_fleet.stages.plan import PlannedStage, plan
+from ansible.module_utils.dlrm_fleet.stages.plan import Plan, PlannedStage
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 CATALOGUE = json.loads((REPOSITORY / "benchmark/stages.json").read_text())
@@ -22,6 +22,20 @@ EXTRA = {
     "run_id": "20260131T120000Z-0a1b2c",
     "architecture": "x86_64",
     "cpu": "architecture=x86_64, model=a, allowed_threads=2",
+}
+# Of requests and stages as releases before this one made them: they are still found by them.
+PINNED_KEYS = json.loads((REPOSITORY / "tests/unit/fixtures/keys.json").read_text())
+REQUESTS: dict[str, dict[str, Any]] = {
+    "int8": {"precision": "int8"},
+    "fp32": {"precision": "fp32"},
+    "bf16 tuned server": {"precision": "bf16", "tune": "true", "scenario": "server"},
+    "official": {
+        "precision": "int8",
+        "profile": "official",
+        "weights_source": "/w",
+        "data_source": ":s3,provider=x:b/p",
+        "audit": "test01",
+    },
 }
 OUTPUTS = {
     "dataset": ["aggregation_trace.txt", "calibration_dense.npy", "terabyte_dense.bin"],
@@ -59,7 +73,7 @@ def planned(
 ) -> dict[str, PlannedStage]:
     request = normalise({"precision": "int8", **variables})
     merged: dict[str, str | None] = {**EXTRA, **(extra or {})}
-    found = plan(stages, request, merged, disk.read, lambda _folder: files)
+    found = Plan(stages, request, merged, disk.read, lambda _folder: files).stages()
     return {stage.name: stage for stage in found}
 
 
@@ -241,3 +255,39 @@ def test_wrong_catalogues_and_stages_are_refused_in_words() -> None:
         catalogue.stages(swapped)
     with pytest.raises(FleetError, match=r"no stage 'dmp': known: repositories, weights"):
         catalogue.stage(CATALOGUE, "dmp")
+
+
+def test_a_plan_reads_a_finished_stage_once_until_it_is_forgotten() -> None:
+    read: list[str] = []
+
+    def counted(stage: str, key: str) -> dict[str, Any] | None:
+        read.append(stage)
+        return ALL.read(stage, key)
+
+    request, extra = normalise({"precision": "int8"}), dict[str, "str | None"](EXTRA)
+    plan = Plan(CATALOGUE, request, extra, counted, lambda _folder: None)
+    assert plan.stage("calibrate").document is not None
+    assert sorted(read) == ["calibrate", "dataset", "dump", "weights"]
+    plan.stages()
+    assert len(read) == len(set(read)) == len(plan.entries)
+    plan.forget("dump")
+    plan.stages()
+    assert read[len(plan.entries) :] == ["dump"]
+
+
+def test_what_becomes_known_in_the_midst_of_a_call_is_planned_then() -> None:
+    disk = Disk("weights")
+    request, extra = normalise({"precision": "int8"}), dict[str, "str | None"](EXTRA)
+    plan = Plan(CATALOGUE, request, extra, disk.read, lambda _folder: None)
+    assert plan.stage("accuracy").key is None
+    disk.done = ALL.done
+    assert plan.stage("accuracy").key == planned()["accuracy"].key
+
+
+@pytest.mark.parametrize("name", PINNED_KEYS)
+def test_keys_of_finished_stages_stay_what_they_were(name: str) -> None:
+    everything = Disk(*(stage["name"] for stage in CATALOGUE["stages"]))
+    found = planned(everything, files=[{"name": "a", "sha256": "11"}], **REQUESTS[name])
+    keys = {stage: (one.key or "")[:16] for stage, one in found.items()}
+    request = request_sha256(normalise(REQUESTS[name]))[:16]
+    assert {"request": request, **keys} == PINNED_KEYS[name]
