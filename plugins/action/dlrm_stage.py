@@ -9,7 +9,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 # The first call: long enough for a stage of seconds, short enough that a long one's start is said.
-FIRST_SECONDS, PAUSE_SECONDS = 5, 5
+FIRST_SECONDS = PAUSE_SECONDS = 5
 # The container stops itself at the deadline, 30 s later it is killed; a poll comes on top.
 GRACE_SECONDS = 40
 WATCHED = ("root", "stage", "catalogue", "request", "run_id", "image", "controller")
