@@ -8,12 +8,18 @@ DOCUMENTATION = r"""
 module: dlrm_request
 short_description: Check and type the public variables of a benchmark
 description:
-  - The only reader of the unprefixed variables (precision, profile, deadline and so on). Unknown
-    ones are refused with the nearest name, bad values with the allowed ones; all at once.
-  - The action plugin of the same name fills in every option. A task gives none.
+  - The only reader of the unprefixed variables (precision, profile, deadline and so on). One
+    message refuses every unknown name, with the nearest known one, and every bad value, with the
+    allowed ones.
+  - The action plugin of the same name fills in every option; a task gives none.
+extends_documentation_fragment: [dlrm.reads]
 options:
   variables:
     description: Public variables and their values, strings or typed.
+    type: dict
+    default: {}
+  precisions:
+    description: The table of precisions, the content of C(benchmark/src/dlrm_bench/precisions.yml).
     type: dict
     default: {}
   extra_names:
@@ -32,10 +38,6 @@ options:
   project_dir:
     description: A folder of the repository, for its commit.
     type: path
-attributes:
-  check_mode: {support: full, description: Only reads.}
-  diff_mode: {support: none, description: Changes nothing.}
-  idempotent: {support: full, description: Changes nothing.}
 author:
   - dlrm-fleet contributors
 """
@@ -59,16 +61,16 @@ request:
   type: dict
 request_sha256:
   description:
-    - Of what is measured; without run_id, run_wait, force_stages, verify, keep, deadline,
-      exit_policy.
+    - The sha256 of what is measured (parameters and sources). How the run is watched does not enter
+      (run_id, run_wait, force_stages, verify, keep, deadline, exit_policy).
   returned: success
   type: str
 controller:
-  description: Who asks; id (user@host), machine_id (hashed), pid, pid_started (clock ticks).
+  description: Its id (user@host), machine_id (hashed), pid and pid_started (clock ticks).
   returned: success
   type: dict
 commit:
-  description: Of the repository, empty when unknown.
+  description: The repository's commit; empty when it is unknown.
   returned: success
   type: str
 """
@@ -85,6 +87,7 @@ from ansible.module_utils.dlrm_fleet.runs.holder import machine_id, process_star
 
 ARGUMENTS: dict[str, Any] = {
     "variables": {"type": "dict", "default": {}},
+    "precisions": {"type": "dict", "default": {}},
     "extra_names": {"type": "list", "elements": "str", "default": []},
     "known_names": {"type": "list", "elements": "str", "default": []},
     "controller_pid": {"type": "int"},
@@ -119,7 +122,8 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     params = module.params
     try:
-        request = normalise(params["variables"], params["extra_names"], params["known_names"])
+        names = (params["extra_names"], params["known_names"])
+        request = normalise(params["variables"], params["precisions"], *names)
     except FleetError as error:
         module.fail_json(msg=str(error))
     module.exit_json(

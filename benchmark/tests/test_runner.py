@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from conftest import StageRoot
+from dlrm_bench.frame.precisions import PRECISIONS
 
 NewStage = Callable[[str], StageRoot]
 TOY = Path(__file__).with_name("toy_stage.py")
@@ -174,7 +175,7 @@ def test_an_input_that_broke_its_promise_is_named(
         ({"stage": "../dump"}, "stage is '../dump'"),
         (
             {"parameters": {"precision": "int4"}},
-            "precision is 'int4', wanted one of int8, bf16, fp32",
+            f"precision is 'int4', wanted one of {', '.join(PRECISIONS)}",
         ),
         ({"run_id": ...}, "field 'run_id' is missing"),
         ({"source": {"kind": "ftp"}}, "source kind is 'ftp', wanted folder, rclone or urls"),

@@ -12,7 +12,7 @@ from ansible import constants
 from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
 
-# Plugins import nothing of ours: tests/contract compares this with module_utils' list.
+# A copy, since plugins import nothing of ours; tests/contract compares it with the original.
 PUBLIC = (
     "precision",
     "scenario",
@@ -36,6 +36,7 @@ PUBLIC = (
     "provision",
     "release",
 )
+REPOSITORY, PRECISIONS = Path(__file__).parents[2], "benchmark/src/dlrm_bench/precisions.yml"
 # Also "# dlrm_x:", a documented variable without a default.
 VARIABLE = re.compile(r"^[#\s]*(dlrm_\w+):", re.MULTILINE)
 
@@ -47,21 +48,20 @@ class ActionModule(ActionBase):
         variables = {
             name: self._templar.template(task_vars[name]) for name in PUBLIC if name in task_vars
         }
-        result.update(
-            self._execute_module(
-                module_name="dlrm_request",
-                module_args={
-                    "variables": variables,
-                    "extra_names": extra_names,
-                    "known_names": sorted(self._known_names(task_vars, extra_names)),
-                    # A worker's parent is ansible-playbook itself.
-                    "controller_pid": os.getppid(),
-                    "project_dir": self._loader.get_basedir(),
-                },
-                task_vars=task_vars,
-            )
+        checked = self._execute_module(
+            module_name="dlrm_request",
+            module_args={
+                "variables": variables,
+                "precisions": self._loader.load_from_file(str(REPOSITORY / PRECISIONS)),
+                "extra_names": extra_names,
+                "known_names": sorted(self._known_names(task_vars, extra_names)),
+                # A worker's parent is ansible-playbook itself.
+                "controller_pid": os.getppid(),
+                "project_dir": self._loader.get_basedir(),
+            },
+            task_vars=task_vars,
         )
-        return dict(result)
+        return {**result, **checked}
 
     def _known_names(self, task_vars: dict[str, Any], extra_names: list[str]) -> set[str]:
         """dlrm_* that roles or inventories name; an extra variable does not make itself known."""
@@ -74,6 +74,7 @@ class ActionModule(ActionBase):
         for folder in map(Path, constants.DEFAULT_ROLES_PATH):
             yield from folder.glob("*/defaults/*.yml")
             yield from folder.glob("*/meta/argument_specs.yml")
+        yield from REPOSITORY.glob("inventories/*/fleet.yml")
         for source in map(Path, task_vars.get("ansible_inventory_sources") or ()):
             folder = source if source.is_dir() else source.parent
             yield from (path for path in folder.glob("*_vars/**/*.yml") if path.is_file())

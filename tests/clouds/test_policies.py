@@ -1,4 +1,4 @@
-"""The policies in docs/ are those of the calls the providers make, and those are all they make."""
+"""The policies in docs/ allow exactly the calls that the providers make."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.dlrm_fleet.cloud import policy
-from ansible.module_utils.dlrm_fleet.cloud.aws import provider as aws
-from ansible.module_utils.dlrm_fleet.cloud.gcp import provider as gcp
+from ansible.module_utils.dlrm_fleet.cloud.aws import policy as aws_policies, provider as aws
+from ansible.module_utils.dlrm_fleet.cloud.gcp import policy as gcp_policies, provider as gcp
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "module_utils/dlrm_fleet/cloud"
-# Google asks these of an insert beside compute.instances.create; AWS of RunInstances and of
-# CreateSchedule.
+# Google requires these for an insert besides compute.instances.create; AWS requires them for
+# RunInstances and CreateSchedule.
 IMPLIED_GCP = {
     "compute.disks.create", "compute.disks.setLabels", "compute.images.useReadOnly",
     "compute.instances.setLabels", "compute.instances.setMetadata", "compute.instances.setTags",
@@ -27,9 +26,9 @@ IMPLIED_AWS = {"ec2:CreateTags", "iam:PassRole"}
 @pytest.mark.parametrize(
     ("name", "made"),
     [
-        ("aws-policy", policy.aws_policy()),
-        ("aws-scheduler-role", policy.aws_scheduler_role()),
-        ("gcp-role", policy.gcp_role()),
+        ("aws-policy", aws_policies.policy()),
+        ("aws-scheduler-role", aws_policies.scheduler_role()),
+        ("gcp-role", gcp_policies.role()),
     ],
 )
 def test_the_documents_are_the_generated_ones(name: str, made: dict[str, Any]) -> None:
@@ -40,13 +39,13 @@ def test_aws_calls_and_actions_agree() -> None:
     text = (SOURCES / "aws/provider.py").read_text().partition("class Aws")[2]
     asked = set(re.findall(r'"((?:ec2|scheduler|iam):[A-Z]\w+)"', text))
     assert asked | IMPLIED_AWS == set(aws.ACTIONS)
-    granted = {a for s in policy.aws_policy()["Statement"] for a in s["Action"]}
+    granted = {a for s in aws_policies.policy()["Statement"] for a in s["Action"]}
     assert granted == set(aws.ACTIONS)
 
 
 def test_google_calls_and_permissions_agree() -> None:
     text = (SOURCES / "gcp/provider.py").read_text().partition("class Gcp")[2]
     asked = set(re.findall(r'"(compute\.\w+\.\w+)"', text))
-    # One call is made for both: f"compute.{key}.list".
+    # The code makes both names in one place: f"compute.{key}.list".
     asked |= {"compute.disks.list", "compute.addresses.list"}
     assert asked | IMPLIED_GCP == set(gcp.PERMISSIONS)

@@ -1,4 +1,4 @@
-"""Schemas, their examples, and every writer's output before every reader."""
+"""Schemas and their examples; what each writer writes is valid, and each reader reads it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from ansible.module_utils.dlrm_fleet.results import summary
 from ansible.module_utils.dlrm_fleet.stages import catalogue
 from ansible.module_utils.dlrm_fleet.stages.folder import StageFolder
 from jsonschema import Draft202012Validator, ValidationError
+
+from product_tables import CATALOGUE, PRECISIONS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONTRACTS = REPOSITORY / "docs" / "contracts"
@@ -49,12 +51,12 @@ def test_example_is_valid_and_each_required_field_is_missed(name: str, check: Ch
 
 
 def test_the_real_catalogue_is_valid_and_its_lists_agree(check: Check) -> None:
-    stages = json.loads((REPOSITORY / "benchmark/stages.json").read_text())
-    check("stages", stages)
-    assert tuple(entry["name"] for entry in catalogue.stages(stages)) == values.STAGES
+    check("stages", CATALOGUE)
+    stages = catalogue.stages(CATALOGUE)
+    assert tuple(entry["name"] for entry in stages) == values.STAGES
     schema = json.loads((CONTRACTS / "request.schema.json").read_text())
     parameters = schema["$defs"]["parameters"]["properties"]
-    for entry in stages["stages"]:
+    for entry in stages:
         assert set(entry["parameters"]) <= set(parameters), entry["name"]
         assert set(entry.get("when", {})) <= set(parameters), entry["name"]
 
@@ -84,7 +86,7 @@ def test_a_verdict_is_made_of_the_record_and_of_failures(check: Check) -> None:
 def test_requests_parameters_are_those_of_the_contract(
     variables: dict[str, Any], check: Check
 ) -> None:
-    normalised = request.normalise(variables)
+    normalised = request.normalise(variables, PRECISIONS)
     check("request", {**example("request"), "parameters": normalised["parameters"]})
     for field in ("weights_source", "data_source"):
         source = normalised["sources"][field]
@@ -133,7 +135,7 @@ def run(ctx):
 
 @pytest.fixture
 def container(tmp_path: Path) -> Callable[[int], tuple[int, StageFolder, dict[str, Any]]]:
-    """The container's real runner beside the host's real readers; only the stage is of the test."""
+    """The container's real runner and the host's real readers; only the stage is the test's."""
 
     def run(seed: int) -> tuple[int, StageFolder, dict[str, Any]]:
         asked = example("request")

@@ -15,6 +15,7 @@ from ansible.module_utils.dlrm_fleet.request.request import normalise, request_s
 
 from fleet import images, owner
 from fleet.engine import REPOSITORY, command, docker, wait_until
+from product_tables import PRECISIONS
 
 NAME = "structure"
 RUN_ID = "20260131T120000Z-0a1b2c"
@@ -90,7 +91,7 @@ class Machines:
         lock = {
             "schema_version": 1,
             "run_id": RUN_ID,
-            "request_sha256": request_sha256(normalise(REQUEST)),
+            "request_sha256": request_sha256(normalise(REQUEST, PRECISIONS)),
             "controller": {"id": "a@b", "machine_id": "c", "pid": 1, "pid_started": 1},
             "opened_at": "2026-01-31T12:00:00Z",
             "deadline": "2026-01-31T13:00:00Z",

@@ -13,11 +13,11 @@ from conftest import Pipeline
 from dlrm_bench.engines import choice as engines
 from dlrm_bench.engines.bf16 import LAST, Bf16Model
 from dlrm_bench.engines.openvino import why_not
+from dlrm_bench.frame.precisions import PRECISIONS
 from dlrm_bench.measure.scorer import soft_auc
 from dlrm_bench.network.arrays import Array
 from dlrm_bench.network.dlrm import ID_COLUMNS, bottom_name, row_counts, table_name
 from dlrm_bench.network.reference import plain_forward
-from dlrm_bench.stages.performance import REFERENCE_TOLERANCE
 
 ROWS = row_counts(3000)
 #: More than two calls of any engine.
@@ -83,7 +83,7 @@ def test_scores_are_the_plain_forwards(
 ) -> None:
     difference = float(np.abs(wanted - plain_forward(dump)(*pairs[:2])).max())
     assert wanted.dtype == np.float32
-    assert difference < REFERENCE_TOLERANCE[load.precision]
+    assert difference < PRECISIONS[load.precision].tolerance
     # bfloat16's products are in force: fp32's agree a thousand times better.
     assert (difference > 1e-4) is (load.precision == "bf16")
 

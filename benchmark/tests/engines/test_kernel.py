@@ -169,5 +169,5 @@ def test_an_instruction_set_can_be_forced_but_not_one_that_is_missing(
     assert engine.name == "Int8KernelEngine portable"  # type: ignore[attr-defined]
     assert engine.forward(pairs[0][:2], pairs[1][:2]).shape == (2,)
     monkeypatch.setenv(engines.force("int8"), "no such set")
-    with pytest.raises(MemoryError, match="no such set"):
+    with pytest.raises(StageError, match="there is no int8 engine 'no such set'"):
         engines.load_engine("int8", path, ROWS)

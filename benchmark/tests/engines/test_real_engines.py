@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from conftest import DEMO, Pipeline, StageRoot
+from dlrm_bench.frame.precisions import PRECISIONS
 
 pytestmark = pytest.mark.measures
 
 
 def measure(demo: Pipeline, folder: Path, stage: str, precision: str) -> StageRoot:
     """The stage run to its end on what the demo's stages made."""
-    model = "calibrate" if precision == "int8" else "dump"
+    model = PRECISIONS[precision].model.stage
     inputs = {name: demo.stages[name].output for name in ("dataset", model)}
     root = StageRoot(folder / stage)
     parameters: dict[str, Any] = {"precision": precision, "min_duration_seconds": 1, **DEMO}
@@ -35,12 +36,13 @@ def test_bf16_passes_the_gate(demo: Pipeline, tmp_path: Path) -> None:
     assert facts["retention"] >= 0.9999
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_answers_under_loadgen_are_the_models(
     demo: Pipeline, tmp_path: Path, precision: str
 ) -> None:
     root = measure(demo, tmp_path, "performance", precision)
     facts = facts_of(root)
+    assert facts["quantization"] == PRECISIONS[precision].quantization
     assert facts["reference"]["passed"] is True, facts["reference"]
     assert facts["reference"]["pairs"] >= 32
     assert facts["pairs_computed"] == facts["pairs_issued"] > 0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from dlrm_bench.frame.precisions import PRECISIONS
 from dlrm_bench.network.dlrm import IDS, Fp32Model, row_counts, weight_shapes
 from dlrm_bench.network.reference import plain_fp32
-from dlrm_bench.stages.performance import REFERENCE_TOLERANCE
 
-TOLERANCE = REFERENCE_TOLERANCE["fp32"]
+TOLERANCE = PRECISIONS["fp32"].tolerance
 
 
 def test_two_forwards_written_apart_agree() -> None:

@@ -17,6 +17,7 @@ import pytest
 from conftest import DEMO, Pipeline, StageRoot
 from dlrm_bench.engines import choice as engines
 from dlrm_bench.engines.choice import Choice
+from dlrm_bench.frame.precisions import PRECISIONS
 from dlrm_bench.network.dlrm import row_counts
 from dlrm_bench.serving.pool import LEAST_PART
 from dlrm_bench.tuning import contenders as contender_rules, race as tune
@@ -33,7 +34,7 @@ from dlrm_bench.workers.pool import batch_pairs
 
 pytestmark = pytest.mark.measures
 
-MODEL = {"fp32": "dump", "bf16": "dump", "int8": "calibrate"}
+MODEL = {name: precision.model.stage for name, precision in PRECISIONS.items()}
 HERE = Path(__file__)
 
 

@@ -9,6 +9,7 @@ from multiprocessing.reduction import recv_handle, send_handle
 import pytest
 
 from dlrm_bench.engines.choice import candidates
+from dlrm_bench.frame.precisions import PRECISIONS
 from dlrm_bench.workers.channel import MOST_BYTES, Channel, pair
 from dlrm_bench.workers.pool import batch_pairs
 
@@ -32,7 +33,7 @@ def test_messages_arrive_whole_and_in_order(ends: tuple[Channel, Channel]) -> No
 
 def test_the_largest_batch_fits(ends: tuple[Channel, Channel]) -> None:
     ours, theirs = ends
-    offered = [c for precision in ("fp32", "bf16", "int8") for c in candidates(precision)]
+    offered = [c for precision in PRECISIONS for c in candidates(precision)]
     most = max(batch_pairs(batch) for candidate in offered for batch in candidate.batches)
     spans = bytes(16 * most)  # Offset and length of as many samples of one pair.
     ours.send("batch", 1 << 40, 1, spans)

@@ -1,4 +1,4 @@
-"""What the modules do with a cloud: one code path for check mode, diff and the real thing."""
+"""What the modules do with a cloud. Check mode, diff and the real run share one code path."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .acquire import acquire, survey
 from .desired import machines as read_machines
 from .host_keys import merge, write
 from .model import GONE, Found, Machine
-from .provider import Provider
-from .registry import CLOUDS, make
+from .provider import Access, Provider
+from .registry import find
 from .release import doomed, release
 from .report import machine_data, orphan_lines, plan_lines
 from .retry import Pace, call
 
 # How a module's options name a cloud: the first fields of FleetRequest, all but the fleet.
 CLOUD_OPTIONS: dict[str, Any] = {
-    "cloud": {"type": "str", "required": True, "choices": list(CLOUDS)},
-    "regions": {"type": "list", "elements": "str", "default": []},
+    "cloud": {"type": "str", "required": True},
+    "regions": {"type": "list", "elements": "str"},
     "project": {"type": "str", "default": ""},
     "scheduler_role": {"type": "str", "default": ""},
     "endpoint_url": {"type": "str", "default": ""},
@@ -40,7 +40,7 @@ class FleetRequest:
 
     cloud: str
     fleet: str
-    regions: list[str]
+    regions: list[str] | None
     project: str
     scheduler_role: str
     endpoint_url: str
@@ -56,8 +56,14 @@ class FleetRequest:
     memory_gib: float = 0
     disk_gib: float = 0
 
+    def access(self) -> Access:
+        return Access(self.regions, self.project, self.scheduler_role, self.endpoint_url)
+
     def provider(self) -> Provider:
-        return make(self.cloud, self.regions, self.project, self.scheduler_role, self.endpoint_url)
+        return find(self.cloud).open(self.access())
+
+    def own_prices(self) -> dict[str, Any]:
+        return find(self.cloud).with_prices(self.prices)
 
     def machines(self) -> list[Machine]:
         """The described machines; groups that name no login key get the fleet's."""
@@ -72,11 +78,12 @@ class FleetRequest:
 
 def present(asked: FleetRequest, check_mode: bool) -> dict[str, Any]:
     """Machines as described; in check mode only the plan."""
-    cloud, fleet, prices = asked.cloud, asked.fleet, asked.prices
+    cloud, fleet, prices = find(asked.cloud), asked.fleet, asked.own_prices()
+    cloud.check_creation(asked.access())
     wanted = asked.machines()
     ttl.check(asked.ttl_seconds, asked.deadline_seconds, asked.transfer_seconds)
     price.check_fit(cloud, wanted, asked.memory_gib, asked.disk_gib)
-    rate = sum(price.hourly(prices, cloud, machine) for machine in wanted)
+    rate = sum(price.hourly(prices, cloud.name, machine) for machine in wanted)
     cost = rate * asked.ttl_seconds / 3600
     budget = price.check_budget(cost, asked.budget_usd, asked.ttl_seconds)
     provider, pace = asked.provider(), Pace()
@@ -121,11 +128,10 @@ def _result(
     before: list[str],
     after: list[str],
 ) -> dict[str, Any]:
-    now = utc_now()
     return {
         "changed": changed,
         "plan": lines,
-        "machines": [machine_data(asked.cloud, item, asked.prices, now) for item in live],
+        "machines": _data(asked, live),
         "diff": {
             "before": "".join(f"{name}\n" for name in sorted(before)),
             "after": "".join(f"{name}\n" for name in sorted(after)),
@@ -133,14 +139,19 @@ def _result(
     }
 
 
+def _data(asked: FleetRequest, found: list[Found]) -> list[dict[str, Any]]:
+    now, prices = utc_now(), asked.own_prices()
+    return [machine_data(asked.cloud, item, prices, now) for item in found]
+
+
 def information(asked: FleetRequest, known_hosts: str | None, check_mode: bool) -> dict[str, Any]:
     """Everything ours in the configured regions, and what else bills; no fleet named: of all."""
-    provider, pace, now = asked.provider(), Pace(), utc_now()
+    provider, pace = asked.provider(), Pace()
     fleet = asked.fleet or None
     found = call(pace, lambda: provider.list_machines(fleet))
     shown = [item for item in found if item.state != GONE]
     left = call(pace, lambda: provider.leftovers(fleet))
-    machines = [machine_data(asked.cloud, item, asked.prices, now) for item in shown]
+    machines = _data(asked, shown)
     result: dict[str, Any] = {
         "lines": orphan_lines(asked.cloud, machines, left),
         "machines": machines,
@@ -153,7 +164,7 @@ def information(asked: FleetRequest, known_hosts: str | None, check_mode: bool) 
 
 
 def write_host_keys(provider: Provider, found: list[Found], path: str, pace: Pace) -> list[str]:
-    """Keys of running machines into the file; the names of those that show none yet."""
+    """Writes running machines' keys into the file; returns the machines that show none yet."""
     until = pace.clock() + min(HOST_KEY_PATIENCE, pace.patience)
     keys: dict[str, list[str]] = {}
     waiting = [item for item in found if item.live]

@@ -1,37 +1,30 @@
-"""The provider of a cloud's name. Each is imported only when it is asked for."""
+"""The clouds. A cloud is one folder beside this file and one inventory, registered here alone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ..base.errors import FleetError
-from .provider import Provider
+from .aws.cloud import AWS
+from .gcp.cloud import GCP
+from .provider import Access, Cloud, Provider
 
-CLOUDS = ("aws", "gcp")
+CLOUDS: dict[str, Cloud] = {cloud.name: cloud for cloud in (AWS, GCP)}
+
+
+def find(name: str) -> Cloud:
+    """Raises FleetError where no cloud has this name."""
+    if name not in CLOUDS:
+        raise FleetError(f"there is no cloud {name!r}", f"known: {', '.join(CLOUDS)}")
+    return CLOUDS[name]
 
 
 def make(
     cloud: str,
-    regions: Sequence[str] = (),
+    regions: Sequence[str] | None = None,
     project: str = "",
     scheduler_role: str = "",
     endpoint_url: str = "",
 ) -> Provider:
-    """`regions` are needed on AWS, `project` on Google. FleetError for a cloud nobody knows."""
-    if cloud == "aws":
-        from .aws.provider import Aws
-
-        _need("regions", regions, "the regions to look at", "dlrm_instances_aws_regions")
-        return Aws(regions, scheduler_role, endpoint_url)
-    if cloud == "gcp":
-        from .gcp.provider import Gcp
-
-        _need("project", project, "the project's id", "dlrm_instances_gcp_project")
-        return Gcp(project, regions or (), endpoint_url)
-    raise FleetError(f"there is no cloud {cloud!r}", f"known: {', '.join(CLOUDS)}")
-
-
-def _need(name: str, value: Any, what: str, variable: str) -> None:
-    if not value:
-        raise FleetError(f"{name} is missing", f"it names {what}", f"Set {variable}")
+    """FleetError for a cloud nobody knows, and where this cloud needs what is not given."""
+    return find(cloud).open(Access(regions, project, scheduler_role, endpoint_url))

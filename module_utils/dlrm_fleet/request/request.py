@@ -46,12 +46,15 @@ LOADGEN_SCENARIOS = ("Offline", "Server")
 
 
 def normalise(
-    variables: dict[str, Any], extra_names: Iterable[str] = (), known_names: Iterable[str] = ()
+    variables: dict[str, Any],
+    precisions: dict[str, Any],
+    extra_names: Iterable[str] = (),
+    known_names: Iterable[str] = (),
 ) -> dict[str, Any]:
     """The typed request; raises FleetError that lists every problem.
 
-    `variables`: public name -> value, strings or typed; `extra_names`: variables given with -e;
-    `known_names`: the roles' own variables (dlrm_*).
+    `variables`: public name -> value, strings or typed; `precisions`: the table, precisions.yml;
+    `extra_names`: variables given with -e; `known_names`: the roles' own variables (dlrm_*).
     """
     problems = Problems()
     _refuse_unknown(extra_names, known_names, problems)
@@ -65,7 +68,7 @@ def normalise(
         "data_source": reader.source("data_source"),
     }
     parameters = {
-        "precision": reader.choice("precision", ("int8", "bf16", "fp32"), None),
+        "precision": reader.choice("precision", tuple(precisions), None),
         "scenario": reader.choice("scenario", ("offline", "server"), "offline"),
         "implementation": reader.choice("implementation", ("native",), "native"),
         "profile": profile,
@@ -95,10 +98,10 @@ def normalise(
         "provision": provision,
         "release": reader.choice("release", RELEASES, "always" if provision else "never"),
         "sources": sources,
-        "marks": MARKS[profile or "demo"],
     }
     if problems.sentences:
         raise FleetError(_refusal(problems.sentences))
+    request["marks"] = [*MARKS[profile or "demo"], *precisions[parameters["precision"]]["marks"]]
     return request
 
 

@@ -1,4 +1,4 @@
-"""A host's root as finished stages leave it, made from the real catalogue and real LoadGen logs."""
+"""Makes a host's root as finished stages leave it, from the real catalogue and LoadGen logs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from ansible.module_utils.dlrm_fleet.host.document import machine_type
 from ansible.module_utils.dlrm_fleet.stages.folder import StageFolder
 from ansible.module_utils.dlrm_fleet.stages.plan import Plan, PlannedStage
 
+from product_tables import CATALOGUE as CATALOGUE
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 LOGS = REPOSITORY / "tests" / "unit" / "fixtures" / "loadgen"
 RUN_ID = "20260131T120000Z-0a1b2c"
 IMAGE = "dlrm-bench:1f2e3d4c5b6a"
-CATALOGUE: dict[str, Any] = json.loads((REPOSITORY / "benchmark" / "stages.json").read_text())
 HOST = {
     "schema_version": 1,
     "name": "arm-01",
@@ -154,7 +155,7 @@ def make_root(
 
 
 def arguments(root: Path, precision: str = "int8", tune: bool = False) -> dict[str, Any]:
-    """Of module dlrm_result_info."""
+    """The arguments of module dlrm_result_info."""
     return {
         "root": str(root),
         "catalogue": CATALOGUE,

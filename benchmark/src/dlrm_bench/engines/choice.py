@@ -16,6 +16,7 @@ from dlrm_bench.engines.bf16 import Bf16Model
 from dlrm_bench.engines.kernel import KernelModel, instruction_sets
 from dlrm_bench.engines.openvino import BATCH, OpenVinoEngine, why_not
 from dlrm_bench.frame.errors import StageError
+from dlrm_bench.frame.precisions import PRECISIONS
 from dlrm_bench.int8.model import MAX_ROWS, PAD, Int8Model, exact_int8_product, load_int8
 from dlrm_bench.network.dlrm import DENSE_FEATURES, IDS, Fp32Model, Weights
 from dlrm_bench.weights.dump import load_dump
@@ -119,56 +120,6 @@ class Int8KernelEngine:
         return self._model.forward(dense, ids)
 
 
-def _int8_engine(path: Path, row_counts: Sequence[int]) -> Engine:
-    """The kernel where it has an instruction set of this CPU, else PyTorch's operations."""
-    chosen = os.environ.get(force("int8"), "") or _best_int8()
-    if chosen == PYTORCH:
-        return Int8Engine(path, row_counts)
-    return Int8KernelEngine(path, row_counts, chosen)
-
-
-def _best_int8() -> str:
-    best = instruction_sets()[0]
-    if best == PORTABLE:
-        LOG.warning("int8 by PyTorch: the kernel has no instruction set of this CPU (VNNI, I8MM)")
-        return PYTORCH
-    if torch.cpu._is_amx_tile_supported():
-        # oneDNN's AMX product has eight times VNNI's peak; which is faster here is unmeasured.
-        LOG.info("int8 by PyTorch: this CPU has AMX, which the kernel does not use")
-        return PYTORCH
-    return best
-
-
-def _float_engine(
-    precision: str, by_pytorch: type[Fp32Engine], path: Path, row_counts: Sequence[int]
-) -> Engine:
-    """OpenVINO where it is tried and computes in this precision, else PyTorch's operations."""
-    chosen = os.environ.get(force(precision), "") or _best_float(precision)
-    if chosen not in (OPENVINO, PYTORCH):
-        raise StageError(
-            f"there is no {precision} engine '{chosen}'",
-            f"{force(precision)} names it",
-            f"Set {OPENVINO} or {PYTORCH} there, or nothing",
-        )
-    if chosen == OPENVINO:
-        return OpenVinoEngine(path, row_counts, precision)
-    return by_pytorch(path, row_counts)
-
-
-def _best_float(precision: str) -> str:
-    why = why_not(precision)
-    if why:
-        LOG.warning("%s by PyTorch, not OpenVINO: %s", precision, why)
-    return PYTORCH if why else OPENVINO
-
-
-_ENGINES: dict[str, Callable[[Path, Sequence[int]], Engine]] = {
-    "fp32": functools.partial(_float_engine, "fp32", Fp32Engine),
-    "bf16": functools.partial(_float_engine, "bf16", Bf16Engine),
-    "int8": _int8_engine,
-}
-
-
 class Choice(NamedTuple):
     """What stage tune decides: a candidate's engine, and how many pairs a call brings."""
 
@@ -177,37 +128,100 @@ class Choice(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """An engine this CPU can run, its maker (path, row counts, best_batch=) and batches to try."""
+    """An engine, its maker (path, row counts, best_batch=) and batches to try, the default first.
+
+    `why_not`: why this CPU and image do not run it unless it is forced; `why_not_untuned`: why
+    only stage tune may choose it. Empty: it may run.
+    """
 
     engine: str
     make: Callable[..., Engine]
     batches: tuple[int, ...]
+    why_not: str = ""
+    why_not_untuned: str = ""
+
+
+def _openvino(precision: str) -> list[Candidate]:
+    make = functools.partial(OpenVinoEngine, precision=precision)
+    return [Candidate(OPENVINO, make, (BATCH, 2048), why_not(precision))]
+
+
+def _float_pytorch(make: type[Fp32Engine]) -> list[Candidate]:
+    return [Candidate(PYTORCH, make, (FP32_MAX_ROWS, 256, 1024))]
+
+
+def _int8_kernel() -> list[Candidate]:
+    """One for each instruction set the kernel has for this CPU, the fastest first."""
+    amx = "this CPU has AMX, which the kernel does not use" if _has_amx() else ""
+    sets = instruction_sets()
+    lacking = "the kernel has no instruction set of this CPU (VNNI, I8MM)"
+    portable = lacking if sets[0] == PORTABLE else "it is for tests alone"
+    return [
+        Candidate(
+            name,
+            functools.partial(Int8KernelEngine, instruction_set=name),
+            (KERNEL_BATCH, 2 * KERNEL_BATCH, 4 * KERNEL_BATCH),
+            portable if name == PORTABLE else "",
+            amx,
+        )
+        for name in sets
+    ]
+
+
+def _has_amx() -> bool:
+    """oneDNN's AMX product has eight times VNNI's peak; which is faster there is unmeasured."""
+    return bool(torch.cpu._is_amx_tile_supported())
+
+
+def _int8_pytorch() -> list[Candidate]:
+    saturates = "" if exact_int8_product() else "its int8 matrix product saturates here"
+    return [Candidate(PYTORCH, Int8Engine, (MAX_ROWS, 512, 1024), saturates)]
+
+
+#: By the names that precisions.yml gives them. Another engine is one more entry.
+ENGINES: dict[str, Callable[[], list[Candidate]]] = {
+    "fp32_openvino": functools.partial(_openvino, "fp32"),
+    "fp32_pytorch": functools.partial(_float_pytorch, Fp32Engine),
+    "bf16_openvino": functools.partial(_openvino, "bf16"),
+    "bf16_pytorch": functools.partial(_float_pytorch, Bf16Engine),
+    "int8_kernel": _int8_kernel,
+    "int8_pytorch": _int8_pytorch,
+}
+
+
+def _known(precision: str) -> list[Candidate]:
+    """All of a precision's engines, by the table's preference, also those that cannot run here."""
+    return [one for name in PRECISIONS[precision].engines for one in ENGINES[name]()]
+
+
+def _untuned(precision: str) -> Candidate:
+    """The engine of a request without tune; without one that may run the last, which says why."""
+    known, forced = _known(precision), os.environ.get(force(precision), "")
+    if forced:
+        named = {candidate.engine: candidate for candidate in known}
+        if forced not in named:
+            raise StageError(
+                f"there is no {precision} engine '{forced}'",
+                f"{force(precision)} names it",
+                f"Set {' or '.join(named)} there, or nothing",
+            )
+        return named[forced]
+    for candidate in known[:-1]:
+        why = candidate.why_not or candidate.why_not_untuned
+        if not why:
+            return candidate
+        LOG.warning("%s is not computed by %s: %s", precision, candidate.engine, why)
+    return known[-1]
 
 
 def candidates(precision: str) -> list[Candidate]:
     """What stage tune may choose from; first the engine and the batch that run untuned."""
-    best = _best_int8() if precision == "int8" else _best_float(precision)
-    untuned = os.environ.get(force(precision), "") or best
+    untuned = _untuned(precision).engine
     return sorted(_runnable(precision), key=lambda candidate: candidate.engine != untuned)
 
 
 def _runnable(precision: str) -> list[Candidate]:
-    """Another engine is one more entry; its default batch comes first."""
-    found = []
-    if precision != "int8":
-        if not why_not(precision):
-            by_openvino = functools.partial(OpenVinoEngine, precision=precision)
-            found.append(Candidate(OPENVINO, by_openvino, (BATCH, 2048)))
-        by_pytorch = {"fp32": Fp32Engine, "bf16": Bf16Engine}[precision]
-        return [*found, Candidate(PYTORCH, by_pytorch, (FP32_MAX_ROWS, 256, 1024))]
-    for name in instruction_sets():
-        if name != PORTABLE:
-            by_kernel = functools.partial(Int8KernelEngine, instruction_set=name)
-            batches = (KERNEL_BATCH, 2 * KERNEL_BATCH, 4 * KERNEL_BATCH)
-            found.append(Candidate(name, by_kernel, batches))
-    if exact_int8_product():
-        found.append(Candidate(PYTORCH, Int8Engine, (MAX_ROWS, 512, 1024)))
-    return found
+    return [candidate for candidate in _known(precision) if not candidate.why_not]
 
 
 def load_engine(
@@ -216,7 +230,7 @@ def load_engine(
     """The engine of a precision, for the calling thread alone; without a choice the default."""
     torch.set_num_threads(1)
     if choice is None:
-        return _ENGINES[precision](path, row_counts)
+        return _untuned(precision).make(path, row_counts)
     offered = {candidate.engine: candidate for candidate in _runnable(precision)}
     if choice.engine not in offered:
         raise StageError(

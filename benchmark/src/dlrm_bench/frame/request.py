@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dlrm_bench.frame.errors import StageError
+from dlrm_bench.frame.precisions import PRECISIONS
 
 SCHEMA_VERSION = 1
 MOUNT_ROOT = PurePosixPath("/dlrm")
@@ -146,7 +147,7 @@ class Request:
 
 
 def _parameters(given: Mapping[str, Any]) -> Parameters:
-    allowed = {"precision": ("int8", "bf16", "fp32"), "profile": ("demo", "official")}
+    allowed = {"precision": tuple(PRECISIONS), "profile": ("demo", "official")}
     for name, values in allowed.items():
         if given[name] not in values:
             wanted = ", ".join(values)

@@ -29,6 +29,7 @@ from dlrm_bench.data.query_set import PAIR_BYTES, QuerySet, SampleFiles
 from dlrm_bench.frame.context import StageContext
 from dlrm_bench.frame.deadline import deadline_check
 from dlrm_bench.frame.errors import StageError
+from dlrm_bench.frame.precisions import PRECISIONS
 from dlrm_bench.frame.progress import Progress
 from dlrm_bench.measure import loadgen
 from dlrm_bench.memory.placed_model import PlacedModel, place
@@ -41,8 +42,6 @@ from dlrm_bench.workers.process import THREADS_PER_WORKER, MakeEngine
 if TYPE_CHECKING:
     from dlrm_bench.engines.choice import Choice
 
-DUMP = ("dump", "dlrm-multihot-pytorch.pt")
-WEIGHTS = {"fp32": DUMP, "bf16": DUMP, "int8": ("calibrate", "dlrm_int8.pt")}
 #: Samples of the timed query whose answers are kept, and how many pairs of each.
 KEPT_SAMPLES, KEPT_PAIRS = 16, 32
 USER_CONF, AUDIT_CONFIG = "user.conf", "audit.config"
@@ -57,7 +56,8 @@ T = TypeVar("T")
 
 def weights_path(ctx: StageContext) -> Path:
     """The model file of the asked precision."""
-    return ctx.input(*WEIGHTS[ctx.request.parameters.precision])
+    model = PRECISIONS[ctx.request.parameters.precision].model
+    return ctx.input(model.stage, model.file)
 
 
 def engine_maker(ctx: StageContext) -> MakeEngine:
@@ -124,9 +124,10 @@ def open_pool(
 
 def place_model(ctx: StageContext, other_bytes: int) -> PlacedModel:
     """Bring the weights to where workers read them; `other_bytes`: the run needs beside them."""
-    copied, cpus = ctx.request.parameters.precision == "int8", os.sched_getaffinity(0)
+    resident = PRECISIONS[ctx.request.parameters.precision].model.resident
     progress = Progress(ctx, "loading model", "bytes")
-    return place(weights_path(ctx), cpus, copied, other_bytes, progress, deadline_check(ctx))
+    cpus = os.sched_getaffinity(0)
+    return place(weights_path(ctx), cpus, resident, other_bytes, progress, deadline_check(ctx))
 
 
 class OfflineRun:

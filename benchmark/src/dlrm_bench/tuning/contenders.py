@@ -21,6 +21,7 @@ from dlrm_bench.engines.choice import (
     Int8KernelEngine,
     candidates,
 )
+from dlrm_bench.frame.precisions import PRECISIONS
 from dlrm_bench.memory.shared import SharedMemory
 from dlrm_bench.network.arrays import Array
 from dlrm_bench.network.reference import plain_forward
@@ -83,9 +84,8 @@ def contenders(precision: str) -> list[Contender]:
 
 def reference(precision: str, path: Path, rows: Sequence[int]) -> tuple[str, Forward, float]:
     """Its name, whose answers every candidate must give, and how far off they may be."""
-    if precision != "int8":
-        tolerance = {"fp32": 1e-5, "bf16": 0.05}[precision]
-        return "torch fp32", plain_forward(path), tolerance
+    if PRECISIONS[precision].model.is_fp32:
+        return "torch fp32", plain_forward(path), PRECISIONS[precision].tolerance
     if platform.machine() == "x86_64":
         return "Int8Engine", Int8Engine(path, rows).forward, 0.0
     # PyTorch's first layer, in fp32, has other last bits there, which turn codes over.

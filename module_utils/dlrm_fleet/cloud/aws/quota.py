@@ -1,4 +1,4 @@
-"""Which of AWS's quotas was hit, how much is left, how to raise it. Pure."""
+"""Explains which quota of AWS was hit, how much is left and how to raise it. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import QUOTA, CloudError
 from ..model import Machine, Placement
-from ..sizes import vcpus
+from .sizes import vcpus
 
 # https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html
 STANDARD = "ACDHIMRTZ"
@@ -26,7 +26,7 @@ def explain(
         todo = f"Raise it in Service Quotas (region {region}), then repeat"
         return CloudError(QUOTA, f"{error.what} for {machine.name}", error.why, todo, error.action)
     limit = re.search(r"limit of (\d+)", error.why)
-    asked = vcpus("aws", placement.type)
+    asked = vcpus(placement.type)
     used = sum(
         _cpus(instance)
         for reservation in reservations
@@ -44,8 +44,8 @@ def explain(
     return CloudError(
         QUOTA,
         f"the quota {kind} of AWS ({code}, vCPUs in {region}) is used up",
-        f"{machine.name} ({placement.type}) asks for {asked or '?'} vCPUs,"
-        f" left {left}; {error.why}",
+        f"{machine.name} ({placement.type}) asks for {asked or '?'} vCPUs;"
+        f" left: {left}; {error.why}",
         f"Raise it: aws service-quotas request-service-quota-increase --region {region}"
         f" --service-code ec2 --quota-code {code} --desired-value N; then repeat",
         error.action,
@@ -55,4 +55,4 @@ def explain(
 def _cpus(instance: dict[str, Any]) -> int:
     options = instance.get("CpuOptions") or {}
     shown = int(options.get("CoreCount", 0)) * int(options.get("ThreadsPerCore", 1))
-    return vcpus("aws", instance["InstanceType"]) or shown
+    return vcpus(instance["InstanceType"]) or shown

@@ -52,6 +52,13 @@ def test_an_official_run_differs_in_kernels_batching_and_quantization_alone(
     assert found["reference"] is None
 
 
+def test_what_the_stage_says_of_its_precision_is_taken(given: dict[str, Any]) -> None:
+    given["request"]["parameters"].update(precision="fp8")
+    assert judged(given).comparability["differs"]["quantization"] == "not stated"
+    set_fact("performance", quantization="8-bit floats")(given)
+    assert judged(given).comparability["differs"]["quantization"] == "8-bit floats"
+
+
 def test_without_a_performance_run_nothing_is_compared(given: dict[str, Any]) -> None:
     given["performance"] = None
     assert judged(given).comparability == {"marks": [DEMO_MARK]}

@@ -4,11 +4,19 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
-from ansible.module_utils.dlrm_fleet.request.request import normalise, request_sha256
+from ansible.module_utils.dlrm_fleet.request import request as requests
+from ansible.module_utils.dlrm_fleet.request.request import request_sha256
 
+from product_tables import PRECISIONS
+
+KNOWN = ", ".join(PRECISIONS)
 MD5 = "0123456789abcdef" * 2
 URL = {"url": "https://data.example.com/a/day_23_dense.npy?x=1", "md5": MD5.upper()}
 OFFICIAL = {"precision": "int8", "profile": "official", "weights_source": "/w", "data_source": "/d"}
+
+
+def normalise(variables: dict[str, Any], *names: Any, **named: Any) -> dict[str, Any]:
+    return requests.normalise(variables, PRECISIONS, *names, **named)
 
 
 def refusal(variables: dict[str, Any], **names: Any) -> str:
@@ -163,9 +171,9 @@ def test_bad_sources_are_refused(value: object) -> None:
 @pytest.mark.parametrize(
     ("variables", "wanted"),
     [
-        ({"precision": "int7"}, "precision: 'int7' is not allowed; allowed: int8, bf16, fp32."),
-        ({"precision": 8}, "precision: 8 is not allowed; allowed: int8, bf16, fp32."),
-        ({}, "precision: missing, it must be given; allowed: int8, bf16, fp32"),
+        ({"precision": "int7"}, f"precision: 'int7' is not allowed; allowed: {KNOWN}."),
+        ({"precision": 8}, f"precision: 8 is not allowed; allowed: {KNOWN}."),
+        ({}, f"precision: missing, it must be given; allowed: {KNOWN}"),
         ({"scenario": "serve"}, "scenario: 'serve' is not allowed; allowed: offline, server."),
         ({"implementation": "x"}, "implementation: 'x' is not allowed; allowed: native."),
         ({"profile": "Demo"}, "profile: 'Demo' is not allowed; allowed: demo, official."),

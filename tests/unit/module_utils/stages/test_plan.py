@@ -9,22 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.dlrm_fleet.base.documents import canonical_json, sha256_text
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.request.request import normalise, request_sha256
 from ansible.module_utils.dlrm_fleet.stages import catalogue
 from ansible.module_utils.dlrm_fleet.stages.key import stage_key
 from ansible.module_utils.dlrm_fleet.stages.plan import Plan, PlannedStage
 
-REPOSITORY = Path(__file__).resolve().parents[4]
-CATALOGUE = json.loads((REPOSITORY / "benchmark/stages.json").read_text())
+from product_tables import CATALOGUE, PRECISIONS
+
 EXTRA = {
     "image": "dlrm-bench:1",
     "run_id": "20260131T120000Z-0a1b2c",
     "architecture": "x86_64",
     "cpu": "architecture=x86_64, model=a, allowed_threads=2",
 }
-# Of requests and stages as releases before this one made them: they are still found by them.
-PINNED_KEYS = json.loads((REPOSITORY / "tests/unit/fixtures/keys.json").read_text())
+# Keys that earlier releases gave to requests and stages: results must still be found by them.
+FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
+PINNED_KEYS = json.loads((FIXTURES / "keys.json").read_text())
 REQUESTS: dict[str, dict[str, Any]] = {
     "int8": {"precision": "int8"},
     "fp32": {"precision": "fp32"},
@@ -45,7 +47,7 @@ OUTPUTS = {
 
 
 class Disk:
-    """Finished stages by key; the sha256 of an output is what the test says."""
+    """Finished stages by name; the test gives the sha256 of outputs."""
 
     def __init__(self, *done: str, sha256: dict[str, str] | None = None) -> None:
         self.done = done
@@ -71,7 +73,7 @@ def planned(
     stages: dict[str, Any] = CATALOGUE,
     **variables: Any,
 ) -> dict[str, PlannedStage]:
-    request = normalise({"precision": "int8", **variables})
+    request = normalise({"precision": "int8", **variables}, stages.get("precisions", PRECISIONS))
     merged: dict[str, str | None] = {**EXTRA, **(extra or {})}
     found = Plan(stages, request, merged, disk.read, lambda _folder: files).stages()
     return {stage.name: stage for stage in found}
@@ -130,7 +132,7 @@ def test_tune_stands_between_calibrate_and_accuracy_where_it_is_asked() -> None:
     found = planned(tune="true", audit="test01")
     assert list(found)[4:6] == ["calibrate", "tune"]
     assert list(found["tune"].inputs) == ["dataset", "calibrate"]
-    # Nothing of the half that is scored.
+    # It reads nothing of the half that is scored.
     assert [o["name"] for o in found["tune"].inputs["dataset"][1]] == ["calibration_dense.npy"]
     for reader in ("accuracy", "performance", "audit"):
         assert [o["name"] for o in found[reader].inputs["tune"][1]] == ["choice.json"]
@@ -207,7 +209,7 @@ def test_a_remote_counts_by_its_name() -> None:
 
 
 def test_keys_are_stable_across_releases() -> None:
-    # A changed key means that nothing made so far is found again: never by accident.
+    # A changed key means that no earlier result is found again: it must not change by accident.
     entry = {
         "name": "dump",
         "recipe": 2,
@@ -234,7 +236,7 @@ def test_keys_are_stable_across_releases() -> None:
 
 def test_links_carry_architecture_and_precision() -> None:
     entry = catalogue.stage(CATALOGUE, "calibrate")
-    parameters = normalise({"precision": "int8"})["parameters"]
+    parameters = normalise({"precision": "int8"}, PRECISIONS)["parameters"]
     assert catalogue.links(entry, parameters, "aarch64") == [
         ("dlrm_int8.pt", "model/aarch64_dlrm_int8.pt")
     ]
@@ -248,13 +250,53 @@ def test_links_carry_architecture_and_precision() -> None:
 
 
 def test_wrong_catalogues_and_stages_are_refused_in_words() -> None:
-    with pytest.raises(FleetError, match="schema_version 1 is wanted, found 2"):
+    with pytest.raises(FleetError, match="schema_version must be 1, found 2"):
         catalogue.stages({**CATALOGUE, "schema_version": 2})
     swapped = {**CATALOGUE, "stages": CATALOGUE["stages"][::-1]}
-    with pytest.raises(FleetError, match=r"'audit'.*its input 'dataset' is no earlier"):
+    with pytest.raises(FleetError, match=r"'audit'.*its input 'dataset' is not an earlier"):
         catalogue.stages(swapped)
     with pytest.raises(FleetError, match=r"no stage 'dmp': known: repositories, weights"):
         catalogue.stage(CATALOGUE, "dmp")
+
+
+@pytest.mark.parametrize(
+    ("name", "sha256"),
+    [
+        ("int8", "0f8cb12d5373690164d7c6f4beb6b291b10f6368e0bae11393df121f36cd91d4"),
+        ("fp32", "71d74682d5d74511f25587e4139775ffb734862948759254fe828bf1aa6dd12a"),
+    ],
+)
+def test_normalised_requests_stay_byte_for_byte(name: str, sha256: str) -> None:
+    assert sha256_text(canonical_json(normalise(REQUESTS[name], PRECISIONS))) == sha256
+
+
+def test_a_precision_of_the_table_takes_its_models_stages() -> None:
+    made_up = {"model": {"stage": "dump"}, "marks": ["experimental"]}
+    table = {**PRECISIONS, "fp8": made_up}
+    stages = {**CATALOGUE, "precisions": table}
+    request = normalise({"precision": "fp8"}, table)
+    assert request["marks"] == ["demo: not comparable", "experimental"]
+    found = planned(stages=stages, precision="fp8")
+    assert "calibrate" not in found
+    assert list(found["performance"].inputs) == ["dataset", "dump"]
+    made_up["model"] = {"stage": "calibrate"}
+    found = planned(stages=stages, precision="fp8")
+    assert list(found["performance"].inputs) == ["dataset", "calibrate"]
+
+
+def test_a_catalogue_of_an_earlier_release_names_its_precisions_itself() -> None:
+    text = json.dumps(CATALOGUE["stages"]).replace(
+        '{"model": ["calibrate"]}', '{"precision": ["int8"]}'
+    )
+    old = {
+        "schema_version": 1,
+        "implementation": "native",
+        "stages": json.loads(
+            text.replace('{"model": ["dump"]}', '{"precision": ["fp32", "bf16"]}')
+        ),
+    }
+    assert catalogue.stages(old) == old["stages"]
+    assert changed(planned(), planned(stages=old)) == []
 
 
 def test_a_plan_reads_a_finished_stage_once_until_it_is_forgotten() -> None:
@@ -264,7 +306,7 @@ def test_a_plan_reads_a_finished_stage_once_until_it_is_forgotten() -> None:
         read.append(stage)
         return ALL.read(stage, key)
 
-    request, extra = normalise({"precision": "int8"}), dict[str, "str | None"](EXTRA)
+    request, extra = normalise({"precision": "int8"}, PRECISIONS), dict[str, "str | None"](EXTRA)
     plan = Plan(CATALOGUE, request, extra, counted, lambda _folder: None)
     assert plan.stage("calibrate").document is not None
     assert sorted(read) == ["calibrate", "dataset", "dump", "weights"]
@@ -277,7 +319,7 @@ def test_a_plan_reads_a_finished_stage_once_until_it_is_forgotten() -> None:
 
 def test_what_becomes_known_in_the_midst_of_a_call_is_planned_then() -> None:
     disk = Disk("weights")
-    request, extra = normalise({"precision": "int8"}), dict[str, "str | None"](EXTRA)
+    request, extra = normalise({"precision": "int8"}, PRECISIONS), dict[str, "str | None"](EXTRA)
     plan = Plan(CATALOGUE, request, extra, disk.read, lambda _folder: None)
     assert plan.stage("accuracy").key is None
     disk.done = ALL.done
@@ -289,5 +331,5 @@ def test_keys_of_finished_stages_stay_what_they_were(name: str) -> None:
     everything = Disk(*(stage["name"] for stage in CATALOGUE["stages"]))
     found = planned(everything, files=[{"name": "a", "sha256": "11"}], **REQUESTS[name])
     keys = {stage: (one.key or "")[:16] for stage, one in found.items()}
-    request = request_sha256(normalise(REQUESTS[name]))[:16]
+    request = request_sha256(normalise(REQUESTS[name], PRECISIONS))[:16]
     assert {"request": request, **keys} == PINNED_KEYS[name]
