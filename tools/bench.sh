@@ -6,9 +6,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 name=dlrm-bench-builder
-# A CPU's results stand in a folder of its own, beside those of others.
-cpu=$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1 | tr -cs '[:alnum:]\n' '-')
-results=docs/bench/${cpu:-$(uname -m)}
+# A CPU's results stand in a folder of its own, beside those of others: docs/bench/README.md.
+name_cpu='import pathlib, rounds; print(rounds.cpu_name(pathlib.Path("/proc/cpuinfo").read_text()))'
+results=docs/bench/$(PYTHONPATH=benchmark/bench python3 -c "$name_cpu" | tr -cs '[:alnum:]\n' '-')
 scratch=$PWD/.cache/bench
 mkdir -p "$results" "$scratch"
 tools/build_benchmark_image.sh builder "$name"

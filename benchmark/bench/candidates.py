@@ -12,7 +12,6 @@ import importlib.util
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,11 +21,11 @@ from dlrm_bench.engines import choice as engines
 from dlrm_bench.frame.errors import StageError
 from dlrm_bench.memory.placed_model import place
 from dlrm_bench.memory.resident import adopt_shared
+from dlrm_bench.network.arrays import Array
 from dlrm_bench.network.dlrm import ID_COLUMNS, MULTI_HOT, TABLES
 from dlrm_bench.weights.dump import load_dump
 from dlrm_bench.workers.process import populate_mappings
 
-Array = np.ndarray[Any, Any]
 #: What the engine is measured beside where load_engine gives another.
 PYTORCH: dict[str, Callable[[Path, Sequence[int]], engines.Engine]] = {
     "int8": engines.Int8Engine,
@@ -59,15 +58,20 @@ class Pairs:
         return [Pairs(self.dense[at : at + size], self.ids[at : at + size]) for at in starts]
 
 
-def fresh_pairs(count: int, rows: Sequence[int], seed: int, number: int) -> Pairs:
-    """Made-up pairs, alike for any number, never the same for two."""
+def made_up(count: int, rows: Sequence[int], seed: int, number: int) -> tuple[Array, Array]:
+    """Dense and ids of pairs that are alike for any number, never the same for two."""
     # Seeds apart from those the weights and the data set were made with.
     dense = synthetic.dense_features(1000 + seed, number, count)
     columns = [
         synthetic.table_ids(1000 + seed, table, number, count, rows[table])
         for table in range(TABLES)
     ]
-    return Pairs(dense, np.concatenate(columns, 1))
+    return dense, np.concatenate(columns, 1)
+
+
+def fresh_pairs(count: int, rows: Sequence[int], seed: int, number: int) -> Pairs:
+    """Made-up pairs in the form of each engine."""
+    return Pairs(*made_up(count, rows, seed, number))
 
 
 Forward = Callable[[Pairs], Array]

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from candidates import Forward, Pairs, Published, product
 
+from dlrm_bench.data.names import SAMPLE_NAMES
 from dlrm_bench.data.query_set import SampleFiles
 
 WARM_UP_CALLS = 3
@@ -110,9 +111,4 @@ def _pairs(dataset: Path) -> Pairs:
 
 def sample_files(dataset: Path) -> SampleFiles:
     """Stage dataset's samples."""
-    names = (
-        "terabyte_processed_test_v2_dense.bin",
-        "terabyte_processed_test_v2_label_sparse.bin",
-        "aggregation_trace.txt",
-    )
-    return SampleFiles(*(dataset / name for name in names))
+    return SampleFiles(*(dataset / name for name in SAMPLE_NAMES))

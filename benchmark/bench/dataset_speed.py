@@ -21,14 +21,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from demo import ask
+import demo
 from rounds import surroundings
 
 from dlrm_bench.data.convert import SyntheticDay
 from dlrm_bench.data.day import FILES, write_day_files
-from dlrm_bench.frame.context import StageContext
-from dlrm_bench.frame.request import Request
-from dlrm_bench.frame.status import StatusWriter
 from dlrm_bench.network.dlrm import TABLE_ROWS
 from dlrm_bench.stages import dataset
 
@@ -37,13 +34,8 @@ def convert(folder: Path, source: Path) -> None:
     """The whole stage, outputs synced."""
     folder.mkdir()
     (folder / "source").symlink_to(source)
-    ask(folder, "dataset", {"profile": "official"}, {})
-    os.environ["DLRM_ROOT"] = str(folder)
-    request = Request.read(folder / "request.json")
-    attempt = folder / "output" / "attempts" / "1"
-    (attempt / "scratch").mkdir(parents=True)
-    status = StatusWriter(attempt / "status.json", request)
-    dataset.run(StageContext(request, folder / "output", status))
+    demo.ask(folder, "dataset", {"profile": "official"}, {})
+    dataset.run(demo.context(folder))
 
 
 def copy(folder: Path, source: Path) -> None:

@@ -8,10 +8,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from dlrm_bench.frame.request import Parameters
+from dlrm_bench.frame.context import StageContext
+from dlrm_bench.frame.request import Parameters, Request
+from dlrm_bench.frame.status import StatusWriter
 
 INPUTS: dict[str, tuple[str, ...]] = {
     "weights": (),
@@ -22,6 +25,10 @@ INPUTS: dict[str, tuple[str, ...]] = {
 }
 #: The model file of a precision: stage and name.
 DUMP, INT8 = ("dump", "dlrm-multihot-pytorch.pt"), ("calibrate", "dlrm_int8.pt")
+
+
+#: The mean sample of the full data set: its pairs by its samples.
+PAIRS_PER_SAMPLE = 89_137_319 / 330_067
 
 
 class StageFailed(SystemExit):
@@ -80,11 +87,32 @@ def start(folder: Path, session: bool = False) -> subprocess.Popen[str]:
 
 def run(folder: Path) -> dict[str, Any]:
     """Run the stage asked for below a folder to its end; its stage.json."""
-    child = start(folder)
+    return finish(start(folder), folder)
+
+
+def finish(child: subprocess.Popen[str], folder: Path) -> dict[str, Any]:
+    """Wait for the end of a stage that start() started; its stage.json."""
     _, errors = child.communicate()
     if child.returncode:
         raise StageFailed(f"The stage in '{folder}' failed:\n{errors}")
     return dict(json.loads((folder / "output" / "stage.json").read_text()))
+
+
+def status(folder: Path) -> dict[str, Any]:
+    """status.json of the stage below a folder; empty before there is one."""
+    with suppress(FileNotFoundError):
+        path = folder / "output" / "attempts" / "1" / "status.json"
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    return {}
+
+
+def context(folder: Path) -> StageContext:
+    """Of the stage asked for below a folder, for what is not run as a stage; sets DLRM_ROOT."""
+    os.environ["DLRM_ROOT"] = str(folder)
+    request = Request.read(folder / "request.json")
+    attempt = folder / "output" / "attempts" / "1"
+    (attempt / "scratch").mkdir(parents=True)
+    return StageContext(request, folder / "output", StatusWriter(attempt / "status.json", request))
 
 
 def prepare(folder: Path, precision: str, row_cap: int, data_rows: int) -> dict[str, Path]:

@@ -5,8 +5,7 @@
 A model file of random tables is made in --scratch. One process maps it as a worker does ("mapped"),
 copies it as the stage does ("copy") and once more without huge pages ("small pages"), and runs all
 three interleaved on the same fresh pairs. Scores must have the same bits. Rounds with more than 2 %
-of other load are kept apart and do not count. `--reread` drops the file from the page cache first,
-which then holds it as reading left it, not as writing did.
+of other load are kept apart and do not count.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ from dlrm_bench.engines.kernel import KernelModel, instruction_sets
 from dlrm_bench.frame.hashed_file import HashedFile
 from dlrm_bench.int8.model import FORMAT, ROW_BYTES, VERSION, load_int8, tensor_shapes
 from dlrm_bench.memory import resident
-from dlrm_bench.memory.placed_model import PART_BYTES, READ_BYTES
+from dlrm_bench.memory.placed_model import PART_BYTES
+from dlrm_bench.network.arrays import Array
 from dlrm_bench.network.dlrm import DENSE_FEATURES, MULTI_HOT, row_counts
 from dlrm_bench.weights.torch_file import StreamedTensor, write_torch_file
 from dlrm_bench.workers.process import populate_mappings
 
-Array = np.ndarray[Any, Any]
 ROUND_PAIRS = 4032
 #: As calibrate writes.
 BLOCK_ROWS = 65_536
@@ -67,16 +66,6 @@ def write_model(path: Path, rows: Sequence[int], seed: int) -> None:
         write_torch_file(HashedFile(file), content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def read_through(path: Path, drop: bool) -> None:
-    """As the stage brings the file into the page cache."""
-    buffer = bytearray(READ_BYTES)
-    with path.open("rb", buffering=0) as file:
-        if drop:
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        while file.readinto(buffer):
-            pass
 
 
 def copy_of(path: Path, huge: bool) -> resident.ResidentFile:
@@ -140,7 +129,6 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--core", type=int, default=0)
-    parser.add_argument("--reread", action="store_true")
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--output", type=Path, required=True)
     asked = parser.parse_args()
@@ -150,7 +138,6 @@ def main() -> int:
     with tempfile.TemporaryDirectory(dir=asked.scratch, prefix="dlrm-huge-") as folder:
         path = Path(folder) / "model.pt"
         write_model(path, rows, asked.seed)
-        read_through(path, asked.reread)
         models, huge = make_models(path, rows)
         rng = np.random.default_rng()
         one_round(models, rows, rng, 0)  # Warm-up.
@@ -163,7 +150,6 @@ def main() -> int:
     write(
         *(asked.output, "huge_pages", rounds),
         row_cap=asked.row_cap,
-        reread=asked.reread,
         instruction_set=instruction_sets()[0],
         model_bytes=size,
         huge_page_bytes=huge,

@@ -28,7 +28,7 @@ import numpy as np
 from derived import ratios
 from rounds import OtherLoad, enough, figure, write
 
-from dlrm_bench.measure.loadgen import SERVER_LATENCY_SECONDS, SUMMARY
+from dlrm_bench.measure.loadgen import SERVER_LATENCY_SECONDS, SUMMARY, summary_fields
 from dlrm_bench.measure.server import DEMO_MIN_QUERIES
 from dlrm_bench.network.dlrm import row_counts
 from dlrm_bench.serving import queue_model
@@ -51,7 +51,7 @@ class Stage:
         except demo.StageFailed as failed:
             # As where no rate holds Server's latency; what else ran is unknown: no quiet round.
             return {"valid": False, "why": str(failed).splitlines()[-1], "other_load": 1.0}
-        said = fields((folder / "output" / SUMMARY).read_text(encoding="utf-8"))
+        said = summary_fields((folder / "output" / SUMMARY).read_text(encoding="utf-8"))
         shutil.rmtree(folder)
         evidence = facts["evidence"]
         found = {
@@ -81,12 +81,6 @@ class Stage:
             lambda rate: max(DEMO_MIN_QUERIES, int(rate * seconds)),
             SERVER_LATENCY_SECONDS,
         )
-
-
-def fields(summary: str) -> dict[str, str]:
-    """LoadGen's summary as names and values."""
-    parts = (line.partition(":") for line in summary.splitlines())
-    return {name.strip(): value.strip() for name, _, value in parts}
 
 
 def measured(engines: crew.Crew, cores: Sequence[int], seconds: float) -> tuple[float, float]:

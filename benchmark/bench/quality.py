@@ -18,16 +18,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from candidates import made_up
 from rounds import surroundings
 
 from dlrm_bench.data import synthetic
 from dlrm_bench.engines.bf16 import Bf16Model
 from dlrm_bench.int8.fit import fit, report_models, small_content
 from dlrm_bench.int8.model import Int8Model
+from dlrm_bench.measure.scorer import soft_auc
+from dlrm_bench.network.arrays import Array
 from dlrm_bench.network.dlrm import DIM, MULTI_HOT, TABLES, Fp32Model, row_counts, table_name
 from dlrm_bench.stages.calibrate import MOST_FITTED
 
-Array = np.ndarray[Any, Any]
 BATCH = 2048
 #: First of the batches the fit sees; those measured have numbers below.
 CALIBRATION = 2_000_000
@@ -35,17 +37,6 @@ RETENTION_REACH, LOGIT_REACH, BF16_REACH = 0.9992, 0.45, 0.9999
 #: Student's t with 5 degrees of freedom: among 3,456 values some reach 10 standard deviations.
 DEGREES = 5
 ROW_SIGMA = 1.0
-
-
-def soft_auc(p: Array, scores: Array) -> float:
-    """AUC when pair i is positive with weight p[i], negative with 1 - p[i]; ties count half."""
-    order = np.argsort(scores, kind="stable")
-    s, positive = scores[order], p[order].astype(np.float64)
-    starts = np.flatnonzero(np.r_[True, s[1:] != s[:-1]])
-    pos = np.add.reduceat(positive, starts)
-    neg = np.add.reduceat(1 - positive, starts)
-    below = np.cumsum(neg) - neg
-    return float((pos * (below + neg / 2)).sum() / (pos.sum() * neg.sum()))
 
 
 def make_weights(name: str, seed: int, rows: tuple[int, ...]) -> dict[str, torch.Tensor]:
@@ -101,9 +92,8 @@ def rescale(weights: dict[str, torch.Tensor], seed: int, rows: tuple[int, ...]) 
 
 def batch(seed: int, rows: tuple[int, ...], number: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Dense [BATCH, 13] and ids [BATCH, 214] that no calibration saw."""
-    dense = synthetic.dense_features(1000 + seed, number, BATCH)
-    columns = [synthetic.table_ids(1000 + seed, t, number, BATCH, rows[t]) for t in range(TABLES)]
-    return torch.from_numpy(dense), torch.from_numpy(np.concatenate(columns, 1))
+    dense, ids = made_up(BATCH, rows, seed, number)
+    return torch.from_numpy(dense), torch.from_numpy(ids)
 
 
 def quantized(weights: dict[str, torch.Tensor], seed: int, rows: tuple[int, ...]) -> Int8Model:
@@ -137,7 +127,7 @@ def measure(name: str, seed: int, rows: tuple[int, ...], pairs: int) -> dict[str
     result = {"weights": name, "seed": seed, "pairs": pairs, "soft_auc_fp32": round(own, 6)}
     for kind, found in (("int8", z8), ("bf16", torch.cat(bf16_logits)[:pairs])):
         error = (found - z).numpy()
-        reached = soft_auc(p, found.numpy())
+        reached = soft_auc(found.numpy(), p)
         result[kind] = {
             "soft_auc": round(reached, 6),
             "retention": round(reached / own, 6),

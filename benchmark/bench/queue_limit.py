@@ -25,15 +25,12 @@ from typing import Any
 import demo
 import numpy as np
 from crew import sample_files
-from machine_speed import fields
 from rounds import OtherLoad, enough, figure, write
 
 from dlrm_bench.data.query_set import SampleFiles
 from dlrm_bench.engines.choice import KERNEL_BATCH
 from dlrm_bench.frame.context import StageContext
 from dlrm_bench.frame.progress import Progress
-from dlrm_bench.frame.request import Request
-from dlrm_bench.frame.status import StatusWriter
 from dlrm_bench.measure import loadgen
 from dlrm_bench.measure.offline import OfflineRun
 from dlrm_bench.network.arrays import Array
@@ -103,16 +100,6 @@ CHARGED = (
 )
 
 
-def context(folder: Path, done: dict[str, Path]) -> StageContext:
-    """Of a stage that is not run as one."""
-    demo.ask(folder, "performance", {"precision": "int8", "row_cap": ROW_CAP}, done)
-    os.environ["DLRM_ROOT"] = str(folder)
-    request = Request.read(folder / "request.json")
-    attempt = folder / "output" / "attempts" / "1"
-    (attempt / "scratch").mkdir(parents=True)
-    return StageContext(request, folder / "output", StatusWriter(attempt / "status.json", request))
-
-
 def run(
     ctx: StageContext, files: SampleFiles, pool: WorkerPool, here: loadgen.LoadGen, samples: int
 ) -> dict[str, Any]:
@@ -127,7 +114,7 @@ def run(
     timed = Timed(ctx, files, pool)
     timed.run(here, settings, accuracy=False)
     totals, issued = timed.totals[0], timed.samples_issued
-    said = fields((timed.log_dir / loadgen.SUMMARY).read_text(encoding="utf-8"))
+    said = loadgen.summary_fields((timed.log_dir / loadgen.SUMMARY).read_text(encoding="utf-8"))
     workers = sum(d.cpu_seconds for worker in totals.done for d in worker)
     return {
         "samples": issued,
@@ -172,7 +159,9 @@ def main() -> int:
     where: dict[int, dict[str, float]] = {}
     with tempfile.TemporaryDirectory(prefix="dlrm-queue-") as scratch:
         done = demo.prepare(Path(scratch), "int8", ROW_CAP, asked.data_rows)
-        ctx, files = context(Path(scratch) / "performance", done), sample_files(done["dataset"])
+        folder = Path(scratch) / "performance"
+        demo.ask(folder, "performance", {"precision": "int8", "row_cap": ROW_CAP}, done)
+        ctx, files = demo.context(folder), sample_files(done["dataset"])
         here = loadgen.LoadGen()
         make = functools.partial(Stub, asked.best_batch)
         for workers in map(int, asked.workers.split(",")):

@@ -14,10 +14,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from candidates import Array, product
+from candidates import product
 
 from dlrm_bench.frame.hashed_file import HashedFile
 from dlrm_bench.int8.fit import fit, quantize_rows, small_content
+from dlrm_bench.network.arrays import Array
 from dlrm_bench.network.dlrm import MULTI_HOT, table_name
 from dlrm_bench.weights.torch_file import StreamedTensor, write_torch_file
 

@@ -102,20 +102,31 @@ def figure(rounds: Sequence[dict[str, Any]], *path: str) -> dict[str, float] | N
 
 def surroundings() -> dict[str, Any]:
     """Where, when and on what code it was measured."""
-    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {
         "command": " ".join(sys.argv),
-        "commit": _commit(),
+        "commit": commit(),
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "cpu": models[0] if models else platform.machine(),
+        "cpu": cpu_name(Path("/proc/cpuinfo").read_text(encoding="utf-8")),
         "cpus": os.cpu_count(),
         "torch": importlib.metadata.version("torch"),
         "numpy": importlib.metadata.version("numpy"),
     }
 
 
-def _commit() -> str:
+def cpu_name(cpuinfo: str) -> str:
+    """Model name, family and model: several generations call themselves 'AMD EPYC'.
+
+    `cpuinfo`: text of /proc/cpuinfo; arm64's names no model.
+    """
+    first = cpuinfo.partition("\n\n")[0]
+    parts = (line.partition(":") for line in first.splitlines())
+    fields = {name.strip(): value.strip() for name, _, value in parts}
+    if "model name" not in fields:
+        return platform.machine()
+    return f"{fields['model name']} family {fields['cpu family']} model {fields['model']}"
+
+
+def commit() -> str:
     """Of the working tree, '-dirty' where it is changed; a container is told by COMMIT."""
     if told := os.environ.get("COMMIT"):
         return told

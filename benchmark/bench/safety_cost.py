@@ -14,12 +14,13 @@ import hashlib
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from rounds import commit
 
 from dlrm_bench.frame.hashed_file import BLOCK_BYTES, fsync_directory
 
@@ -92,13 +93,7 @@ def main() -> None:
     )
     document = {
         "command": " ".join(sys.argv),
-        "commit": subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=Path(__file__).parent,
-        ).stdout.strip(),
+        "commit": commit(),
         "load_average": os.getloadavg()[0],
         "stages": stages,
         "share": round(safety / total, 4),

@@ -26,12 +26,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from candidates import Array, Forward, Pairs, Product, Published, fresh_pairs, product, pytorch
+from candidates import Forward, Pairs, Product, Published, fresh_pairs, product, pytorch
 from demo import DUMP, model_file, prepare
 from peak import load_peak, macs
-from quality import soft_auc
 from rounds import OtherLoad, enough, figure, write
 
+from dlrm_bench.measure.scorer import soft_auc
+from dlrm_bench.network.arrays import Array
 from dlrm_bench.network.dlrm import Fp32Model, row_counts
 from dlrm_bench.weights.dump import load_dump
 
@@ -139,7 +140,7 @@ class Bench:
         kept = {}
         for name, engine in self.engines.items():
             scores = np.concatenate([engine(batch) for batch in batches])
-            kept[name] = round(soft_auc(p, scores) / soft_auc(p, p), 6)
+            kept[name] = round(soft_auc(scores, p) / soft_auc(p, p), 6)
         return kept
 
 

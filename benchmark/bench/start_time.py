@@ -17,7 +17,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +26,19 @@ from derived import official
 from rounds import OtherLoad, enough, figure, session_seconds, write
 
 from dlrm_bench.measure.loadgen import OFFICIAL_PERFORMANCE_SAMPLES
+from dlrm_bench.measure.probe import PROBE_PAIRS, PROBE_SECONDS
 from dlrm_bench.network.dlrm import DIM, TABLE_ROWS
-from dlrm_bench.stages.performance import PROBE_PAIRS, PROBE_SECONDS
 
 #: OfflineRun says so when LoadGen has issued its query.
 FIRST_QUERY = "measuring"
 LOOK_SECONDS = 0.01
 #: Of a row in the model file: fp32, or a byte each with scale and smallest value.
 ROW_BYTES = {"int8": DIM + 8, "fp32": 4 * DIM, "bf16": 4 * DIM}
-#: The mean sample of the full data set: its pairs by its samples.
-PAIRS_PER_SAMPLE = 89_137_319 / 330_067
 
 
 def start_once(folder: Path, parameters: dict[str, Any], done: Mapping[str, Path]) -> Any:
     """Seconds of each phase up to the first query, their sum, and other load meanwhile."""
     demo.ask(folder, "performance", parameters, done)
-    status = folder / "output" / "attempts" / "1" / "status.json"
     load, began = OtherLoad(), time.monotonic()
     child = demo.start(folder, session=True)
     begins = [("starting", began)]
@@ -52,10 +48,9 @@ def start_once(folder: Path, parameters: dict[str, Any], done: Mapping[str, Path
             if child.poll() is not None:
                 _, errors = child.communicate()
                 raise SystemExit(f"The stage ended before its first query:\n{errors}")
-            with suppress(FileNotFoundError):
-                phase = json.loads(status.read_text(encoding="utf-8"))["phase"]
-                if phase != begins[-1][0]:
-                    begins.append((phase, time.monotonic()))
+            phase = demo.status(folder).get("phase", begins[-1][0])
+            if phase != begins[-1][0]:
+                begins.append((phase, time.monotonic()))
         other = load.share(session_seconds(child.pid))
     finally:
         child.kill()
@@ -107,7 +102,7 @@ def main() -> int:
     if small["phases"] and large["phases"] and small is not large:
         full = {
             "bytes": sum(TABLE_ROWS) * ROW_BYTES[asked.precision],
-            "pairs": round(OFFICIAL_PERFORMANCE_SAMPLES * PAIRS_PER_SAMPLE),
+            "pairs": round(OFFICIAL_PERFORMANCE_SAMPLES * demo.PAIRS_PER_SAMPLE),
             "probe_pairs": PROBE_PAIRS,
             "probe_seconds": PROBE_SECONDS["official"],
         }

@@ -35,20 +35,12 @@ def workers(stage: int) -> list[int]:
     return [child for server in children(stage) for child in children(server)]
 
 
-def status(folder: Path) -> dict[str, Any]:
-    """status.json of the stage's attempt; empty before there is one."""
-    for path in folder.rglob("status.json"):
-        found: dict[str, Any] = json.loads(path.read_text() or "{}")
-        return found
-    return {}
-
-
 def measure(folder: Path) -> dict[str, Any]:
     """Kill one worker in the timed part; what happened then."""
     child = demo.start(folder)
-    while status(folder).get("phase") != "measuring":
+    while demo.status(folder).get("phase") != "measuring":
         if child.poll() is not None:
-            raise SystemExit(f"the stage ended before it measured: {status(folder)}")
+            raise SystemExit(f"the stage ended before it measured: {demo.status(folder)}")
         time.sleep(0.05)
     time.sleep(1)
     victim = workers(child.pid)[-1]
@@ -56,7 +48,7 @@ def measure(folder: Path) -> dict[str, Any]:
     killed = time.monotonic()
     child.communicate()
     seconds = time.monotonic() - killed
-    said = status(folder)
+    said = demo.status(folder)
     return {
         "seconds": round(seconds, 2),
         "exit_code": child.returncode,

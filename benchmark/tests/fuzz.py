@@ -40,7 +40,7 @@ TEXTS = (b"-1", b"0", b"99999999999999999999", b"null", b"[]", b"{}", b'"', b"\x
 class Target:
     """One kind of file: made once, then mutated in copies and read."""
 
-    def __init__(self, make: Callable[[Path], None], read: Callable[[Path], None]) -> None:
+    def __init__(self, make: Callable[[Path], None], read: Callable[[Path], object]) -> None:
         self.make, self.read = make, read
 
 
@@ -153,8 +153,8 @@ TARGETS = {
     "metadata": Target(make_snapshot, read_snapshot),
     "day": Target(make_day, read_day),
     "queries": Target(make_queries, read_queries),
-    "int8": Target(make_int8, lambda folder: load_int8(folder / "model.pt", ROWS) and None),
-    "dump": Target(make_dump, lambda folder: load_dump(folder / "model.pt", ROWS) and None),
+    "int8": Target(make_int8, lambda folder: load_int8(folder / "model.pt", ROWS)),
+    "dump": Target(make_dump, lambda folder: load_dump(folder / "model.pt", ROWS)),
 }
 
 

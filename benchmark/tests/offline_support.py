@@ -91,7 +91,7 @@ class ToyEngine:
     def forward(self, dense: Array, ids: Array) -> Array:
         """As an Engine's."""
         assert ids.shape == (len(dense), 214)
-        assert (dense.dtype, ids.dtype) == (np.float32, np.int32)
+        assert dense.dtype == np.float32 and ids.dtype == np.int32
         time.sleep(len(dense) * self.seconds_a_pair)
         return toy_score(dense)
 
@@ -200,7 +200,7 @@ def main() -> int:
     kind, *arguments = sys.argv[1].split(":")
     values = [_number(argument) for argument in arguments]
     maker = functools.partial(offline_support.toy, kind, *values)
-    offline_run.engine_maker = lambda _ctx: maker
+    offline_run.engine_maker = lambda ctx: maker
     if "PROBE_FACTOR" in os.environ:
         factor, rate = float(os.environ["PROBE_FACTOR"]), probe.expected_rate
         probe.expected_rate = lambda *rates: factor * rate(*rates)
@@ -212,7 +212,7 @@ def main() -> int:
         widen_latency(int(os.environ["SERVER_LATENCY_MS"]), loadgen)
     if "SET_SAMPLES" in os.environ:
         small = int(os.environ["SET_SAMPLES"])
-        accuracy.Settings = functools.partial(in_small_sets, small)
+        setattr(accuracy, "Settings", functools.partial(in_small_sets, small))  # noqa: B010
     return run_stage()
 
 

@@ -34,7 +34,7 @@ def test_a_reader_that_raises_anything_else_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fuzzer = Fuzzer("queries", tmp_path / "files")
-    read: Callable[[Path], None] = lambda folder: {}["x"]  # noqa: E731
+    read: Callable[[Path], object] = lambda folder: {"y": 1}["x"]  # noqa: E731
     monkeypatch.setattr(fuzzer.target, "read", read)
     with pytest.raises(AssertionError, match="queries case 0 .*KeyError"):
         fuzzer.case(0)

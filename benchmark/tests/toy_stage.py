@@ -70,5 +70,5 @@ def terminated_worker(ctx: StageContext) -> None:
 
 
 if __name__ == "__main__":
-    stage_runner._find = lambda _stage: globals()[sys.argv[1]]
+    stage_runner._find = lambda stage: globals()[sys.argv[1]]
     sys.exit(stage_runner.run_stage())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
@@ -17,7 +18,7 @@ WORD = "dlrm-reachable"
 class ActionModule(ActionBase):
     TRANSFERS_FILES = False
 
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: Any = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
         if self._task.check_mode:
             return {**result, "skipped": True}
@@ -38,7 +39,7 @@ class ActionModule(ActionBase):
                 self._connection.reset()
             time.sleep(PAUSE_SECONDS)
 
-    def _reason(self):
+    def _reason(self) -> str:
         """Why it does not answer; empty when it does."""
         try:
             answer = self._low_level_execute_command(f"echo {WORD}", sudoable=False)
@@ -48,7 +49,7 @@ class ActionModule(ActionBase):
             return ""
         return answer["stderr"].strip() or f"an echo ended with exit code {answer['rc']}"
 
-    def _leave_hung_master(self, name):
+    def _leave_hung_master(self, name: str) -> None:
         """Leave a hung SSH master: it answers at once, or it hangs for ever."""
         connection = self._connection
         if not hasattr(connection, "_build_command"):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ansible import constants
 from ansible.plugins.action import ActionBase
@@ -40,37 +42,35 @@ VARIABLE = re.compile(r"^[#\s]*(dlrm_\w+):", re.MULTILINE)
 
 
 class ActionModule(ActionBase):
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: Any = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
         extra_names = sorted(load_extra_vars(self._loader))
         variables = {
             name: self._templar.template(task_vars[name]) for name in PUBLIC if name in task_vars
         }
-        result.update(
-            self._execute_module(
-                module_name="dlrm_request",
-                module_args={
-                    "variables": variables,
-                    "precisions": self._loader.load_from_file(str(REPOSITORY / PRECISIONS)),
-                    "extra_names": extra_names,
-                    "known_names": sorted(self._known_names(task_vars, extra_names)),
-                    # A worker's parent is ansible-playbook itself.
-                    "controller_pid": os.getppid(),
-                    "project_dir": self._loader.get_basedir(),
-                },
-                task_vars=task_vars,
-            )
+        checked = self._execute_module(
+            module_name="dlrm_request",
+            module_args={
+                "variables": variables,
+                "precisions": self._loader.load_from_file(str(REPOSITORY / PRECISIONS)),
+                "extra_names": extra_names,
+                "known_names": sorted(self._known_names(task_vars, extra_names)),
+                # A worker's parent is ansible-playbook itself.
+                "controller_pid": os.getppid(),
+                "project_dir": self._loader.get_basedir(),
+            },
+            task_vars=task_vars,
         )
-        return result
+        return {**result, **checked}
 
-    def _known_names(self, task_vars, extra_names):
+    def _known_names(self, task_vars: dict[str, Any], extra_names: list[str]) -> set[str]:
         """dlrm_* that roles or inventories name; an extra variable does not make itself known."""
         names = {name for name in task_vars if name.startswith("dlrm_")} - set(extra_names)
         for path in self._documented(task_vars):
             names.update(VARIABLE.findall(path.read_text(encoding="utf-8", errors="replace")))
         return names
 
-    def _documented(self, task_vars):
+    def _documented(self, task_vars: dict[str, Any]) -> Iterator[Path]:
         for folder in map(Path, constants.DEFAULT_ROLES_PATH):
             yield from folder.glob("*/defaults/*.yml")
             yield from folder.glob("*/meta/argument_specs.yml")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
@@ -16,14 +17,14 @@ POLL_SECONDS = 10
 SAY_SECONDS = 60
 
 
-def _gone(answer, controller):
+def _gone(answer: dict[str, Any], controller: dict[str, Any] | None) -> list[dict[str, Any]]:
     """Controllers that hold live runs, ran on this machine and have ended."""
     held = [run["controller"] for run in answer.get("runs", []) if run["state"] == "live"]
     here = (controller or {}).get("machine_id")
     return [one for one in held if one["machine_id"] == here and not _runs(one)]
 
 
-def _runs(controller):
+def _runs(controller: dict[str, Any]) -> bool:
     """The same process, not one that got its number since (field 22 of /proc/PID/stat: proc(5))."""
     try:
         text = Path(f"/proc/{controller['pid']}/stat").read_text()
@@ -34,7 +35,7 @@ def _runs(controller):
 
 
 class ActionModule(ActionBase):
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: Any = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
         host, wait = task_vars["inventory_hostname"], int(self._task.args.get("wait_seconds") or 0)
         answer = self._look(task_vars, ends=0)
@@ -43,7 +44,7 @@ class ActionModule(ActionBase):
             # That controller was killed: nobody has to wait for its lease.
             self._task.args["gone"] = gone
             answer = self._look(task_vars, ends=0)
-        left = said = 0 if self._task.check_mode else wait
+        left = said = 0.0 if self._task.check_mode else float(wait)
         ends = time.monotonic() + left
         while answer.get("busy") and left > 0:
             if left == wait or said - left >= SAY_SECONDS:
@@ -54,13 +55,13 @@ class ActionModule(ActionBase):
             left = ends - time.monotonic()
         return {**result, **answer}
 
-    def _look(self, task_vars, ends):
+    def _look(self, task_vars: dict[str, Any], ends: float) -> dict[str, Any]:
         """A lost connection is tried again while there is time to wait."""
         while True:
             try:
                 answer = self._execute_module("dlrm_run_info", task_vars=task_vars)
                 if not answer.get("unreachable") or time.monotonic() + POLL_SECONDS > ends:
-                    return answer
+                    return dict(answer)
             except AnsibleConnectionFailure:
                 if time.monotonic() + POLL_SECONDS > ends:
                     raise

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 # The first call: long enough for a stage of seconds, short enough to print a long one's start.
-FIRST_SECONDS = 5
-PAUSE_SECONDS = 5
+FIRST_SECONDS = PAUSE_SECONDS = 5
 # The container is stopped at the deadline and killed 30 s later; a poll takes some time, too.
 GRACE_SECONDS = 40
 WATCHED = ("root", "stage", "catalogue", "request", "run_id", "image", "controller")
 
 
 class ActionModule(ActionBase):
-    def run(self, tmp=None, task_vars=None):
+    def run(self, tmp: str | None = None, task_vars: Any = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
         self._host, self._vars, self._printed = task_vars["inventory_hostname"], task_vars, ""
         args = {"host": self._host, "wait_seconds": FIRST_SECONDS, **self._task.args}
@@ -39,7 +39,7 @@ class ActionModule(ActionBase):
         changed = started["changed"] or ended.get("changed", False)
         return {**result, **ended, "changed": changed, "diff": started.get("diff") or {}}
 
-    def _watch(self, args, token):
+    def _watch(self, args: dict[str, Any], token: str) -> dict[str, Any]:
         while True:
             args.update(token=token)
             answer = self._call("dlrm_stage_info", args)
@@ -54,7 +54,7 @@ class ActionModule(ActionBase):
                 late = f"{args['stage']} did not end by its deadline: {seen['lines'][-1]}"
                 return {**seen, "state": "failed", "failed": True, "msg": late}
 
-    def _call(self, module, args):
+    def _call(self, module: str, args: dict[str, Any]) -> dict[str, Any]:
         """A lost connection is tried again until the deadline: the stage goes on without us."""
         while True:
             try:
@@ -63,17 +63,17 @@ class ActionModule(ActionBase):
             except AnsibleConnectionFailure as error:
                 reason = str(error)
             if reason is None:
-                return answer
+                return dict(answer)
             lost = f"{args['stage']}: connection lost ({reason})"
             if self._is_late():
                 return {"failed": True, "msg": f"{lost}, and the deadline has passed"}
             self._say(f"{lost}, trying again until {self._task.args['deadline']}")
             time.sleep(PAUSE_SECONDS)
 
-    def _is_late(self):
-        return time.monotonic() > self._ends + GRACE_SECONDS
+    def _is_late(self) -> bool:
+        return bool(time.monotonic() > self._ends + GRACE_SECONDS)
 
-    def _say(self, *lines):
+    def _say(self, *lines: str) -> None:
         for line in filter(None, lines):
             if line != self._printed:
                 self._display.display(f"[{self._host}] {line}")

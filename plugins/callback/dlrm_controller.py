@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ansible.plugins.callback import CallbackBase
 
 DOCUMENTATION = r"""
@@ -31,7 +33,7 @@ class CallbackModule(CallbackBase):
     CALLBACK_TYPE = "aggregate"
     CALLBACK_NAME = "dlrm_controller"
 
-    def v2_playbook_on_start(self, playbook):
+    def v2_playbook_on_start(self, playbook: Any) -> None:
         plays = playbook.get_plays()
         inventory = plays[0].get_variable_manager()._inventory if plays else None
         if not inventory or not inventory._subset or not any(map(names_both, plays)):
@@ -41,7 +43,7 @@ class CallbackModule(CallbackBase):
         inventory.subset(with_localhost(limit, reached))
 
 
-def names_both(play) -> bool:
+def names_both(play: Any) -> bool:
     """Whether a play names localhost and others, as in hosts: machines:localhost."""
     patterns = ":".join(play.hosts if isinstance(play.hosts, list) else [str(play.hosts)])
     names = patterns.replace(",", ":").split(":")

@@ -25,8 +25,8 @@ DONE, MEASURES = names(2)
 
 @pytest.fixture(scope="module")
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    folders = (tmp_path_factory.mktemp(name) for name in ("cloud", "early"))
-    with operating(*folders, "cloudearly", count=2) as made:
+    cloud, full = (tmp_path_factory.mktemp(name) for name in ("cloud", "early"))
+    with operating(cloud, full, "cloudearly", count=2) as made:
         yield made
 
 

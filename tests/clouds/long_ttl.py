@@ -23,8 +23,8 @@ VISIT = ["/usr/bin/python3", "-I", "/opt/dlrm-fleet/storage.pyz", "visit", STORE
 
 @pytest.fixture(scope="module")
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    folders = (tmp_path_factory.mktemp(name) for name in ("cloud", "ttl"))
-    with operating(*folders, "cloudttl") as made:
+    cloud, full = (tmp_path_factory.mktemp(name) for name in ("cloud", "ttl"))
+    with operating(cloud, full, "cloudttl") as made:
         yield made
 
 

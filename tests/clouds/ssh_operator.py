@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from fleet.engine import REPOSITORY, docker
 from fleet.hosts import STORAGE, USER, Fleet
@@ -18,6 +19,15 @@ from .test_conformance import names
 from .worlds import FLEET, AwsWorld
 
 NAME = names(1)[0]
+SMALL: dict[str, Any] = {
+    "precision": "int8",
+    "profile": "demo",
+    "row_cap": 2000,
+    "data_rows": 4000,
+    "min_duration": 2,
+    "run_wait": "5m",
+    "dlrm_budget_usd": 100,
+}
 
 
 class Operator:
@@ -88,20 +98,17 @@ class Operator:
         (folder / "zz_fleet.yml").write_text(json.dumps(document, indent=1) + "\n")
         return folder
 
-    def popen(self, *arguments: str, **variables: object) -> subprocess.Popen[str]:
+    def popen(self, *arguments: str, **variables: Any) -> subprocess.Popen[str]:
         asked = self.fleet.command(
             *arguments,
-            **{
-                "precision": "int8", "profile": "demo", "row_cap": 2000, "data_rows": 4000,
-                "min_duration": 2, "run_wait": "5m", "dlrm_budget_usd": 100, **variables,
-            },
-        )  # fmt: skip
+            **{**SMALL, **variables},
+        )
         log = self.fleet.folder / f"run-{len(self.fleet.logs)}.log"
         environment = {**self.world.environment(), "AWS_ENDPOINT_URL": self.world.server.url}
         environment["XDG_STATE_HOME"] = str(self.fleet.folder / "state")
         return self.fleet.popen(asked, log=log, **environment)
 
-    def run(self, *arguments: str, **variables: object) -> tuple[int, str]:
+    def run(self, *arguments: str, **variables: Any) -> tuple[int, str]:
         process = self.popen(*arguments, **variables)
         try:
             code = process.wait(timeout=1500)

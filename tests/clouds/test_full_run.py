@@ -19,8 +19,8 @@ STORE = "/srv/dlrm-storage"
 
 @pytest.fixture(scope="module")
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    folders = (tmp_path_factory.mktemp(name) for name in ("cloud", "full"))
-    with operating(*folders, "cloudrun") as made:
+    cloud, full = (tmp_path_factory.mktemp(name) for name in ("cloud", "full"))
+    with operating(cloud, full, "cloudrun") as made:
         yield made
 
 

@@ -14,8 +14,8 @@ from .stand_in.faults import CREATE
 
 @pytest.fixture(scope="module")
 def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    folders = (tmp_path_factory.mktemp(name) for name in ("cloud", "full"))
-    with operating(*folders, "cloud", prepared=False) as made:
+    cloud, full = (tmp_path_factory.mktemp(name) for name in ("cloud", "full"))
+    with operating(cloud, full, "cloud", prepared=False) as made:
         yield made
 
 

@@ -195,7 +195,7 @@ def write_official_layout(folder: Path, rows: int) -> None:
     folder.mkdir()
     numpy.save(folder / "day_23_dense.npy", random.random((rows, 13), dtype=numpy.float32))
     numpy.save(folder / "day_23_labels.npy", random.integers(0, 2, (rows, 1), dtype=numpy.int32))
-    ids = {}
+    ids: dict[str, Any] = {}
     for table, (size, width) in enumerate(zip(sizes, hot, strict=True)):
         ids[str(table)] = random.integers(0, size, (rows, width), dtype=numpy.int32)
         ids[str(table)][0, 0] = size - 1

@@ -171,10 +171,10 @@ class Machines:
             text=True,
             timeout=900,
             check=False,
-            env=self._environment(),
+            env=self.environment(),
         )
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         # No SSH master: its socket's path would be too long, and it would outlive the test.
         return {
             **os.environ,

@@ -27,9 +27,10 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> dict[str, Candidate]:
     """Precision fp8 with two engines; a test changes what they offer."""
     offered = {name: Candidate(name, maker(name), (7, 9)) for name in ("quick", "sure")}
     for name in offered:
-        monkeypatch.setitem(choice.ENGINES, name, lambda name=name: [offered[name]])
+        offer = lambda name=name: [offered[name]]  # noqa: E731
+        monkeypatch.setitem(choice.ENGINES, name, offer)
     entry = replace(PRECISIONS["int8"], engines=["quick", "sure"])
-    monkeypatch.setitem(choice.PRECISIONS, "fp8", entry)
+    monkeypatch.setitem(PRECISIONS, "fp8", entry)
     monkeypatch.delenv(choice.force("fp8"), raising=False)
     return offered
 

@@ -15,13 +15,13 @@ from dlrm_bench.engines.bf16 import LAST, Bf16Model
 from dlrm_bench.engines.openvino import why_not
 from dlrm_bench.frame.precisions import PRECISIONS
 from dlrm_bench.measure.scorer import soft_auc
+from dlrm_bench.network.arrays import Array
 from dlrm_bench.network.dlrm import ID_COLUMNS, bottom_name, row_counts, table_name
 from dlrm_bench.network.reference import plain_forward
 
 ROWS = row_counts(3000)
 #: More than two calls of any engine.
 PAIRS = 2500
-Array = np.ndarray[Any, Any]
 Pairs = tuple[Array, Array, Array]
 
 

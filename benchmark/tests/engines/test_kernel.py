@@ -19,10 +19,10 @@ from dlrm_bench.engines import choice as engines
 from dlrm_bench.engines.kernel import KernelModel, instruction_sets
 from dlrm_bench.frame.errors import StageError
 from dlrm_bench.int8.model import Int8Model, load_int8, quantized_layers
+from dlrm_bench.network.arrays import Array
 from dlrm_bench.network.dlrm import row_counts, table_name
 
 ROWS = row_counts(3000)
-Array = np.ndarray[Any, Any]
 
 
 @pytest.fixture(scope="module")

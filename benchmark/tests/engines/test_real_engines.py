@@ -19,7 +19,8 @@ def measure(demo: Pipeline, folder: Path, stage: str, precision: str) -> StageRo
     model = PRECISIONS[precision].model.stage
     inputs = {name: demo.stages[name].output for name in ("dataset", model)}
     root = StageRoot(folder / stage)
-    root.ask(stage, inputs, precision=precision, min_duration_seconds=1, **DEMO)
+    parameters: dict[str, Any] = {"precision": precision, "min_duration_seconds": 1, **DEMO}
+    root.ask(stage, inputs, **parameters)
     done = root.run()
     assert done.returncode == 0, done.stderr
     return root

@@ -17,13 +17,13 @@ from dlrm_bench.engines.choice import Engine, load_engine
 from dlrm_bench.frame.errors import StageError
 from dlrm_bench.int8.fit import quantize_rows
 from dlrm_bench.int8.model import exact_int8_product, load_int8
+from dlrm_bench.network.arrays import Array
 from dlrm_bench.network.dlrm import row_counts, weight_shapes
 from dlrm_bench.weights.dump import load_dump
 from dlrm_bench.weights.named import snapshot_name
 from dlrm_bench.weights.snapshot import Snapshot
 
 ROWS = row_counts(3000)
-Array = np.ndarray[Any, Any]
 
 
 @pytest.fixture(scope="module")

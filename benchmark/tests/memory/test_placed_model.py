@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,13 +26,13 @@ from dlrm_bench.memory.placed_model import PlacedModel, bind_memory, place
 from dlrm_bench.memory.placement import mapped
 from dlrm_bench.memory.resident import HUGE_PAGE, ResidentFile, gives_huge_pages
 from dlrm_bench.memory.topology import read_topology
+from dlrm_bench.network.arrays import Array
 from dlrm_bench.network.dlrm import MULTI_HOT, row_counts, table_name
 from dlrm_bench.workers.pool import WorkerError, WorkerPool
 from dlrm_bench.workers.process import MakeEngine
 
 ROWS = row_counts(3000)
 CPUS = sorted(os.sched_getaffinity(0))
-Array = np.ndarray[Any, Any]
 
 
 def silent(_done: int, _total: int) -> None:
@@ -332,7 +331,7 @@ def test_memory_that_is_refused_leaves_the_model_mapped(
     def refuse(_name: str) -> int:
         raise OSError(errno.ENOMEM, "Cannot allocate memory")
 
-    monkeypatch.setattr(resident.os, "memfd_create", refuse)
+    monkeypatch.setattr("os.memfd_create", refuse)
     model = place(file, CPUS, True, 0, silent)
     assert model.descriptor(CPUS[0]) is None
     assert "a copy was refused" in model.placement.why

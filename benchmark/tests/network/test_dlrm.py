@@ -35,7 +35,7 @@ def by_hand(w: dict[str, np.ndarray], dense: np.ndarray, ids: np.ndarray) -> flo
     """The score of one pair in float64, with one loop for each formula."""
 
     def fc(name: str, x: np.ndarray) -> np.ndarray:
-        return w[f"{name}.weight"] @ x + w.get(f"{name}.bias", 0.0)
+        return np.asarray(w[f"{name}.weight"] @ x + w.get(f"{name}.bias", 0.0))
 
     x = dense
     for n in (0, 2, 4):

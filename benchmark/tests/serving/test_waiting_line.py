@@ -114,7 +114,8 @@ def test_no_order_makes_fewer_of_those_waiting_late(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_every_pair_is_handed_out_once(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    line, asked, now = WaitingLine(SLOW), [], 0.0
+    asked: list[Query] = []
+    line, now = WaitingLine(SLOW), 0.0
     handed: dict[int, list[tuple[int, int]]] = {}
     while len(asked) < 60 or line:
         now += float(rng.exponential(250))

@@ -82,7 +82,7 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "short": (lambda path: path.write_bytes(b"xy"), f"file '{SHARD}' has 2 bytes, wanted"),
     "forbidden": (lambda path: path.chmod(0), f"file '{SHARD}' cannot be read: it may not be"),
     "folder": (
-        lambda path: (path.unlink(), path.mkdir()),
+        lambda path: path.unlink() or path.mkdir(),  # type: ignore[func-returns-value]
         f"file '{SHARD}' cannot be read: it is a folder",
     ),
 }
@@ -244,7 +244,7 @@ def with_id(value: int) -> Callable[[np.ndarray[Any, Any]], Any]:
     return change
 
 
-SET_FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
+SET_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "id": (
         replace(bins.CALIBRATION_SPARSE_NAME, with_id(36)),
         "row 0 of table 25 has id 36, wanted 0..35",
@@ -262,7 +262,7 @@ SET_FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
         "'calibration_dense.npy' has 3999 rows, 'calibration_sparse.npy' has 4000",
     ),
     "cut": (
-        lambda folder: (folder / bins.CALIBRATION_DENSE_NAME).write_bytes(b"\x93NUM") and None,
+        lambda folder: (folder / bins.CALIBRATION_DENSE_NAME).write_bytes(b"\x93NUM"),
         "calibration_dense.npy' cannot be used: it is not a whole .npy array",
     ),
 }

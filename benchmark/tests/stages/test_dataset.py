@@ -14,12 +14,12 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from conftest import Pipeline
+from dlrm_bench.network.arrays import Array
 from dlrm_bench.network.dlrm import MULTI_HOT, Fp32Model, row_counts
 from dlrm_bench.weights.dump import load_dump
 
 FULL = 40_000_000
 FOLDER = {"kind": "folder", "path": "/dlrm/source"}
-Array = np.ndarray[Any, Any]
 Files = dict[str, Any]
 
 
@@ -147,7 +147,7 @@ def edited(change: Callable[[Files], None]) -> Callable[[Path], None]:
     return write
 
 
-def damaged(change: Callable[[Path], None]) -> Callable[[Path], None]:
+def damaged(change: Callable[[Path], object]) -> Callable[[Path], None]:
     def write(folder: Path) -> None:
         write_files(folder, user_files(40))
         change(folder)
@@ -252,7 +252,7 @@ REFUSALS = {
     ),
     "folder": (damaged(as_folder), ["day_23_labels.npy' cannot be read", "is a folder"]),
     "text": (
-        damaged(lambda folder: (folder / "day_23_labels.npy").write_text("label\n1\n") and None),
+        damaged(lambda folder: (folder / "day_23_labels.npy").write_text("label\n1\n")),
         ["day_23_labels.npy", "not an .npy array"],
     ),
 }

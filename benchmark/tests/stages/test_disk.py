@@ -61,7 +61,7 @@ def peak(monkeypatch: pytest.MonkeyPatch, pipeline: Pipeline, stage: str) -> int
     attempt = root.output / "attempts" / "1"
     (attempt / "scratch").mkdir(parents=True)
     seen = []
-    whole = context.fsync_directory
+    whole = context.fsync_directory  # type: ignore[attr-defined]
 
     def look(path: Path) -> None:
         seen.append(used(root.output))

@@ -69,8 +69,13 @@ def only_calibration(root: StageRoot) -> None:
 def run_quickly(root: StageRoot, fault: str = "", seconds: float = 1.0) -> Any:
     """Run the stage in a process of its own, with little time for its rounds."""
     return subprocess.run(
-        command(fault, seconds), env=root.command()[1], capture_output=True, text=True, check=False
+        command(fault, seconds), env=environment(root), capture_output=True, text=True, check=False
     )
+
+
+def environment(root: StageRoot) -> dict[str, str]:
+    """This file runs as a program, too, which imports what lies a folder above it."""
+    return {**root.command()[1], "PYTHONPATH": str(HERE.parents[1])}
 
 
 def command(fault: str = "", seconds: float = 1.0) -> list[str]:
@@ -201,7 +206,7 @@ def test_where_none_is_left_it_says_why(demo: Pipeline, tmp_path: Path) -> None:
 
 def test_killed_half_way_it_leaves_nothing(demo: Pipeline, tmp_path: Path) -> None:
     root = ask(demo, tmp_path, "tune", "int8")
-    process = subprocess.Popen(command(seconds=600.0), env=root.command()[1])
+    process = subprocess.Popen(command(seconds=600.0), env=environment(root))
     ends = time.monotonic() + 240
     while not is_timing(root) and process.poll() is None and time.monotonic() < ends:
         time.sleep(0.2)

@@ -12,7 +12,8 @@ from .gcp import GcpServer
 
 
 def main() -> None:
-    server = {"aws": AwsServer, "gcp": GcpServer}[sys.argv[1]](int(sys.argv[2]))
+    kinds: dict[str, type[AwsServer | GcpServer]] = {"aws": AwsServer, "gcp": GcpServer}
+    server = kinds[sys.argv[1]](int(sys.argv[2]))
     server.reset()
     if len(sys.argv) > 3:
         Path(sys.argv[3]).write_text(str(os.getpid()))

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
 
-from moto.backends import get_backend  # type: ignore[import-untyped]
-from moto.moto_server.werkzeug_app import (  # type: ignore[import-untyped]
+from moto.backends import get_backend
+from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     create_backend_app,
 )
@@ -192,7 +192,7 @@ class InBetween:
 
 def _action(environ: dict[str, Any], form: dict[str, str], scheduler: bool) -> str:
     if not scheduler:
-        return form.get("Action", environ["PATH_INFO"])
+        return str(form.get("Action", environ["PATH_INFO"]))
     named = environ["PATH_INFO"].count("/") > 1
     return {"POST": "CreateSchedule", "DELETE": "DeleteSchedule"}.get(
         environ["REQUEST_METHOD"], "GetSchedule" if named else "ListSchedules"
@@ -214,7 +214,7 @@ def _refuse(start: Any, fault: Fault, call: Call, permission: str, scheduler: bo
     ]
 
 
-def backend(service: str, region: str) -> Any:
+def backend(service: Any, region: str) -> Any:
     return get_backend(service)[ACCOUNT][region]
 
 
@@ -314,7 +314,7 @@ class AwsServer:
         with self.application.lock:
             for group in scheduler.schedule_groups.values():
                 for schedule in list(group.schedules.values()):
-                    at = re.fullmatch(r"at\((.*)\)", schedule.schedule_expression).group(1)
+                    at = schedule.schedule_expression.removeprefix("at(").removesuffix(")")
                     if datetime.fromisoformat(at + "+00:00").timestamp() <= now:
                         ids = json.loads(schedule.target["Input"])["InstanceIds"]
                         ec2.terminate_instances(ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import sys
 import time
@@ -42,10 +43,33 @@ def test_no_quiet_round_gives_no_figure() -> None:
 
 
 def test_a_round_without_the_value_is_passed_over() -> None:
-    known = {"other_load": 0.0, "ratios": {"a": 7.0}}
-    others = [{"other_load": 0.0, "ratios": {}}, {"other_load": 0.0}]
+    known: dict[str, Any] = {"other_load": 0.0, "ratios": {"a": 7.0}}
+    others: list[dict[str, Any]] = [{"other_load": 0.0, "ratios": {}}, {"other_load": 0.0}]
     found = rounds.figure([known, *others], "ratios", "a")
     assert found == {"median": 7, "least": 7, "most": 7}
+
+
+CPUINFO = """processor\t: 0
+vendor_id\t: AuthenticAMD
+cpu family\t: 26
+model\t\t: 2
+model name\t: AMD EPYC
+
+processor\t: 1
+cpu family\t: 26
+model\t\t: 2
+model name\t: AMD EPYC
+"""
+
+
+def test_two_generations_of_one_name_are_told_apart() -> None:
+    assert rounds.cpu_name(CPUINFO) == "AMD EPYC family 26 model 2"
+    older = CPUINFO.replace("26", "25").replace(": 2\n", ": 17\n")
+    assert rounds.cpu_name(older) == "AMD EPYC family 25 model 17"
+
+
+def test_a_cpu_without_a_name_has_that_of_its_kind() -> None:
+    assert rounds.cpu_name("processor\t: 0\nCPU part\t: 0xd40\n") == platform.machine()
 
 
 BUSY = "import time\nend = time.process_time() + {}\nwhile time.process_time() < end: pass\n"

@@ -11,7 +11,7 @@ from ansible.module_utils.dlrm_fleet.host.document import machine_type
 from ansible.module_utils.dlrm_fleet.stages.folder import StageFolder
 from ansible.module_utils.dlrm_fleet.stages.plan import Plan, PlannedStage
 
-from product_tables import CATALOGUE
+from product_tables import CATALOGUE as CATALOGUE
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 LOGS = REPOSITORY / "tests" / "unit" / "fixtures" / "loadgen"

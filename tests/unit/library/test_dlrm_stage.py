@@ -344,7 +344,7 @@ def test_a_start_that_died_half_way_is_repeated(machine: Machine) -> None:
     (container,) = machine.containers()
     labels = container.labels
     container.remove(force=True)
-    machine.client.containers.create(machine.asked.image, ["x"], labels=labels)
+    machine.client.containers.create(str(machine.asked.image), ["x"], labels=labels)
     result = machine.start("waiting")
     assert (result.state, result.attempt) == ("running", 2)
     assert len(machine.containers()) == 1

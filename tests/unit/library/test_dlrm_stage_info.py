@@ -130,7 +130,7 @@ def test_log_tail_is_bounded_and_plain(machine: Machine) -> None:
 def test_a_log_that_cannot_be_saved_keeps_the_container(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = stage_reap.write_json_atomic
+    real = stage_reap.write_json_atomic  # type: ignore[attr-defined]
 
     def full(path: Path, document: dict[str, Any]) -> None:
         raise FleetError(f"cannot write {str(path)!r}", "No space left on device")

@@ -49,7 +49,7 @@ class Host:
     def __init__(self, folder: Path, precision: str = "int8", until: str = "performance") -> None:
         folder.mkdir(exist_ok=True)
         self.root = folder / "root"
-        self.engine = Engine()
+        self.engine: Any = Engine()
         made_run.make_root(self.root, precision, until)
         Runs(self.root).open(made_run.RUN_ID, "ab" * 32, CONTROLLER, 60, Owner(USER))
         self.precision = precision

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.dlrm_fleet.storage.node import slots as storage_places
 from ansible.module_utils.dlrm_fleet.storage.node.pull import Pull
 from ansible.module_utils.dlrm_fleet.storage.node.slots import place
 
@@ -27,7 +26,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def wait(_seconds: float) -> None:
         raise MustWaitError
 
-    monkeypatch.setattr(storage_places.time, "sleep", wait)
+    monkeypatch.setattr("time.sleep", wait)
     made = tmp_path / "storage"
     made.mkdir()
     return made

@@ -8,7 +8,10 @@ from typing import Any
 import playbook
 import pytest
 
-DESCRIBED = {"dlrm_instances_fleet_nimbus": {"arm": {}}, "dlrm_instances_fleet_aws": {}}
+DESCRIBED: dict[str, Any] = {
+    "dlrm_instances_fleet_nimbus": {"arm": {}},
+    "dlrm_instances_fleet_aws": {},
+}
 NO_NIMBUS = "there is no cloud 'nimbus': known: aws, gcp"
 
 

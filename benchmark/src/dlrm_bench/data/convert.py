@@ -16,11 +16,11 @@ from dlrm_bench.data.day import Block, DayFiles, check_ids
 from dlrm_bench.frame.context import StageContext
 from dlrm_bench.frame.hashed_file import HashedFile
 from dlrm_bench.frame.sources import Progress
+from dlrm_bench.network.arrays import Array
 from dlrm_bench.network.dlrm import DENSE_FEATURES, IDS, MULTI_HOT, TABLES, Fp32Model, table_name
 from dlrm_bench.weights.named import TableRows, compact_ids, load_small, snapshot_name
 from dlrm_bench.weights.snapshot import Snapshot
 
-Array = np.ndarray[Any, Any]
 #: Rows whose labels are planted from one stream of random numbers.
 BLOCK_ROWS = 8192
 #: Rows of a block without planted labels: its 2 MB are still in a core's cache when written.

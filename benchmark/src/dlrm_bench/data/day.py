@@ -22,6 +22,7 @@ import numpy as np
 
 from dlrm_bench.frame.errors import StageError
 from dlrm_bench.frame.readable import require_file
+from dlrm_bench.network.arrays import Array
 from dlrm_bench.network.dlrm import DENSE_FEATURES, ID_COLUMNS, IDS, MULTI_HOT, TABLES
 
 DENSE_FILE = "day_23_dense.npy"
@@ -33,8 +34,6 @@ REFETCH = "Fetch or write the file again"
 LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 CHECKSUM_BLOCK_BYTES = 4 << 20
 MOST_CHECKERS = 4
-
-Array = np.ndarray[Any, Any]
 
 
 class Rows:

@@ -13,17 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from dlrm_bench.data.names import DENSE_ROW_BYTES, LABEL_SPARSE_ROW_BYTES, REMADE
 from dlrm_bench.frame.errors import StageError
 from dlrm_bench.frame.readable import require_file
 from dlrm_bench.memory.shared import SharedMemory
 from dlrm_bench.network.arrays import Array
 from dlrm_bench.network.dlrm import DENSE_FEATURES, IDS
 
-DENSE_ROW_BYTES = 4 * DENSE_FEATURES
-SPARSE_ROW_BYTES = 4 * (1 + IDS)
 #: Bytes of a pair in shared memory: dense, ids and one label.
 PAIR_BYTES = DENSE_ROW_BYTES + 4 * IDS + 4
-REMADE = "Run again with -e force_stages=dataset"
 
 Progress = Callable[[int, int], None]
 
@@ -81,7 +79,7 @@ class SampleFiles:
             _map(dense, self.rows, DENSE_ROW_BYTES), dtype=np.float32
         ).reshape(-1, DENSE_FEATURES)
         self.label_sparse: Array = np.frombuffer(
-            _map(label_sparse, self.rows, SPARSE_ROW_BYTES), dtype=np.int32
+            _map(label_sparse, self.rows, LABEL_SPARSE_ROW_BYTES), dtype=np.int32
         ).reshape(-1, 1 + IDS)
 
     def check_promise(self, dataset: dict[str, Any], path: Path) -> None:

@@ -9,11 +9,11 @@ import functools
 import math
 import statistics
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 
+from dlrm_bench.network.arrays import Array
 from dlrm_bench.network.dlrm import (
     DENSE_FEATURES,
     DIM,
@@ -26,7 +26,6 @@ from dlrm_bench.network.dlrm import (
     weight_shapes,
 )
 
-Array = np.ndarray[Any, Any]
 # Small, since a shard that begins inside a block generates the whole block again.
 BLOCK_ROWS = 4096
 LOGIT_STD, LOGIT_MEAN = 1.7, -2.0

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-TRACE_NAME = "aggregation_trace.txt"
 SEED = 123
 SIZES = (*(100,) * 2, *(200,) * 12, *(300,) * 2, 400, 500, 600, 700)
 

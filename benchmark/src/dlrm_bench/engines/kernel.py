@@ -18,9 +18,9 @@ import numpy as np
 import torch
 
 from dlrm_bench.int8.model import FIRST, LAST, quantized_layers
+from dlrm_bench.network.arrays import Array
 from dlrm_bench.network.dlrm import CROSS_LAYERS, DENSE_FEATURES, IDS, MULTI_HOT, WIDTH, table_name
 
-Array = np.ndarray[Any, Any]
 LIBRARY = Path(__file__).parent.parent / "libdlrm_int8.so"
 #: int8.h's Kind.
 ANY, SYMMETRIC, RELU = range(3)

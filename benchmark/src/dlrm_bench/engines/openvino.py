@@ -17,6 +17,7 @@ import torch
 from torch.nn.functional import embedding_bag
 
 from dlrm_bench.frame.errors import StageError
+from dlrm_bench.network.arrays import Array
 from dlrm_bench.network.dlrm import (
     BOTTOM,
     CROSS_LAYERS,
@@ -35,7 +36,6 @@ from dlrm_bench.network.dlrm import (
 )
 from dlrm_bench.weights.dump import load_dump
 
-Array = np.ndarray[Any, Any]
 BATCH = 1024
 #: Calls are padded to a multiple of PAD: a single row would use another kernel, with other bits.
 PAD = 64

@@ -26,11 +26,11 @@ from dlrm_bench.int8.model import (
     Int8Model,
     quantized_layers,
 )
+from dlrm_bench.network.arrays import Array
 from dlrm_bench.network.dlrm import Fp32Model, Weights, table_name
 
 BLOCK_ROWS = 65_536
 FIT_BATCH = 1024
-Array = np.ndarray[Any, Any]
 _LIBC = ctypes.CDLL(None)
 
 

@@ -46,7 +46,8 @@ SLACK = 1.1
 #: Seconds within which a short-lived process must answer.
 ASK_SECONDS = 120
 SUMMARY, DETAIL = "mlperf_log_summary.txt", "mlperf_log_detail.txt"
-LOGS = (SUMMARY, DETAIL, "mlperf_log_accuracy.json")
+ACCURACY_LOG = "mlperf_log_accuracy.json"
+LOGS = (SUMMARY, DETAIL, ACCURACY_LOG)
 #: MLPerf's compliance test TEST01 for dlrm-v2: a performance run (mode 2) that logs the answers to
 #: a random part of its query.
 AUDIT_CONFIG = """*.*.mode = 2
@@ -154,6 +155,12 @@ class LoadGen:
             self._settings.offline_expected_qps = settings.target_qps
 
 
+def summary_fields(summary: str) -> dict[str, str]:
+    """mlperf_log_summary.txt as names and values."""
+    parts = (line.partition(":") for line in summary.splitlines())
+    return {name.strip(): value.strip() for name, _, value in parts}
+
+
 def ended_too_soon(summary: str) -> bool:
     """Whether a performance run lasted less than min_duration, and nothing else is wrong with it.
 
@@ -170,10 +177,7 @@ def too_slow(summary: str) -> bool:
 
 def _missed(summary: str) -> set[str]:
     """The conditions that an INVALID run did not satisfy; empty for other runs and after errors."""
-    fields: dict[str, str] = {}
-    for line in summary.splitlines():
-        name, _, value = line.partition(":")
-        fields[name.strip()] = value.strip()
+    fields = summary_fields(summary)
     if fields.get("Result is") != "INVALID":
         return set()
     if "No errors encountered during test." not in summary:

@@ -24,19 +24,20 @@ import numpy as np
 import torch
 from numpy.random import default_rng  # Here: numpy loads it late, which would be timed.
 
+from dlrm_bench.data.names import SAMPLE_NAMES
 from dlrm_bench.data.query_set import PAIR_BYTES, QuerySet, SampleFiles
 from dlrm_bench.frame.context import StageContext
+from dlrm_bench.frame.deadline import deadline_check
 from dlrm_bench.frame.errors import StageError
 from dlrm_bench.frame.precisions import PRECISIONS
 from dlrm_bench.frame.progress import Progress
-from dlrm_bench.frame.request import parse_time
 from dlrm_bench.measure import loadgen
 from dlrm_bench.memory.placed_model import PlacedModel, place
 from dlrm_bench.network.arrays import Array
 from dlrm_bench.network.dlrm import row_counts
 from dlrm_bench.workers.evidence import Evidence
 from dlrm_bench.workers.pool import Batch, RunTotals, WorkerPool, group
-from dlrm_bench.workers.process import MakeEngine
+from dlrm_bench.workers.process import THREADS_PER_WORKER, MakeEngine
 
 if TYPE_CHECKING:
     from dlrm_bench.engines.choice import Choice
@@ -44,9 +45,10 @@ if TYPE_CHECKING:
 #: Samples of the timed query whose answers are kept, and how many pairs of each.
 KEPT_SAMPLES, KEPT_PAIRS = 16, 32
 USER_CONF, AUDIT_CONFIG = "user.conf", "audit.config"
+#: Files kept of a run that is run again, named "superseded_<number of the run>_...".
+SUPERSEDED_FILES = (loadgen.SUMMARY, loadgen.DETAIL, USER_CONF)
 #: Stage tune's decision. Later stages read only this file, so only another decision remakes them.
 CHOICE = "choice.json"
-THREADS_PER_WORKER = 1
 CHECK_SECONDS = 0.5
 
 T = TypeVar("T")
@@ -95,11 +97,7 @@ def tuning_facts(ctx: StageContext) -> dict[str, Any]:
 
 def sample_files(ctx: StageContext) -> SampleFiles:
     """The dataset stage's .bin files and trace."""
-    return SampleFiles(
-        ctx.input("dataset", "terabyte_processed_test_v2_dense.bin"),
-        ctx.input("dataset", "terabyte_processed_test_v2_label_sparse.bin"),
-        ctx.input("dataset", "aggregation_trace.txt"),
-    )
+    return SampleFiles(*(ctx.input("dataset", name) for name in SAMPLE_NAMES))
 
 
 def versions() -> dict[str, str]:
@@ -130,21 +128,6 @@ def place_model(ctx: StageContext, other_bytes: int) -> PlacedModel:
     progress = Progress(ctx, "loading model", "bytes")
     cpus = os.sched_getaffinity(0)
     return place(weights_path(ctx), cpus, resident, other_bytes, progress, deadline_check(ctx))
-
-
-def deadline_check(ctx: StageContext) -> Callable[[], None]:
-    """A check that raises StageError after the deadline: max_duration ends no Offline run."""
-    deadline = parse_time(ctx.request.deadline).timestamp()
-
-    def check() -> None:
-        if time.time() > deadline:
-            raise StageError(
-                f"stage '{ctx.request.stage}' was stopped",
-                f"its deadline {ctx.request.deadline} came before the run was done",
-                "Give -e deadline a longer time and run again",
-            )
-
-    return check
 
 
 class OfflineRun:
@@ -191,6 +174,24 @@ class OfflineRun:
         """Make files of this run outputs of the stage, each named prefix + name."""
         for name in names:
             self.ctx.adopt_output(prefix + name, self.log_dir / name)
+
+    def supersede(
+        self, number: int, target_qps: float, samples_per_second: float, why: str
+    ) -> dict[str, Any]:
+        """Keep files of this run, the stage's `number`th, which is run again; what stage.json says.
+
+        `why`: it does not count.
+        """
+        prefix = f"superseded_{number}_"
+        self.adopt(SUPERSEDED_FILES, prefix)
+        return {
+            "target_qps": target_qps,
+            "samples": self.samples_issued,
+            "seconds": round(self.totals[0].seconds, 3),
+            "samples_per_second": samples_per_second,
+            "why": why,
+            "files": [prefix + name for name in SUPERSEDED_FILES],
+        }
 
     def load(self, samples: list[int]) -> None:
         """Make LoadGen's set resident, here and in every worker."""

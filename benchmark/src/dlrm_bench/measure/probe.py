@@ -17,6 +17,12 @@ from dlrm_bench.measure.loadgen import SLACK
 from dlrm_bench.network.arrays import Array
 from dlrm_bench.workers.pool import Batch
 
+#: Seconds of a probe, by profile, and each worker's engine calls before it.
+PROBE_SECONDS = {"demo": 2.0, "official": 20.0}
+WARM_UP_CALLS = 3
+#: Pairs of a probe, and of a trial of Server's rate: 1 GB, enough that its caches are as cold as
+#: the run's.
+PROBE_PAIRS = 1_100_000
 #: Planned duration as a multiple of min_duration. A probe 9 % too low still gives a VALID run; a
 #: probe with 3 % noise is lower once in 800. The allowed range is 1.02..1.20.
 AIM = 1.10

@@ -146,10 +146,7 @@ def try_rate(
 
 def facts(summary: str) -> dict[str, Any]:
     """What LoadGen's summary says of a Server run."""
-    fields = {
-        name.strip(): value.strip()
-        for name, _, value in (line.partition(":") for line in summary.splitlines())
-    }
+    fields = loadgen.summary_fields(summary)
     return {
         "scheduled_samples_per_second": float(fields["Scheduled samples per second"]),
         "completed_samples_per_second": float(fields["Completed samples per second"]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +9,11 @@ import numpy as np
 
 from dlrm_bench.data.query_set import QuerySet, SampleFiles
 from dlrm_bench.frame.context import StageContext
+from dlrm_bench.frame.deadline import check_time_left
 from dlrm_bench.frame.errors import StageError
 from dlrm_bench.frame.progress import Progress
-from dlrm_bench.frame.request import parse_time
 from dlrm_bench.measure import loadgen, probe, server as server_run
-from dlrm_bench.measure.offline import AUDIT_CONFIG, USER_CONF
+from dlrm_bench.measure.offline import AUDIT_CONFIG
 from dlrm_bench.measure.server import ServerRun
 from dlrm_bench.serving import pool as serving, queue_model
 from dlrm_bench.serving.pool import ServingPool, part_pairs
@@ -23,9 +22,6 @@ from dlrm_bench.serving.waiting_line import Pace
 #: Number of trials, each at the rate that the one before suggests; a trial's share of min_duration.
 TRIALS, TRIAL_SHARE = 3, 0.1
 LEAST_TRIAL_SECONDS, MOST_TRIAL_SECONDS = 5.0, 20.0
-#: Pairs of a trial's set: 1 GB, enough that its caches are as cold as the run's.
-TRIAL_PAIRS = 1_100_000
-SUPERSEDED_FILES = (loadgen.SUMMARY, loadgen.DETAIL, USER_CONF)
 
 
 def measure(
@@ -50,29 +46,23 @@ def measure(
     for number, share in enumerate(server_run.SHARES, 1):
         rate = share * found
         queries = _queries(ctx, rate)
-        _check_time_left(ctx, rate, queries)
+        seconds = queries / rate
+        speed = f"{rate:.1f} queries/s whose latency holds"
+        why = f"{queries} queries need {seconds:.0f} s at the {speed}"
+        remedy = "Give -e deadline a longer time, or take a faster machine"
+        check_time_left(ctx, "the Server run", seconds, why, remedy)
         run = ServerRun(ctx, files, pool, queries, most, pace, phase)
         run.run(loadgen_here, replace(settings, target_qps=rate), accuracy=False, audit=audit)
         summary = (run.log_dir / loadgen.SUMMARY).read_text(encoding="utf-8")
         said = server_run.facts(summary)
         if number == len(server_run.SHARES) or not loadgen.too_slow(summary):
             break
-        prefix = f"superseded_{number}_"
-        run.adopt(SUPERSEDED_FILES, prefix)
         p99, bound = said["latency_p99_ms"], said["latency_bound_ms"]
         why = f"its 99th percentile was {p99:.1f} ms, the bound is {bound:.0f} ms"
         if p99 <= bound:
             why += ", but more queries were late than early stopping forgives in so short a run"
-        superseded.append(
-            {
-                "target_qps": rate,
-                "samples": run.samples_issued,
-                "seconds": round(run.totals[0].seconds, 3),
-                "samples_per_second": said["completed_samples_per_second"],
-                "why": why,
-                "files": [prefix + name for name in SUPERSEDED_FILES],
-            }
-        )
+        completed = said["completed_samples_per_second"]
+        superseded.append(run.supersede(number, rate, completed, why))
         phase = f"{why.removeprefix('its ')}: running again at a lower rate"
         ctx.status.update(phase)
     run.adopt()
@@ -96,7 +86,7 @@ def _search(
     Each trial runs at the rate that the one before suggests. The trial with the median rate counts,
     so that a neighbour at work during one trial changes little. StageError if that rate is 0.
     """
-    chosen = probe.probe_samples(order, TRIAL_PAIRS, files.lengths)
+    chosen = probe.probe_samples(order, probe.PROBE_PAIRS, files.lengths)
     query_set = QuerySet(files, chosen, Progress(ctx, "loading trial set", "pairs"))
     pool.attach(query_set)
     parameters = ctx.request.parameters
@@ -152,14 +142,3 @@ def _queries(ctx: StageContext, rate: float) -> int:
     parameters = ctx.request.parameters
     least = server_run.DEMO_MIN_QUERIES if parameters.demo else loadgen.OFFICIAL_MIN_QUERIES
     return max(least, int(rate * parameters.min_duration_seconds))
-
-
-def _check_time_left(ctx: StageContext, rate: float, queries: int) -> None:
-    seconds = queries / rate
-    if time.time() + seconds > parse_time(ctx.request.deadline).timestamp():
-        raise StageError(
-            "the Server run cannot end in time",
-            f"{queries} queries need {seconds:.0f} s at {rate:.1f} queries/s, the rate within the "
-            f"latency bound; the deadline is {ctx.request.deadline}",
-            "Give -e deadline a longer time, or take a faster machine",
-        )

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 
+from dlrm_bench.data.names import DESCRIPTION_NAME, PLANTED_NAME
 from dlrm_bench.frame.context import StageContext
 from dlrm_bench.frame.precisions import PRECISIONS
 from dlrm_bench.frame.progress import Progress
@@ -16,7 +17,6 @@ from dlrm_bench.network.arrays import Array
 from dlrm_bench.serving.pool import LEAST_PART, ServingPool
 from dlrm_bench.workers.pool import WorkerPool
 
-LOG = "mlperf_log_accuracy.json"
 #: Latency does not count in an accuracy run, so all queries of a set come at once.
 SERVER_QPS = 1e6
 
@@ -24,7 +24,7 @@ SERVER_QPS = 1e6
 def run(ctx: StageContext) -> None:
     """Infer and score; a missed target is a finding (passed: false), not a failure."""
     files = offline_run.sample_files(ctx)
-    dataset_json = ctx.inputs("dataset").get("dataset.json")
+    dataset_json = ctx.inputs("dataset").get(DESCRIPTION_NAME)
     if dataset_json is not None:
         dataset = json.loads(dataset_json.read_text(encoding="utf-8"))
         files.check_promise(dataset, dataset_json)
@@ -46,7 +46,7 @@ def run(ctx: StageContext) -> None:
         offline.run(LoadGen(), settings, accuracy=True)
         offline.adopt()
     predictions = scorer.read_predictions(
-        ctx.output_dir / LOG,
+        ctx.output_dir / loadgen.ACCURACY_LOG,
         files.starts,
         offline.labels,
         Progress(ctx, "scoring", "samples"),
@@ -54,7 +54,7 @@ def run(ctx: StageContext) -> None:
     area = scorer.auc(predictions.scores, predictions.labels)
     share = PRECISIONS[ctx.request.parameters.precision].auc_gate
     with ctx.open_output("accuracy.txt") as file:
-        log_sha256 = str(ctx.outputs[LOG]["sha256"])
+        log_sha256 = str(ctx.outputs[loadgen.ACCURACY_LOG]["sha256"])
         file.write(scorer.accuracy_text(area, predictions, log_sha256).encode("ascii"))
     ctx.facts.update(
         auc=area,
@@ -73,5 +73,5 @@ def run(ctx: StageContext) -> None:
 
 
 def _planted(ctx: StageContext) -> Array | None:
-    path = ctx.inputs("dataset").get("planted_probability.npy")
+    path = ctx.inputs("dataset").get(PLANTED_NAME)
     return None if path is None else np.load(path, mmap_mode="r", allow_pickle=False)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dlrm_bench.frame.context import StageContext
+from dlrm_bench.measure.loadgen import ACCURACY_LOG
 from dlrm_bench.measure.scorer import compare_answers
 from dlrm_bench.stages import performance
-
-LOG = "mlperf_log_accuracy.json"
 
 
 def run(ctx: StageContext) -> None:
     """Measure with audit.config and compare; a difference is a finding (passed: false)."""
-    accuracy = ctx.input("accuracy", LOG)
+    accuracy = ctx.input("accuracy", ACCURACY_LOG)
     performance.measure(ctx, audit=True)
     ctx.status.update("comparing answers")
-    found = compare_answers(ctx.output_dir / LOG, accuracy)
+    found = compare_answers(ctx.output_dir / ACCURACY_LOG, accuracy)
     passed = found.differing == 0
     said = (
         f"TEST01 {'PASS' if passed else 'FAIL'}: {found.records} answers compared bit by bit, "

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import numpy as np
 import torch
 
-from dlrm_bench.data import names as bins
-from dlrm_bench.data.day import check_ids
+from dlrm_bench.data.calibration_set import calibration_set, check_calibration_ids
 from dlrm_bench.frame.context import StageContext
-from dlrm_bench.frame.errors import StageError
-from dlrm_bench.frame.readable import require_file
 from dlrm_bench.frame.sources import Progress
 from dlrm_bench.int8 import fold
 from dlrm_bench.int8.fit import TableQuantizer, fit, layer_errors, report_models, small_content
 from dlrm_bench.int8.model import INT8_NAME, ROW_BYTES, load_int8
-from dlrm_bench.network.dlrm import DENSE_FEATURES, DIM, IDS, MULTI_HOT, row_counts, table_name
+from dlrm_bench.network.arrays import Array
+from dlrm_bench.network.dlrm import DIM, row_counts, table_name
 from dlrm_bench.weights.dump import DUMP_NAME, load_dump
 from dlrm_bench.weights.named import compact_ids
 from dlrm_bench.weights.torch_file import StreamedTensor, write_torch_file
@@ -26,7 +23,6 @@ from dlrm_bench.weights.torch_file import StreamedTensor, write_torch_file
 FIT_SHARE, MOST_FITTED = 8, 8192
 #: At most this many other rows measure the errors in the report.
 REPORT_ROWS = 2048
-Array = np.ndarray[Any, Any]
 
 
 def run(ctx: StageContext) -> None:
@@ -71,36 +67,12 @@ def _used_pairs(ctx: StageContext, rows: tuple[int, ...]) -> tuple[Array, Array,
     The fit's pairs come first, then the report's. Both are spread evenly over the set and share no
     row.
     """
-    dense = calibration_set(ctx, bins.CALIBRATION_DENSE_NAME, "<f4", DENSE_FEATURES)
-    ids = calibration_set(ctx, bins.CALIBRATION_SPARSE_NAME, "<i4", IDS)
-    if len(dense) != len(ids):
-        raise StageError(
-            "the calibration set cannot be used",
-            f"'{bins.CALIBRATION_DENSE_NAME}' has {len(dense)} rows, "
-            f"'{bins.CALIBRATION_SPARSE_NAME}' has {len(ids)}",
-            bins.REMADE,
-        )
+    dense, ids = calibration_set(ctx)
     fits = min(-(-len(dense) // FIT_SHARE), MOST_FITTED)
     step = len(dense) // fits
     fitted = np.arange(fits) * step
     others = fitted + step // 2 if step > 1 else fitted
     some = np.concatenate([fitted, others[:: -(-fits // REPORT_ROWS)]])
-    limits = np.repeat(np.asarray(rows, np.int32), MULTI_HOT)
     chosen: Array = np.array(ids[some])
-    check_ids(0, chosen, limits, official=True, file=bins.CALIBRATION_SPARSE_NAME)
+    check_calibration_ids(chosen, rows)
     return np.array(dense[some]), chosen, fits, len(dense)
-
-
-def calibration_set(ctx: StageContext, name: str, dtype: str, width: int) -> Array:
-    """One of the two calibration files, memory-mapped, its header checked."""
-    path = ctx.input("dataset", name)
-    require_file(path, bins.REMADE)
-    what = f"'{path}' cannot be used"
-    try:
-        mapped: Array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError) as error:
-        raise StageError(what, f"it is not a whole .npy array ({error})", bins.REMADE) from error
-    if mapped.dtype != np.dtype(dtype) or mapped.ndim != 2 or mapped.shape[1] != width:
-        why = f"it is {mapped.dtype}{list(mapped.shape)}, wanted {np.dtype(dtype)}[rows, {width}]"
-        raise StageError(what, why, bins.REMADE)
-    return mapped

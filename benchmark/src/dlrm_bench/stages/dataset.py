@@ -8,7 +8,7 @@ from pathlib import Path
 from dlrm_bench.data import names as bins
 from dlrm_bench.data.convert import BLOCK_ROWS, Plan, Planter, SyntheticDay, convert
 from dlrm_bench.data.day import DayFiles, write_day_files
-from dlrm_bench.data.trace import TRACE_NAME, trace_text
+from dlrm_bench.data.trace import trace_text
 from dlrm_bench.frame.context import StageContext
 from dlrm_bench.frame.errors import StageError
 from dlrm_bench.frame.sources import fetch
@@ -44,7 +44,7 @@ def run(ctx: StageContext) -> None:
         planter = Planter(snapshot, rows, parameters.seed)
     convert(ctx, day, plan, rows, planter)
     text, samples = trace_text(plan.test)
-    with ctx.open_output(TRACE_NAME) as output:
+    with ctx.open_output(bins.TRACE_NAME) as output:
         output.write(text.encode())
     described = {
         "rows": plan.test,
@@ -56,7 +56,7 @@ def run(ctx: StageContext) -> None:
         "source": "synthetic" if synthetic else "user",
         "planted": planter is not None,
     }
-    with ctx.open_output("dataset.json") as output:
+    with ctx.open_output(bins.DESCRIPTION_NAME) as output:
         output.write((json.dumps(described, indent=1) + "\n").encode())
     ctx.facts.update(described)
 

@@ -10,27 +10,20 @@ import numpy as np
 
 from dlrm_bench.data.query_set import QuerySet, SampleFiles
 from dlrm_bench.frame.context import StageContext
+from dlrm_bench.frame.deadline import check_time_left
 from dlrm_bench.frame.errors import StageError
 from dlrm_bench.frame.precisions import PRECISIONS
 from dlrm_bench.frame.progress import Progress
-from dlrm_bench.frame.request import parse_time
 from dlrm_bench.measure import (
     loadgen,
     offline as offline_run,
     probe,
     server as server_run,
-    server_rate as server_performance,
+    server_rate,
 )
 from dlrm_bench.network.reference import plain_forward
 from dlrm_bench.serving.pool import ServingPool
 from dlrm_bench.workers.pool import WorkerPool, group
-
-PROBE_SECONDS = {"demo": 2.0, "official": 20.0}
-WARM_UP_CALLS = 3  # of each worker's engine
-#: Pairs of the probe: 1 GB, enough that its caches are as cold as the run's.
-PROBE_PAIRS = 1_100_000
-#: Files kept of a run that ended before min_duration, named "superseded_<number of the run>_...".
-SUPERSEDED_FILES = (loadgen.SUMMARY, loadgen.DETAIL, offline_run.USER_CONF)
 
 
 def run(ctx: StageContext) -> None:
@@ -65,7 +58,7 @@ def measure(ctx: StageContext, audit: bool = False) -> None:
         pairs_per_second = _probe(ctx, files, pool, order)
         asked = (settings, order, pairs_per_second, audit)
         if isinstance(pool, ServingPool):
-            offline: offline_run.OfflineRun = server_performance.measure(ctx, files, pool, *asked)
+            offline: offline_run.OfflineRun = server_rate.measure(ctx, files, pool, *asked)
         else:
             offline = _measure(ctx, files, pool, *asked)
     ctx.status.update("checking answers")
@@ -116,7 +109,12 @@ def _measure(
             said = superseded[-1]["why"].removeprefix("it ")
             phase = f"{said}: running again with {plan.samples_per_second:.1f} samples/s"
             ctx.status.update(phase)
-        _check_time_left(ctx, plan)
+        why = (
+            f"{plan.samples} samples need {plan.expected_seconds:.0f} s at the measured "
+            f"{plan.samples_per_second:.1f} samples/s"
+        )
+        remedy = "Give -e deadline a longer time and run again"
+        check_time_left(ctx, "the performance run", plan.expected_seconds, why, remedy)
         offline = offline_run.OfflineRun(ctx, files, pool, phase)
         in_force = replace(settings, target_qps=plan.target_qps)
         offline.run(loadgen_here, in_force, accuracy=False, audit=audit)
@@ -124,18 +122,10 @@ def _measure(
         if number == len(probe.AIMS) or not loadgen.ended_too_soon(summary):
             break
         # Rounded once, so that the fact and the sentence agree.
-        prefix, seconds = f"superseded_{number}_", round(offline.totals[0].seconds, 3)
-        offline.adopt(SUPERSEDED_FILES, prefix)
-        superseded.append(
-            {
-                "target_qps": plan.target_qps,
-                "samples": offline.samples_issued,
-                "seconds": seconds,
-                "samples_per_second": round(offline.samples_issued / seconds, 4),
-                "why": f"it measured {seconds:.2f} s of {wanted} s",
-                "files": [prefix + name for name in SUPERSEDED_FILES],
-            }
-        )
+        seconds = round(offline.totals[0].seconds, 3)
+        why = f"it measured {seconds:.2f} s of {wanted} s"
+        rate = round(offline.samples_issued / seconds, 4)
+        superseded.append(offline.supersede(number, plan.target_qps, rate, why))
         pairs_per_second = max(pairs_per_second, offline.pairs_issued / seconds)
     offline.adopt()
     if audit:
@@ -160,16 +150,16 @@ def _plan(
 def _probe(ctx: StageContext, files: SampleFiles, pool: WorkerPool, order: list[int]) -> float:
     """Warm the workers up; returns the pairs/s to expect of them on LoadGen's first samples."""
     parameters = ctx.request.parameters
-    chosen = probe.probe_samples(order, PROBE_PAIRS, files.lengths)
+    chosen = probe.probe_samples(order, probe.PROBE_PAIRS, files.lengths)
     query_set = QuerySet(files, chosen, Progress(ctx, "loading probe set", "pairs"))
     pool.attach(query_set)
     spans = query_set.spans(np.asarray(chosen))
     ctx.status.update("warming up")
-    wanted = WARM_UP_CALLS * len(pool.cores)
+    wanted = probe.WARM_UP_CALLS * len(pool.cores)
     single = list(group(spans, pool.best_batch, most=pool.best_batch))
     pool.run(probe.repeat(single, lambda number: number >= wanted), lambda _batch, _results: None)
     batches = list(group(spans, pool.best_batch, len(pool.cores)))
-    seconds = PROBE_SECONDS[parameters.profile]
+    seconds = probe.PROBE_SECONDS[parameters.profile]
     began = time.monotonic()
 
     def late(_number: int) -> bool:
@@ -193,16 +183,6 @@ def _probe(ctx: StageContext, files: SampleFiles, pool: WorkerPool, order: list[
         "expected_seconds": round(plan.expected_seconds, 3),
     }
     return expected
-
-
-def _check_time_left(ctx: StageContext, plan: probe.Plan) -> None:
-    if time.time() + plan.expected_seconds > parse_time(ctx.request.deadline).timestamp():
-        raise StageError(
-            "the performance run cannot end in time",
-            f"{plan.samples} samples need {plan.expected_seconds:.0f} s at the measured "
-            f"{plan.samples_per_second:.1f} samples/s, the deadline is {ctx.request.deadline}",
-            "Give -e deadline a longer time and run again",
-        )
 
 
 def _reference(

@@ -10,21 +10,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from dlrm_bench.data import names as bins
-from dlrm_bench.data.day import check_ids
+from dlrm_bench.data.calibration_set import calibration_set, check_calibration_ids
 from dlrm_bench.data.query_set import PAIR_BYTES
 from dlrm_bench.engines.choice import load_engine
 from dlrm_bench.frame.context import StageContext
+from dlrm_bench.frame.deadline import deadline_check
 from dlrm_bench.frame.errors import StageError
 from dlrm_bench.frame.progress import Progress
 from dlrm_bench.measure import offline as offline_run
 from dlrm_bench.measure.loadgen import OFFICIAL_PERFORMANCE_SAMPLES
 from dlrm_bench.memory.placed_model import PlacedModel
-from dlrm_bench.network.dlrm import DENSE_FEATURES, IDS, MULTI_HOT, row_counts
-from dlrm_bench.stages.calibrate import calibration_set
+from dlrm_bench.network.dlrm import row_counts
 from dlrm_bench.tuning import contenders as contender_rules, race as tune
 from dlrm_bench.workers.evidence import Evidence
 from dlrm_bench.workers.pool import WorkerPool, batch_pairs
+from dlrm_bench.workers.process import THREADS_PER_WORKER
 
 #: Seconds of the timed rounds of all candidates together.
 SECONDS = {"demo": 10.0, "official": 75.0}
@@ -56,7 +56,7 @@ def run(ctx: StageContext) -> None:
         "schema_version": 1,
         "engine": chosen.choice.engine,
         "batch": chosen.choice.batch,
-        "threads_per_worker": offline_run.THREADS_PER_WORKER,
+        "threads_per_worker": THREADS_PER_WORKER,
     }
     found: dict[str, Any] = {
         "choice": choice,
@@ -80,13 +80,8 @@ def run(ctx: StageContext) -> None:
 
 def _pairs(ctx: StageContext, rows: tuple[int, ...]) -> contender_rules.CalibrationPairs:
     ctx.status.update("reading the calibration set")
-    dense = calibration_set(ctx, bins.CALIBRATION_DENSE_NAME, "<f4", DENSE_FEATURES)[:MOST_PAIRS]
-    ids = calibration_set(ctx, bins.CALIBRATION_SPARSE_NAME, "<i4", IDS)[:MOST_PAIRS]
-    if len(dense) != len(ids) or not len(dense):
-        why = f"it has {len(dense)} rows of dense features and {len(ids)} rows of ids"
-        raise StageError("the calibration set cannot be used", why, bins.REMADE)
-    limits = np.repeat(np.asarray(rows, np.int32), MULTI_HOT)
-    check_ids(0, np.array(ids), limits, official=True, file=bins.CALIBRATION_SPARSE_NAME)
+    dense, ids = (array[:MOST_PAIRS] for array in calibration_set(ctx))
+    check_calibration_ids(np.array(ids), rows)
     return contender_rules.CalibrationPairs(dense, ids)
 
 
@@ -105,7 +100,7 @@ def _check(
     rows: tuple[int, ...],
 ) -> tuple[str, float]:
     """Check every contender; returns the reference's name and the tolerance."""
-    precision, tick = ctx.request.parameters.precision, offline_run.deadline_check(ctx)
+    precision, tick = ctx.request.parameters.precision, deadline_check(ctx)
     torch.set_num_threads(1)
     against, forward, tolerance = contender_rules.reference(precision, model, rows)
     most = max((c.choice.batch for c in contenders), default=0) + contender_rules.CHECKED_BEYOND
@@ -133,7 +128,7 @@ def _time(
     precision = ctx.request.parameters.precision
     maker: Any = functools.partial(tune.Contest, precision, model.path, rows, choices, turns)
     most = max(LONGEST, *(batch_pairs(choice.batch) for choice in choices))
-    tick = offline_run.deadline_check(ctx)
+    tick = deadline_check(ctx)
     ctx.status.update("starting workers")
     with WorkerPool(maker, most, model.path, tick=tick, model=model) as pool:
         pool.wait_ready(Progress(ctx, "starting workers", "workers"))

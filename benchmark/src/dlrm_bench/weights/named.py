@@ -9,13 +9,13 @@ import mmap
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from dlrm_bench.frame.errors import StageError
 from dlrm_bench.frame.hashed_file import HashedFile
+from dlrm_bench.network.arrays import Array
 from dlrm_bench.network.dlrm import ID_COLUMNS, MULTI_HOT, weight_shapes
 from dlrm_bench.weights.snapshot import METADATA, Snapshot
 
@@ -24,7 +24,6 @@ SHOWN_PROBLEMS = 5
 BLOCK_BYTES = 16 << 20
 #: Rows copied from a mapping before its pages are released: the kernel may map 64 KiB around each.
 TAKE_ROWS = 2048
-Array = np.ndarray[Any, Any]
 _RULES = (
     (r"sparse_arch\.(.*embedding_bags)\.(\d+)\.weight", r"model.sparse_arch.\1.t_cat_\2.weight"),
     (r"inter_arch\.crossnet\.MLPs\.V(\d)\.weight", r"model.inter_arch.crossnet.V_kernels.\1"),

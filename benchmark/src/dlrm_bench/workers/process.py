@@ -31,6 +31,8 @@ from dlrm_bench.workers.channel import Channel
 
 #: Batches a worker holds: one in work, one waiting, so that it never waits for the next.
 BATCHES_IN_FLIGHT = 2
+#: One worker for each core.
+THREADS_PER_WORKER = 1
 #: Characters of a failure's traceback that are sent: its end.
 MOST_TRACEBACK = 20_000
 PR_SET_PDEATHSIG = 1
@@ -156,7 +158,7 @@ def worker_main(
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     channel = Channel(end)
     try:
-        torch.set_num_threads(1)
+        torch.set_num_threads(THREADS_PER_WORKER)
         began = time.perf_counter()
         copy = None
         if weights is not None and copied:

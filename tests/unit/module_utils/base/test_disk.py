@@ -14,7 +14,7 @@ GIB = 1024**3
 @pytest.fixture
 def two_gib_free(monkeypatch: pytest.MonkeyPatch) -> None:
     stat = type("Stat", (), {"f_bavail": 2, "f_frsize": GIB})
-    monkeypatch.setattr(disk.os, "statvfs", lambda _path: stat)
+    monkeypatch.setattr("os.statvfs", lambda _path: stat)
 
 
 @pytest.mark.usefixtures("two_gib_free")

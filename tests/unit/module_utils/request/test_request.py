@@ -256,7 +256,7 @@ def test_sha256_is_of_what_is_measured() -> None:
         "release": "passed",
     }
     assert request_sha256(normalise({"precision": "int8", **watched})) == one
-    others = [
+    others: list[dict[str, Any]] = [
         {"precision": "fp32"},
         {"precision": "int8", "seed": 2},
         {"precision": "int8", "row_cap": 1000},

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.dlrm_fleet.base import documents
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.base.owner import Owner
 from ansible.module_utils.dlrm_fleet.base.times import format_time, parse_time, utc_now
@@ -214,7 +213,7 @@ def test_a_full_disk_is_said_with_a_remedy(runs: Runs, monkeypatch: pytest.Monke
     def full(_descriptor: int) -> None:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(documents.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     jumped = format_time(utc_now() - timedelta(minutes=1))
     lock = {**runs.read(RUN), "lease_until": jumped}
     with pytest.raises(FleetError, match=r"No space left on device. Free space on that file"):

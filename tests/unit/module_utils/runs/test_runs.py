@@ -138,7 +138,7 @@ def test_of_two_that_take_over_one_wins(runs: Runs, monkeypatch: pytest.MonkeyPa
     opened(runs, by=FOREIGN)
     lapse(runs)
     answers: list[str] = []
-    real = run_module.write_lock
+    real = run_module.write_lock  # type: ignore[attr-defined]
 
     def slowly(*arguments: Any) -> None:
         # Between reading and writing there is time for everybody.

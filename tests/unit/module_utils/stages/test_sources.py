@@ -34,9 +34,11 @@ def test_a_file_is_read_once_until_it_changes(
 ) -> None:
     first = hashed(tmp_path, folder)
     read: list[str] = []
-    real = source_files.sha256_file
+    real = source_files.sha256_file  # type: ignore[attr-defined]
     monkeypatch.setattr(
-        source_files, "sha256_file", lambda path, alive: read.append(path.name) or real(path)
+        source_files,
+        "sha256_file",
+        lambda path, alive: read.extend([path.name]) or real(path),  # type: ignore[func-returns-value]
     )
     assert hashed(tmp_path, folder) == first
     assert read == []

@@ -161,7 +161,7 @@ def test_streams_do_not_share_one_free_space(world: World, monkeypatch: pytest.M
         f_bavail = disk.SPARE_BYTES + LARGE + 1
         f_frsize = 1
 
-    monkeypatch.setattr(disk.os, "statvfs", lambda _path: Disk)
+    monkeypatch.setattr("os.statvfs", lambda _path: Disk)
     with pytest.raises(FleetError, match="cannot fetch 2 files to"):
         world.fetch()
     assert world.commands == []

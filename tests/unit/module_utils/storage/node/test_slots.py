@@ -47,7 +47,7 @@ def test_one_more_waits_until_a_served_one_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks, served = threading.Semaphore(0), threading.Event()
-    monkeypatch.setattr(slots.time, "sleep", lambda _seconds: looks.release())
+    monkeypatch.setattr("time.sleep", lambda _seconds: looks.release())
 
     def wait() -> None:
         with place(tmp_path, 2):

@@ -1,4 +1,4 @@
-"""How much of our own time 100 machines take: python -m tests.clouds.bench aws|gcp [COUNT].
+"""How much of our own time many machines of a cloud take, and how many calls.
 
 The server runs in a process of its own, so CPU time, memory and calls are the controller's alone.
 """
@@ -16,25 +16,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import ansible.module_utils
+from ansible.module_utils.dlrm_fleet.cloud.acquire import acquire
+from ansible.module_utils.dlrm_fleet.cloud.registry import make
+from ansible.module_utils.dlrm_fleet.cloud.release import release
+from ansible.module_utils.dlrm_fleet.cloud.retry import Pace
 
-ansible.module_utils.__path__.append(str(Path(__file__).parents[2] / "module_utils"))
+from clouds.worlds import FLEET, WORLDS
+
+from . import REPOSITORY, say
 
 
-def main() -> None:
-    from ansible.module_utils.dlrm_fleet.cloud.acquire import acquire
-    from ansible.module_utils.dlrm_fleet.cloud.registry import make
-    from ansible.module_utils.dlrm_fleet.cloud.release import release
-    from ansible.module_utils.dlrm_fleet.cloud.retry import Pace
-
-    from .worlds import FLEET, WORLDS
-
-    name = sys.argv[1]
-    count = int(sys.argv[2]) if len(sys.argv) > 2 else 100
-    world = WORLDS[name](Path(tempfile.mkdtemp()))
+def measure(cloud: str, count: int) -> None:
+    """`cloud`: aws or gcp; `count`: of machines."""
+    world = WORLDS[cloud](Path(tempfile.mkdtemp()))
     os.environ.update(world.environment())
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.clouds.stand_in", name, "0"],
+        [sys.executable, "-m", "tests.clouds.stand_in", cloud, "0"],
+        cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         text=True,
     ) as server:
@@ -59,16 +57,15 @@ def main() -> None:
             calls.clear()
             wall, cpu = time.perf_counter(), time.process_time()
             do()
-            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-            sys.stdout.write(
-                f"{name} {what} {count}: {time.perf_counter() - wall:.1f} s,"
-                f" {time.process_time() - cpu:.1f} s of our own CPU time,"
-                f" {sum(calls.values()) / count:.2f} calls a machine {dict(calls)},"
-                f" {memory} MiB at most\n"
+            say(
+                cloud=cloud,
+                what=what,
+                machines=count,
+                seconds=round(time.perf_counter() - wall, 1),
+                own_cpu_seconds=round(time.process_time() - cpu, 1),
+                calls_a_machine=round(sum(calls.values()) / count, 2),
+                calls=calls,
+                most_memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
             )
         server.terminate()
     world.server.stop()
-
-
-if __name__ == "__main__":
-    main()

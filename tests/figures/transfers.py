@@ -1,37 +1,24 @@
-"""How fast artifacts are transferred, in ratios of one run.
+"""How fast artifacts are transferred between containers of this machine, in ratios of one run.
 
-    PYTHONPATH=tests python -m fleet.figures pull|equal|cut|restore|slow [--gib 4] [--repeats 3]
-
-Between containers of this machine. Each line it prints is one JSON document;
-the storage node's own program is timed (what its timer starts), so no Ansible is in the figure.
+The storage node's own program is timed (what its timer starts), so no Ansible is in the figure.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
-import ansible.module_utils
-
-from .engine import REPOSITORY, docker, wait_until
-
-ansible.module_utils.__path__.append(str(REPOSITORY / "module_utils"))
-
-from .hosts import USER, Fleet, Host  # noqa: E402
-from .slow_link import slow_link  # noqa: E402
-from .storage_world import (  # noqa: E402
+from fleet.engine import docker, wait_until
+from fleet.hosts import USER, Fleet, Host
+from fleet.storage_world import (
     KEYS,
     ROOT,
     STORE,
@@ -43,6 +30,9 @@ from .storage_world import (  # noqa: E402
     visit,
 )
 
+from . import say, seconds_of
+from .slow_link import slow_link
+
 MIB = 1024**2
 FILES = {
     "dataset": [
@@ -52,11 +42,6 @@ FILES = {
     "dump": ["dlrm-multihot-pytorch.pt"],
     "calibrate": ["dlrm_int8.pt"],
 }
-
-
-def say(**values: Any) -> None:
-    sys.stdout.write(json.dumps(values) + "\n")
-    sys.stdout.flush()
 
 
 def contents(total: int) -> dict[str, dict[str, bytes]]:
@@ -80,12 +65,6 @@ def artifact_paths(host: Host) -> list[str]:
     names = [name for names in FILES.values() for name in names]
     found = host.shell(f"ls {ROOT}/stages/*/*/*").split()
     return [path for path in found if path.rsplit("/", 1)[1] in names]
-
-
-def seconds_of(do: Callable[[], object]) -> float:
-    started = time.monotonic()
-    do()
-    return time.monotonic() - started
 
 
 def forget(fleet: Fleet) -> None:
@@ -277,20 +256,11 @@ FIGURES: dict[str, tuple[Callable[[Fleet, Path, int, int], None], int]] = {
 }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m fleet.figures", description=__doc__)
-    parser.add_argument("figure", choices=FIGURES)
-    parser.add_argument("--gib", type=float, default=4, help="size of the four files together")
-    parser.add_argument("--repeats", type=int, default=3)
-    chosen = parser.parse_args()
-    measure, hosts = FIGURES[chosen.figure]
+def measure(figure: str, gib: float, repeats: int) -> None:
+    """`gib`: of the four files together."""
+    of_figure, hosts = FIGURES[figure]
     with (
         tempfile.TemporaryDirectory(prefix="dlrm-fleet-figures-") as folder,
-        storage_fleet(Path(folder), hosts, f"figures-{chosen.figure}") as fleet,
+        storage_fleet(Path(folder), hosts, f"figures-{figure}") as fleet,
     ):
-        measure(fleet, Path(folder), int(chosen.gib * 1024) * MIB, chosen.repeats)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        of_figure(fleet, Path(folder), int(gib * 1024) * MIB, repeats)

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .engine import docker
-from .hosts import Host
-from .storage_world import rate
+from fleet.engine import docker
+from fleet.hosts import Host
+from fleet.storage_world import rate
 
 # Packets stay in order: each is held equally long, so the first to come is the first to go.
 DELAY = """
