@@ -208,7 +208,7 @@ def test_another_content_is_refused_and_the_damaged_store_named(tmp_path: Path) 
     assert found.refused == [sha256]
     assert not list((tmp_path / "host/stages/calibrate").glob("*/stage.json"))
     sender = Push(store.root, "bench-02", str(tmp_path / "host"), None, run_command)
-    with pytest.raises(FleetError, match="lies aside as .*[.]damaged"):
+    with pytest.raises(FleetError, match="was moved aside as .*[.]damaged"):
         sender.verify(found.missing)
     _, missing = choose(store)
     assert missing == ["calibrate (its files are not in the store)"]

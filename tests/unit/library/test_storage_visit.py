@@ -88,7 +88,7 @@ def test_a_finished_run_is_recorded_once(world: World) -> None:
 def test_a_living_controller_is_left_its_run(world: World) -> None:
     world.opened(lease=80)
     assert world.visit() == [
-        (f"{RUN_ID} {HOST}: its controller is at work, left to it", True),
+        (f"{RUN_ID} {HOST}: its controller is at work and collects it", True),
     ]
     assert world.waits()
     assert not world.folder.exists()

@@ -279,7 +279,7 @@ def test_a_users_file_under_a_readable_name_is_never_overwritten(node: Node) -> 
     own = node.root / "artifacts/arm-01/model/model.pt"
     own.parent.mkdir(parents=True)
     own.write_text("mine")
-    with pytest.raises(FleetError, match="a file that is not ours lies there. Move it away"):
+    with pytest.raises(FleetError, match="a file that is not ours has this name. Move it away"):
         node.fetch()
     assert own.read_text() == "mine"
 

@@ -174,7 +174,7 @@ def test_a_bastion_is_reached_with_the_same_checks() -> None:
     assert proxy.startswith("ProxyCommand=ssh -i /k -p 2200 ")
     assert proxy.endswith("-W [%h]:%p b@192.0.2.5")
     assert "StrictHostKeyChecking=yes" in proxy
-    with pytest.raises(FleetError, match="cannot go through"):
+    with pytest.raises(FleetError, match="cannot use the bastion"):
         ssh_words({**source, "jump": "b@x -o ProxyCommand=sh"})
 
 
