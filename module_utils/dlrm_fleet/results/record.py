@@ -20,7 +20,7 @@ NOT_COMPARED = ("recorded_at", "controller")
 def run_folder(storage_root: Path, run_id: str, host: str) -> Path:
     for name, value in (("run_id", run_id), ("host", host)):
         if "/" in value or value in ("", ".", ".."):
-            raise FleetError(f"{name} {value!r} is not allowed", "it must be one folder's name")
+            raise FleetError(f"{name} {value!r} is not allowed", "it must be a plain folder name")
     return storage_root / "runs" / run_id / host
 
 

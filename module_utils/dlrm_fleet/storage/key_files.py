@@ -111,7 +111,9 @@ def authorized_keys(user: str) -> Path:
     try:
         home = pwd.getpwnam(user).pw_dir
     except KeyError:
-        raise FleetError(f"cannot let the storage node in as {user!r}", "no such user") from None
+        raise FleetError(
+            f"cannot let the storage node in as {user!r}", "this host has no such user"
+        ) from None
     return Path(home) / ".ssh" / "authorized_keys"
 
 

@@ -1,4 +1,4 @@
-"""The rsync command of a transfer, and its failures in words."""
+"""The rsync command of a transfer, and the messages of its failures."""
 
 from __future__ import annotations
 
@@ -175,13 +175,13 @@ def worded_failure(
         return FleetError(what, f"the disk of {root!r} on the {full} is full", todo)
     if "Host key verification failed" in stderr:
         todo = "Add its key from a trusted place to the storage node's known_hosts"
-        return FleetError(what, "the storage node does not know its SSH host key", todo)
+        return FleetError(what, "the storage node does not know that host's SSH key", todo)
     if "Permission denied (publickey" in stderr:
         todo = "Allow the storage node's key on the host, or set key_file to another"
         return FleetError(what, "the SSH key was refused", todo)
     if rc == 23 and "Permission denied (13)" in stderr:
         todo = "Let that user read it; the host's folders must be readable below dlrm_host_root"
-        return FleetError(what, "its login user may not read the file", todo)
+        return FleetError(what, "the login user may not read the file", todo)
     if rc == 23 and "No such file or directory (2)" in stderr:
         return FleetError(what, "there is no such file any more", "Run again: it is made anew")
     if rc == 127 or "rsync: command not found" in stderr or "rsync: not found" in stderr:

@@ -1,4 +1,4 @@
-"""Lines and files of the fleet's keys; the spool; the program as one file."""
+"""The lines and files of the fleet's keys, the spool, and the packed program."""
 
 from __future__ import annotations
 

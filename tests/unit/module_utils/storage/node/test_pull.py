@@ -1,4 +1,4 @@
-"""Transfers with the real rsync on this machine; only broken links are played."""
+"""Transfers with the real rsync on this machine; only broken connections are simulated."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def test_a_link_on_the_host_is_followed(node: Node) -> None:
 
 
 def test_a_killed_transfer_leaves_only_its_beginning(tmp_path: Path) -> None:
-    """A real process is killed while rsync writes slowly; the next one goes on and ends."""
+    """A real process is killed while rsync writes slowly; the next one completes the transfer."""
     node = Node(tmp_path)
     slow = tmp_path / "slow.py"
     slow.write_text(
