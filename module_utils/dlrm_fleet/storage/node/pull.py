@@ -28,7 +28,7 @@ from ..rsync import copy_command, copy_many_command, worded_failure
 from .store import StageStore
 
 SAFE_PART = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")
-# Smaller files travel together in one rsync; larger ones each in a stream that can be resumed.
+# Smaller files go together in one rsync; larger ones each in a stream that can be resumed.
 SMALL_BYTES = 16 * 1024**2
 # A command line stays far below the kernel's limit for one argument (128 KiB).
 MANY_FILES = 300
