@@ -9,7 +9,7 @@ module: dlrm_artifact
 short_description: Fetch a host's artifacts and run files to the storage node
 description:
   - Runs on the storage node and pulls with rsync. A file gets its name only after its size and
-    sha256 equal what the host's C(stage.json) promises.
+    sha256 are found to equal what the host's C(stage.json) promises.
   - A file whose sha256 the store already has costs no transfer. A killed transfer leaves
     C(incoming/<sha256>.partial) and goes on from there.
 requirements:
@@ -21,13 +21,13 @@ options:
     type: str
     required: true
   artifacts:
-    description: The prepared files, as M(dlrm_result_info) returns them.
+    description: The files with published names, as M(dlrm_result_info) returns them.
     type: list
     elements: dict
     default: []
     suboptions:
       name:
-        description: How the file is called; of a run file, its path in the run's folder.
+        description: Name of the file.
         type: str
         required: true
       path:
@@ -70,8 +70,8 @@ options:
         required: true
   stages:
     description:
-      - What other hosts may restore, as M(dlrm_result_info) returns it. Kept below C(stages/) and
-        found by key; C(files) says whether the outputs travel or the manifest alone is kept.
+      - What other hosts may restore, as M(dlrm_result_info) returns it. It is kept below
+        C(stages/), by key. C(files) says whether the outputs are fetched or only the manifest.
     type: list
     elements: dict
     default: []
@@ -92,7 +92,7 @@ options:
         description: The user's folder it was made from; folder, files.
         type: dict
   streams:
-    description: How many large files travel at once; small ones travel together.
+    description: How many large files are fetched at once; small ones are fetched together.
     type: int
     default: 4
   transfers:
@@ -150,7 +150,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 transferred_bytes:
-  description: Bytes that travelled.
+  description: Bytes that were transferred.
   returned: always
   type: int
 reused:
@@ -158,7 +158,7 @@ reused:
   returned: always
   type: int
 lines:
-  description: One line a file, what was done with it.
+  description: One line for each file, what was done with it.
   returned: always
   type: list
   elements: str
@@ -223,7 +223,7 @@ def run(pull: Pull, params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     if check_mode:
         steps = pull.plan(items)
     else:
-        # Artifacts alone belong to no run; each is locked by itself.
+        # Artifacts alone belong to no run; each file has its own lock.
         of_run = spool.locked(pull.root, params["run_id"], params["host"])
         with of_run if params["run_files"] else nullcontext():
             steps = pull.plan(items)

@@ -8,8 +8,8 @@ DOCUMENTATION = r"""
 module: dlrm_image_same
 short_description: Refuse different images of one architecture in one run
 description:
-  - Two builds of equal content have one name and are two images. A run that used both would compare
-    unequal things.
+  - Two builds of equal content have the same name but are two images. Hosts that run different
+    images cannot be compared.
 options:
   name:
     description: Name of the image.
@@ -20,7 +20,7 @@ options:
     type: str
     required: true
   images:
-    description: The hosts' images; host to the engine's digest.
+    description: The hosts' images; host to the container engine's digest.
     type: dict
     required: true
   architectures:

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: dlrm_instance
 short_description: Acquire or release the machines of a fleet in a cloud
 description:
-  - Compares the described machines with those that carry the fleet's labels, and creates, adopts or
+  - Compares the described machines with those that have the fleet's labels, and creates, adopts or
     removes what differs. Never touches a machine that lacks a label.
   - A repeated request never makes a second machine. If one machine cannot be acquired, the machines
     that this call made are removed again.
@@ -50,7 +50,7 @@ options:
     type: int
     default: 0
   transfer_seconds:
-    description: How long bringing the run files home may take.
+    description: How long it may take to bring the run's files to the storage node.
     type: int
     default: 0
   budget_usd:
@@ -86,8 +86,8 @@ options:
     default: ""
   prices:
     description:
-      - The dated price table, as in C(dlrm_instances_prices). Without prices of this cloud, those
-        in its folder count.
+      - The dated price table, as in C(dlrm_instances_prices). If it lacks this cloud, the prices in
+        the cloud's folder count.
     type: dict
     default: {}
 attributes:

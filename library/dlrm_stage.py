@@ -14,7 +14,7 @@ description:
   - The module returns at once. With O(wait_seconds) it returns when the stage ends, at the latest
     after that time. The action plugin of the same name then watches the stage with
     M(dlrm_stage_info), prints its progress, and fails with the stage's own message.
-  - Links the published file names to a finished stage. A file of the user's with such a name stays.
+  - Links the published file names to a finished stage. A user's own file with such a name stays.
 extends_documentation_fragment: [dlrm.root, dlrm.catalogue, dlrm.request, dlrm.controller]
 options:
   stage:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: dlrm_stage_info
-short_description: How far the stages of a host are
+short_description: Say how far the stages of a host are
 description:
   - Returns all stages, or one, in one call. Waits for news when told to.
   - Renews the run's lease. Saves log and exit code of a container that ended, then removes it.

@@ -8,9 +8,9 @@ DOCUMENTATION = r"""
 module: dlrm_storage_access
 short_description: Let the storage node's two keys into a benchmark host
 description:
-  - Each key opens one command, without a shell, from the storage node's addresses only. One sends
-    files below O(root), the other takes files into C(incoming/) there.
-  - Also keeps what a run asked beside its lock, so that the storage node can collect it by itself.
+  - Each key runs one command, without a shell, from the storage node's addresses only. One key
+    sends files below O(root), the other receives files into C(incoming/) there.
+  - Also keeps a run's request beside its lock, so that the storage node can collect it by itself.
 extends_documentation_fragment: [dlrm.root]
 options:
   user:
@@ -21,11 +21,11 @@ options:
     description: uid:gid of everything below O(root).
     type: str
   fleet:
-    description: Name of the fleet; its lines are found again by it.
+    description: Name of the fleet, which marks its lines in C(authorized_keys).
     type: str
     required: true
   keys:
-    description: The public halves, as M(dlrm_storage_keys) returns them. Empty changes no key.
+    description: The public halves, as M(dlrm_storage_keys) returns them. If empty, no key changes.
     type: dict
     default: {}
   sources:
@@ -38,20 +38,20 @@ options:
     type: path
     default: /opt/dlrm-fleet/storage.pyz
   run_id:
-    description: The open run whose O(collect) is kept.
+    description: The open run for which O(collect) is kept.
     type: str
   collect:
-    description: What a visit needs beside the run's id; catalogue, request, image.
+    description: What a visit needs besides the run's id; catalogue, request, image.
     type: dict
   state:
-    description: V(absent) takes the fleet's lines out again.
+    description: V(absent) removes the fleet's lines.
     type: str
     choices: [present, absent]
     default: present
 attributes:
   check_mode: {support: full, description: Same answer; nothing is written.}
   diff_mode: {support: full, description: authorized_keys before and after}
-  idempotent: {support: full, description: Lines that stand there are left.}
+  idempotent: {support: full, description: Lines that are there stay as they are.}
 author:
   - dlrm-fleet contributors
 """
@@ -145,7 +145,7 @@ def _lines(params: dict[str, Any], check: bool) -> dict[str, Any]:
 
 
 def _ensure_incoming(params: dict[str, Any]) -> None:
-    """The login user writes here; a link in its place would lead the key elsewhere."""
+    """The login user writes here. A link in its place would let the key write elsewhere."""
     path = Path(params["root"]) / "incoming"
     if path.is_symlink():
         raise FleetError(f"cannot use {str(path)!r}", "it is a link", "Remove it")

@@ -8,11 +8,12 @@ DOCUMENTATION = r"""
 module: dlrm_storage_keys
 short_description: Make or remove a fleet's two SSH keys on the storage node
 description:
-  - One key reads below a host's root, the other writes into its C(incoming/); what they may do is
-    set on the hosts by M(dlrm_storage_access). The private halves never leave the storage node.
+  - One key reads below a host's root, the other writes into its C(incoming/).
+    M(dlrm_storage_access) sets on each host what they may do. The private halves never leave the
+    storage node.
 options:
   folder:
-    description: Where the keys of all fleets lie.
+    description: The folder that holds the keys of all fleets.
     type: path
     default: /etc/dlrm-fleet/storage
   fleet:
@@ -20,7 +21,7 @@ options:
     type: str
     required: true
   state:
-    description: V(absent) removes both keys and the known hosts; the hosts are left alone.
+    description: V(absent) removes both keys and the known hosts; nothing changes on the hosts.
     type: str
     choices: [present, absent]
     default: present
@@ -42,11 +43,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 public:
-  description: The public halves, by V(read) and V(write); empty while not made.
+  description: The public halves, by V(read) and V(write); empty if there are no keys.
   returned: always
   type: dict
 addresses:
-  description: From which addresses this machine speaks, as it sees itself.
+  description: The addresses this machine sends from, as it sees them itself.
   returned: always
   type: list
   elements: str

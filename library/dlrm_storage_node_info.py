@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: dlrm_storage_node_info
 short_description: Say what a storage node lacks to take results
 description:
-  - Looks, in one call, at everything that the role C(dlrm_storage) sets up there; installs nothing.
+  - Looks in one call at all that the role C(dlrm_storage) sets up there. Installs nothing.
 extends_documentation_fragment: [dlrm.reads]
 options:
   root:
@@ -21,15 +21,15 @@ options:
     elements: str
     default: [rsync]
   files:
-    description: Files that must have exactly this content; path to sha256.
+    description: Files that must have exactly this content, as path to sha256.
     type: dict
     default: {}
   systemd_files:
-    description: The same, looked at only where systemd runs the machine.
+    description: The same, checked only where systemd runs the machine.
     type: dict
     default: {}
   cron_files:
-    description: The same, looked at only where cron is there and systemd is not.
+    description: The same, checked only where there is cron but no systemd.
     type: dict
     default: {}
   timer:
@@ -51,12 +51,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 missing:
-  description: What is missing or differs, in words; empty when nothing is to be done.
+  description: Names of what is missing or differs; empty if the node has everything.
   returned: success
   type: list
   elements: str
 clock:
-  description: What can start the visits; V(systemd), V(cron), or empty.
+  description: What can start the visits; V(systemd), V(cron), or empty for neither.
   returned: success
   type: str
 """
@@ -77,7 +77,7 @@ ARGUMENTS: dict[str, Any] = {
     "cron_files": {"type": "dict", "default": {}},
     "timer": {"type": "str", "default": ""},
 }
-# systemd(1): there exactly when it is the init of this machine.
+# sd_booted(3): this folder exists exactly when systemd is the init of this machine.
 SYSTEMD = Path("/run/systemd/system")
 CRON = Path("/etc/cron.d")
 
@@ -97,7 +97,7 @@ def lacks_root(root: Path) -> bool:
 
 
 def differs(path: Path, sha256: str) -> bool:
-    """Absent, another content, or writable or unreadable for others than it should be."""
+    """True if the file is missing or has another content or another mode than 0644."""
     try:
         found = path.stat()
         return stat.S_IMODE(found.st_mode) != 0o644 or sha256_file(path) != sha256

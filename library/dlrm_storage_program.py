@@ -6,13 +6,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: dlrm_storage_program
-short_description: Pack the program that hosts and storage node keep
+short_description: Pack the program that runs on hosts and on the storage node
 description:
   - Runs on the controller. Packs C(module_utils/dlrm_fleet) into one file that Python runs; equal
     code gives equal bytes.
 options:
   package:
-    description: The folder C(module_utils/dlrm_fleet).
+    description: The folder C(module_utils/dlrm_fleet) of this repository.
     type: path
     required: true
   dest:
@@ -37,7 +37,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 sha256:
-  description: Of the file.
+  description: The file's sha256.
   returned: always
   type: str
 """

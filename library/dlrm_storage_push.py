@@ -8,8 +8,8 @@ DOCUMENTATION = r"""
 module: dlrm_storage_push
 short_description: Send stored files into a host's incoming folder
 description:
-  - Runs on the storage node and sends with rsync and the key that can only write there. A transfer
-    that was cut goes on where it ended; M(dlrm_storage_restore) verifies what arrived.
+  - Runs on the storage node. Sends with rsync, with the key that can only write into that folder.
+    A transfer that was cut goes on where it ended. M(dlrm_storage_restore) verifies what arrived.
 requirements:
   - rsync on both machines
 extends_documentation_fragment: [dlrm.storage_root, dlrm.host]
@@ -19,16 +19,16 @@ options:
     type: path
     required: true
   files:
-    description: What to send, as M(dlrm_storage_restore) named it; sha256 to bytes.
+    description: What to send, as M(dlrm_storage_restore) returned it; sha256 to bytes.
     type: dict
     required: true
   refused:
-    description: sha256 of those the host refused; the store's own copies are read first.
+    description: sha256 of files the host refused. The store's own copies are verified first.
     type: list
     elements: str
     default: []
   streams:
-    description: How many large files travel at once; small ones travel together.
+    description: How many large files are sent at once; small ones are sent together.
     type: int
     default: 4
   transfers:
@@ -64,7 +64,7 @@ options:
 attributes:
   check_mode: {support: full, description: Says whether something would be sent.}
   diff_mode: {support: none, description: Nothing is changed but what arrives.}
-  idempotent: {support: none, description: Sends what it is told.}
+  idempotent: {support: none, description: Sends all of O(files) each time.}
 author:
   - dlrm-fleet contributors
 """

@@ -8,11 +8,11 @@ DOCUMENTATION = r"""
 module: dlrm_storage_restore
 short_description: Put what the storage node sent into a host's stages
 description:
-  - Runs on the benchmark host, before and after M(dlrm_storage_push). Each file in C(incoming/) is
-    verified against its promised sha256 and only then renamed; C(stage.json) comes last and says
-    whence it was restored.
-  - Says which files are still to come. A stage that is done, and a file that lies there already
-    with the right content, costs no transfer.
+  - Runs on the benchmark host, before and after M(dlrm_storage_push). Verifies each file in
+    C(incoming/) against its promised sha256 before it moves the file into its stage. Writes
+    C(stage.json) last, with the storage node it was restored from.
+  - Returns which files are still missing. A stage that is done, and a file that is there with the
+    right content, costs no transfer.
 extends_documentation_fragment: [dlrm.root]
 options:
   owner:
@@ -33,9 +33,9 @@ options:
     type: str
     required: true
 attributes:
-  check_mode: {support: full, description: Says what would be restored; judges by sizes alone.}
-  diff_mode: {support: none, description: The lines say it.}
-  idempotent: {support: full, description: What is there is left.}
+  check_mode: {support: full, description: Says what would be restored; compares sizes only.}
+  diff_mode: {support: none, description: The lines show it.}
+  idempotent: {support: full, description: What is there stays as it is.}
 author:
   - dlrm-fleet contributors
 """
@@ -52,7 +52,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 missing:
-  description: Files still to come; sha256 to bytes.
+  description: Files that are still missing; sha256 to bytes.
   returned: always
   type: dict
 refused:
@@ -61,7 +61,7 @@ refused:
   type: list
   elements: str
 lines:
-  description: One line a stage.
+  description: One line for each stage.
   returned: always
   type: list
   elements: str

@@ -8,12 +8,12 @@ DOCUMENTATION = r"""
 module: dlrm_storage_stages_info
 short_description: Say which stages of a request the storage node has for a host
 description:
-  - Runs on the storage node. Finds by their keys the stages whose results serve every host, and of
-    those the ones whose files a measurement reads; of all others the manifest suffices.
+  - Runs on the storage node. Finds by their keys the stages that serve every host. A host gets the
+    files of those that its measurement reads; of all others, the manifest suffices.
 extends_documentation_fragment: [dlrm.storage_root, dlrm.catalogue, dlrm.request, dlrm.reads]
 options:
   architecture:
-    description: Of the host.
+    description: The host's architecture.
     type: str
     default: ""
 author:
@@ -31,23 +31,23 @@ EXAMPLES = r"""
 
 RETURN = r"""
 stages:
-  description: What a host gets; document (stage.json), files (its outputs, or the manifest alone).
+  description: What a host gets; document (stage.json), files (whether with its outputs).
   returned: always
   type: list
   elements: dict
 missing:
-  description: Each stage a measurement reads that is not here whole, and why.
+  description: Each stage that a measurement reads and the storage node lacks, and why.
   returned: always
   type: list
   elements: str
 to_make:
-  description: RV(missing), stages that are forced, and the request's own folders, which only a look
-    at them tells to be unchanged.
+  description: RV(missing), stages that are forced, and the request's own folders, which must be
+    read to see whether they have changed.
   returned: always
   type: list
   elements: str
 catalogue:
-  description: O(catalogue) with the stages whose result serves every host alone.
+  description: O(catalogue) with only the stages that serve every host.
   returned: always
   type: dict
 sources:

@@ -110,7 +110,7 @@ def test_rerun_measures_without_weights(fleet: Fleet) -> None:
 def test_what_nobody_prepared_is_refused(fleet: Fleet) -> None:
     host = fleet.benchmark_hosts[1]
     output = play(fleet, "playbooks/rerun.yml", fleet.folder / "lab", succeeds=False, seed=7)
-    assert "does not have what bench-02 was to restore: calibrate" in output
+    assert "does not have what bench-02 needs: calibrate" in output
     assert "playbooks/prepare_data.yml" in output
     assert host.shell(f"ls -d {ROOT}/stages/weights/* | wc -l").strip() == "1"
 

@@ -22,5 +22,5 @@ def refuse_full(folder: Path, size: int, what: str, whose: str, setting: str) ->
         raise FleetError(
             what,
             f"{whose} disk needs {needed / 1024**3:.2f} GiB free, found {free / 1024**3:.2f} GiB",
-            f"Free some, or set {setting} to a larger disk",
+            f"Free some space, or set {setting} to a larger disk",
         )

@@ -18,7 +18,7 @@ from .release import doomed, release
 from .report import machine_data, orphan_lines, plan_lines
 from .retry import Pace, call
 
-# How a module's options name a cloud: the first fields of FleetRequest, all but the fleet.
+# The options by which a module names a cloud: the first fields of FleetRequest, without the fleet.
 CLOUD_OPTIONS: dict[str, Any] = {
     "cloud": {"type": "str", "required": True},
     "regions": {"type": "list", "elements": "str"},
@@ -77,7 +77,7 @@ class FleetRequest:
 
 
 def present(asked: FleetRequest, check_mode: bool) -> dict[str, Any]:
-    """Machines as described; in check mode only the plan."""
+    """Acquire the described machines; in check mode only plan them."""
     cloud, fleet, prices = find(asked.cloud), asked.fleet, asked.own_prices()
     cloud.check_creation(asked.access())
     wanted = asked.machines()
@@ -102,7 +102,7 @@ def present(asked: FleetRequest, check_mode: bool) -> dict[str, Any]:
 
 
 def absent(asked: FleetRequest, check_mode: bool) -> dict[str, Any]:
-    """The fleet, or the named machines of it, and what belongs to them, gone."""
+    """Remove the fleet or its named machines, and what belongs to them."""
     provider, pace, fleet = asked.provider(), Pace(), asked.fleet
     names = asked.names or None
     mine = doomed(provider, fleet, names, pace)
@@ -145,7 +145,7 @@ def _data(asked: FleetRequest, found: list[Found]) -> list[dict[str, Any]]:
 
 
 def information(asked: FleetRequest, known_hosts: str | None, check_mode: bool) -> dict[str, Any]:
-    """Everything ours in the configured regions, and what else bills; no fleet named: of all."""
+    """Our machines and what else bills in the configured regions; without a fleet, of all."""
     provider, pace = asked.provider(), Pace()
     fleet = asked.fleet or None
     found = call(pace, lambda: provider.list_machines(fleet))
@@ -164,7 +164,7 @@ def information(asked: FleetRequest, known_hosts: str | None, check_mode: bool) 
 
 
 def write_host_keys(provider: Provider, found: list[Found], path: str, pace: Pace) -> list[str]:
-    """Writes running machines' keys into the file; returns the machines that show none yet."""
+    """Writes live machines' host keys into the file; returns the machines that show none yet."""
     until = pace.clock() + min(HOST_KEY_PATIENCE, pace.patience)
     keys: dict[str, list[str]] = {}
     waiting = [item for item in found if item.live]

@@ -40,7 +40,7 @@ def disk_rate(prices: dict[str, Any], cloud: str, disk: Disk) -> float:
 
 
 def hourly(prices: dict[str, Any], cloud: str, machine: Machine) -> float:
-    """USD an hour of the dearest of its types: which one it gets is not known before."""
+    """USD an hour of the dearest of its types, because which one it gets is not known before."""
     types = {placement.type for placement in machine.placements}
     rate = max(machine_rate(prices, cloud, name) for name in types)
     address = float(prices.get(cloud, {}).get("address_hour", 0))
@@ -67,7 +67,7 @@ def check_budget(cost: float, budget: float | None, ttl_seconds: int) -> float:
 
 
 def check_fit(cloud: Cloud, machines: Sequence[Machine], memory: float, disk: float) -> None:
-    """`memory`, `disk`: GiB the run needs on a benchmark host. Unknown sizes are let pass."""
+    """`memory`, `disk`: GiB the run needs on a benchmark host. A type of unknown size passes."""
     small: list[str] = []
     for machine in machines:
         if "benchmark" not in machine.role.split("-"):

@@ -1,4 +1,4 @@
-"""What a cloud must be able to do, and what is known of it without asking it."""
+"""What a cloud must be able to do, and what is known about it without a call."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Provider(Protocol):
         """Public host keys ("ssh-ed25519 AAAA...") from the cloud's own channel; [] = not yet."""
 
     def quota(self, error: CloudError, machine: Machine, placement: Placement) -> CloudError:
-        """The same error with which quota, asked, left and how to raise it."""
+        """The same error that also names the quota, what is asked and left, and how to raise it."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,7 @@ class Cloud:
         return self.vcpus(type_name) * self.gib_per_vcpu(type_name)
 
     def with_prices(self, given: dict[str, Any]) -> dict[str, Any]:
-        """The table a user gave (dlrm_instances_prices), or where it has no prices of this cloud
-        the cloud's own."""
+        """The user's table (dlrm_instances_prices); if it lacks this cloud, with its own prices."""
         return given if self.name in given else {**given, **self.prices}
 
 

@@ -26,5 +26,5 @@ def make(
     scheduler_role: str = "",
     endpoint_url: str = "",
 ) -> Provider:
-    """FleetError for a cloud nobody knows, and where this cloud needs what is not given."""
+    """Raises FleetError for an unknown cloud, or if an option that this cloud needs is missing."""
     return find(cloud).open(Access(regions, project, scheduler_role, endpoint_url))

@@ -18,7 +18,7 @@ class Host:
     """A host of this command.
 
     Attributes:
-        stored: the storage node has its record, and no other run lies there that nobody stored.
+        stored: the storage node has its record, and no other run on the host is open.
         passed: that record passed.
         opened: a run may lie there that is not stored; None: unknown.
     """

@@ -34,14 +34,14 @@ PUBLIC = (
     "provision",
     "release",
 )
-# Of Ansible and of those who start it; never ours.
+# Variables of Ansible and of what starts it, never ours.
 FOREIGN_PREFIXES = ("ansible_", "awx_", "tower_", "molecule_")
 DEADLINE_SECONDS = {"demo": 3600, "official": 86400}
-# Of the cloud machines of the inventory's fleet, after the storage node has verified their results.
+# Which cloud machines are released after the storage node has verified their results.
 RELEASES = ("always", "passed", "never")
-# Of a host's stages: all files, or those that the measurement reads.
+# Which files of its stages a host keeps: all, or those that the measurement reads.
 KEEPS = ("all", "needed")
-# MLPerf's own spelling is as good as ours.
+# MLPerf's own spelling is accepted, too.
 LOADGEN_SCENARIOS = ("Offline", "Server")
 
 
@@ -106,9 +106,9 @@ def normalise(
 
 
 def request_sha256(request: dict[str, Any]) -> str:
-    """What is measured, not how it is watched (run_id, deadline, verify, ...)."""
+    """Of what is measured, without how it is run (run_id, deadline, verify, ...)."""
     same = {name: request[name] for name in ("schema_version", "parameters", "sources")}
-    # Came later than the first runs: left out where it is off, whose requests are still the same.
+    # tune is newer than the first runs: left out where it is off, so that they keep their sha256.
     if not same["parameters"].get("tune"):
         same["parameters"] = {k: v for k, v in same["parameters"].items() if k != "tune"}
     return sha256_text(canonical_json(same))
@@ -140,7 +140,7 @@ def _plain(value: Any) -> Any:
 
 
 def _apply_profile(parameters: dict[str, Any], given: dict[str, Any], problems: Problems) -> None:
-    """What demo and official fix, need and refuse."""
+    """Set the values that the profile fixes; note what it needs and what it refuses."""
     if parameters["profile"] == "official":
         for name in ("weights_source", "data_source"):
             if name not in given:

@@ -1,1 +1,1 @@
-"""The result of a run: read on the host, recorded on the storage node, summed up."""
+"""What a run leaves: read on the host, recorded on the storage node, summed up."""

@@ -1,4 +1,4 @@
-"""What a host has to show for a run: its judgement and the files that leave it. Only reads."""
+"""What a host has of a run: its verdict and the files that leave the host. Only reads."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ ACCURACY_LOG = "mlperf_log_accuracy.json"
 # Larger outputs (an accuracy log of 1.45 GB) stay on the host; accuracy.txt holds their sha256.
 RUN_FILE_BYTES = 16 * 1024**2
 JUDGED = ("accuracy", "performance", "audit")
-# Whose outputs belong into the run's folder.
+# Stages whose outputs go into the run's folder.
 KEPT = ("tune", *JUDGED)
 
 
 @dataclass
 class Found:
-    """The stages of a request: `stages` are done here, of `elsewhere` only the manifest is here."""
+    """The stages of a request. `stages`: done here; `elsewhere`: only their manifests are here."""
 
     root: Path
     entries: list[dict[str, Any]]
@@ -54,7 +54,7 @@ def find(
     image: str,
     architecture: str,
 ) -> Found:
-    """A stage that is missing, damaged or cannot be planned is left out, and said."""
+    """Leaves out stages that are missing, damaged or not planned; `unreadable` says why."""
     found = Found(root, catalogue_rules.stages(catalogue), request["parameters"])
 
     def read_stage(stage: str, key: str) -> dict[str, Any] | None:
@@ -111,8 +111,11 @@ def judge_found(found: Found, request: dict[str, Any]) -> Judgement:
 
 
 def artifacts(found: Found, architecture: str) -> list[dict[str, Any]]:
-    """The seed's files that exist: those with a readable name and the same in every run."""
-    result = []
+    """{name, path, bytes, sha256, link} of each published file that exists here.
+
+    Measured stages are left out: their files differ in every run.
+    """
+    files = []
     for entry in found.entries:
         document = found.document(entry["name"])
         if document is None or catalogue_rules.is_measured(entry):
@@ -120,7 +123,7 @@ def artifacts(found: Found, architecture: str) -> list[dict[str, Any]]:
         outputs = {output["name"]: output for output in document["outputs"]}
         for output, link in catalogue_rules.links(entry, found.parameters, architecture):
             if output in outputs:
-                result.append(
+                files.append(
                     {
                         "name": Path(link).name,
                         "path": str(found.folder(entry["name"]) / output),
@@ -129,20 +132,23 @@ def artifacts(found: Found, architecture: str) -> list[dict[str, Any]]:
                         "link": link,
                     }
                 )
-    return result
+    return files
 
 
 def shared_stages(found: Found, request: dict[str, Any]) -> list[dict[str, Any]]:
-    """What other hosts may restore: {document, folder, files, source}; files: outputs travel."""
-    result = []
+    """What other hosts may restore: {document, folder, files, source} of each stage.
+
+    `files`: whether its outputs are fetched; `source`: the user's folder it was made from, or None.
+    """
+    shared = []
     for entry in found.entries:
         name = entry["name"]
         here = name in found.stages
-        planned = found.stages.get(name) or _released(found, name)
+        planned = found.stages.get(name) or _pruned(found, name)
         if planned is None or not is_shared(entry):
             continue
         source = catalogue_rules.source(entry, request)
-        result.append(
+        shared.append(
             {
                 "document": planned.document,
                 "folder": str(StageFolder(found.root, name, planned.key or "").path),
@@ -152,11 +158,11 @@ def shared_stages(found: Found, request: dict[str, Any]) -> list[dict[str, Any]]
                 else {"folder": source["path"], "files": planned.source_files},
             }
         )
-    return result
+    return shared
 
 
-def _released(found: Found, name: str) -> PlannedStage | None:
-    """Its files were removed here (keep=needed): later keys still need its manifest."""
+def _pruned(found: Found, name: str) -> PlannedStage | None:
+    """The stage if its files were removed here (keep=needed): later keys need its manifest."""
     planned = found.elsewhere.get(name)
     if planned is None or planned.document is None:
         return None
@@ -164,7 +170,7 @@ def _released(found: Found, name: str) -> PlannedStage | None:
 
 
 def run_files(found: Found) -> list[dict[str, Any]]:
-    """The files of the run's folder on the storage node."""
+    """{path, name, bytes, sha256} of each file for the run's folder on the storage node."""
     files = []
     host_path = found.root / "host.json"
     if host_path.is_file():

@@ -1,4 +1,4 @@
-"""run.json: one immutable document a run and host, made from the run's folder alone."""
+"""run.json: one immutable document per run and host, made from the run's folder alone."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ..judge.verdict import Evidence, judge
 
 RUN_NAME = "run.json"
 SUMS_NAME = "SHA256SUMS"
-# Who recorded, and when, is not what was measured.
+# These fields say who recorded and when, not what was measured.
 NOT_COMPARED = ("recorded_at", "controller")
 
 
 def run_folder(storage_root: Path, run_id: str, host: str) -> Path:
     for name, value in (("run_id", run_id), ("host", host)):
         if "/" in value or value in ("", ".", ".."):
-            raise FleetError(f"{name} {value!r} is not allowed", "it must be one folder's name")
+            raise FleetError(f"{name} {value!r} is not allowed", "it must be a plain folder name")
     return storage_root / "runs" / run_id / host
 
 
@@ -36,7 +36,10 @@ def build(
     recorded_at: str,
     failure: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Reads the folder, writes nothing; what is missing or broken becomes a reason."""
+    """The record (docs/contracts/run.schema.json). Reads the folder and writes nothing.
+
+    What is missing or broken becomes a reason in the verdict.
+    """
     unreadable: list[str] = []
     documents = _stage_documents(folder, unreadable)
     host_document = _read(folder / "host.json", unreadable) or {}
@@ -83,7 +86,7 @@ def _stage_documents(folder: Path, unreadable: list[str]) -> dict[str, dict[str,
 
 
 def _read(path: Path, unreadable: list[str]) -> dict[str, Any] | None:
-    """None without a word when there is no such file: the judge says what that means."""
+    """None if there is no such file, as judge() reports that, or if it is unreadable."""
     if not path.exists():
         return None
     try:
@@ -104,7 +107,7 @@ def _stages(documents: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def list_files(folder: Path) -> list[dict[str, Any]]:
-    """Every file but the record itself and what a killed writer left of it, by path."""
+    """{path, bytes, sha256} of each file, without the record and a killed writer's rest of it."""
     files = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -120,7 +123,7 @@ def recorded(folder: Path) -> dict[str, Any] | None:
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """Names of the fields in which two records of one run disagree."""
-    # As JSON: what was written and read again is compared with what was not.
+    # Both go through JSON, because one of them was written and read again.
     plain_old, plain_new = (json.loads(json.dumps(document)) for document in (old, new))
     names = sorted(set(plain_old) | set(plain_new))
     return [

@@ -1,4 +1,4 @@
-"""The fleet's outcome: one table, every host accounted for, passed or not; and its files."""
+"""The fleet's verdict: one table in which every host appears, and its files."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ def summarise(
     hosts: list[str] | None = None,
     run_id: str | None = None,
 ) -> dict[str, Any]:
-    """results: {host, failure, run}; exit_policy: all, any, or the percentage that must pass.
+    """{lines, table, passed, document, limit}; `document`: the content of verdict-NAME.json.
 
-    `hosts`: all that were asked to run; one without a result is missing.
+    `results`: {host, failure, run} each; `exit_policy`: all, any, or the percentage that must pass;
+    `hosts`: all that were asked to run. A host that is not among the results is missing.
     """
     heard = {str(result["host"]) for result in results}
     silent = [{"host": host} for host in hosts or [] if host not in heard]
@@ -62,13 +63,13 @@ def summarise(
 
 
 def _limit(rows: list[dict[str, Any]]) -> list[str]:
-    """Lines of a file for --limit: what did not pass, and localhost, which plays need to judge."""
+    """Lines of a file for --limit: the hosts that did not pass, and localhost, which judges."""
     failed = [str(row["host"]) for row in rows if row["status"] != "passed"]
     return [*failed, "localhost"] if failed else []
 
 
 def _passes(count: int, total: int, policy: str | int) -> bool:
-    """No host at all never passes: a run without result is not a success."""
+    """Without any host the fleet does not pass."""
     if total == 0:
         return False
     if policy == "any":
@@ -121,7 +122,7 @@ def _row_without_run(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _afterthought(result: dict[str, Any], run: dict[str, Any]) -> list[str]:
-    """What failed beside a result that counts nevertheless."""
+    """What else failed on a host whose record passed."""
     failure = result.get("failure")
     if not failure or run["verdict"]["status"] != "passed":
         return []
@@ -216,11 +217,11 @@ def places(
 
 
 def refusal(lines: list[str], files: dict[str, str]) -> str:
-    """Why the command fails, and the one that runs again what did not pass."""
+    """Why the command fails, and which command runs the hosts again that did not pass."""
     said = f"{lines[-1]} The reasons stand in the table above."
     if "limit" not in files:
         return said
-    return f"{said} Once more for these alone: the same command with --limit @{files['limit']}"
+    return f"{said} To run only these again, add --limit @{files['limit']} to the same command."
 
 
 class VerdictFiles:
@@ -236,7 +237,7 @@ class VerdictFiles:
         self.written: dict[str, str] = {}
 
     def write(self, document: dict[str, Any], limit: list[str]) -> bool:
-        """Whether anything changed. No limit: that file of an earlier verdict on this run goes."""
+        """True if anything changed. An empty limit removes an earlier verdict's limit file."""
         self.verdict.parent.mkdir(parents=True, exist_ok=True)
         changed = not _holds(self.verdict, document)
         if changed:

@@ -1,4 +1,4 @@
-"""The sha256 of a file while rsync still writes it: no second pass afterwards."""
+"""Hash a file while rsync writes it, so that it need not be read again."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ..base.documents import CHUNK_BYTES, sha256_file
 from ..base.errors import FleetError
 
 WAIT_SECONDS = 0.02
-# The disk starts writing early; the flush before a file gets its name then has little left to do.
+# Flush this often: the flush before a file gets its name then has little left to do.
 FLUSH_BYTES = 256 * 1024**2
 
 
 class ArrivingFile:
     """Reads behind a writer that appends; a context manager around the writer's command.
 
-    `path` exists already. What it holds at the start is read as well: a transfer may go on from it.
+    `path` exists already. Its content at the start is hashed, too: a transfer may continue it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,12 +43,12 @@ class ArrivingFile:
         self._thread.join()
 
     def sha256(self, promised: str) -> str:
-        """After the writer's end: of the whole file. Raises FleetError when it cannot be read."""
+        """Of the whole file, after the writer has ended. Raises FleetError if it cannot be read."""
         if self._error is not None:
             why = self._error.strerror or str(self._error)
             raise FleetError(f"cannot hash {str(self._path)!r}", why)
         found = self._digest.hexdigest()
-        # rsync corrects in place what its own checksum finds wrong: look at what lies there now.
+        # rsync may have corrected the file in place after it was hashed: read it again.
         return found if found == promised else sha256_file(self._path)
 
     def _follow(self) -> None:
@@ -61,7 +61,7 @@ class ArrivingFile:
     def _read_to_end(self, descriptor: int) -> None:
         unflushed = 0
         while True:
-            # Asked before the read: what was written before the end is then read, too.
+            # Checked before the read, so that everything written before the end is read.
             ended = self._ended.is_set()
             block = os.read(descriptor, CHUNK_BYTES)
             self._digest.update(block)

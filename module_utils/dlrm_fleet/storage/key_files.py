@@ -1,8 +1,8 @@
 """Key, authorized_keys and known_hosts files of a fleet on disk.
 
-Not community.crypto.openssh_keypair: it makes one key a call and takes no lock, and the tasks of
-many hosts make the keys of one fleet at once. Not ansible.posix.authorized_key: it needs a call for
-each forced command, keeps the line of a key that was replaced, and does not flush what it writes.
+community.crypto.openssh_keypair does not serve: it makes one key per call and takes no lock, but
+tasks of many hosts make a fleet's keys at once. ansible.posix.authorized_key does not serve: it
+needs a call per forced command, keeps the line of a replaced key and does not flush its file.
 """
 
 from __future__ import annotations
@@ -25,12 +25,14 @@ from .keys import FLEET, known_hosts
 
 def fleet_folder(base: Path, fleet: str) -> Path:
     if not FLEET.match(fleet):
-        raise FleetError(f"fleet {fleet!r} is not allowed", "letters, digits, '_', '.' and '-'")
+        raise FleetError(
+            f"fleet {fleet!r} is not allowed", "use letters, digits, '_', '.' and '-' in its name"
+        )
     return base / fleet
 
 
 def ensure_keys(folder: Path, run: Runner, check: bool) -> tuple[bool, dict[str, str]]:
-    """Both keys made once: (changed, public halves; empty in check mode while not made)."""
+    """Make the keys that are missing: (changed, public half by mode; "" if check mode made none)"""
     missing = [mode for mode in MODES if not (folder / f"{mode}.pub").exists()]
     if missing and not check:
         with _locked(folder):
@@ -44,7 +46,7 @@ def ensure_keys(folder: Path, run: Runner, check: bool) -> tuple[bool, dict[str,
 
 
 def _make_key(folder: Path, mode: str, run: Runner) -> None:
-    """The public half is named last: with it both are there."""
+    """The public half gets its name last: where it is, both are."""
     target = folder / f"{mode}.pub"
     if target.exists():
         return
@@ -65,7 +67,7 @@ def _make_key(folder: Path, mode: str, run: Runner) -> None:
 
 
 def remove_keys(folder: Path, check: bool) -> bool:
-    """Both halves, known_hosts and the lock; anything else in the folder stays."""
+    """Remove the keys, known_hosts and the lock; other files stay. True: there was something."""
     names = [*MODES, *(f"{mode}.pub" for mode in MODES), "known_hosts", ".lock"]
     found = [folder / name for name in names if (folder / name).exists()]
     if not check:
@@ -77,7 +79,7 @@ def remove_keys(folder: Path, check: bool) -> bool:
 
 
 def know_host(folder: Path, host: dict[str, Any]) -> bool:
-    """Replace what known_hosts says of this address and port. True: it said something else."""
+    """Replace the lines of this address and port in known_hosts. True when they changed."""
     path = folder / "known_hosts"
     new = known_hosts([host])
     with _locked(folder):
@@ -92,11 +94,11 @@ def know_host(folder: Path, host: dict[str, Any]) -> bool:
 
 
 def own_addresses() -> list[str]:
-    """Addresses from which this machine may speak, without loopback and link-local ones."""
+    """The addresses this machine sends from, without loopback and link-local ones."""
     found = set()
     for family, where in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
         try:
-            # Connecting a datagram socket sends nothing; it chooses the address it would use.
+            # Connecting a datagram socket sends nothing; it only chooses the sender's address.
             with socket.socket(family, socket.SOCK_DGRAM) as probe:
                 probe.connect((where, 9))
                 found.add(str(probe.getsockname()[0]))
@@ -109,12 +111,14 @@ def authorized_keys(user: str) -> Path:
     try:
         home = pwd.getpwnam(user).pw_dir
     except KeyError:
-        raise FleetError(f"cannot let the storage node in as {user!r}", "no such user") from None
+        raise FleetError(
+            f"cannot let the storage node in as {user!r}", "this host has no such user"
+        ) from None
     return Path(home) / ".ssh" / "authorized_keys"
 
 
 def write_authorized_keys(path: Path, text: str, user: str) -> None:
-    """Owned by the user, mode 0600, as sshd's StrictModes wants it."""
+    """Write it with this owner and mode 0600, as sshd's StrictModes requires."""
     entry = pwd.getpwnam(user)
     if not path.parent.is_dir():
         path.parent.mkdir(mode=0o700)

@@ -15,19 +15,22 @@ FLEET = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
 
 
 def comment(fleet: str, mode: str) -> str:
-    """By which our lines are found again."""
+    """The comment that marks the fleet's lines."""
     return f"dlrm-fleet:{fleet}:{mode}"
 
 
 def key_line(
     public: str, mode: str, fleet: str, sources: list[str], python: str, program: str, root: str
 ) -> str:
-    """One line of authorized_keys: this key, from these addresses, opens this one command."""
+    """One line of authorized_keys: from these addresses only, the key runs only the gate."""
     match = KEY.match(public.strip())
     if match is None:
-        raise FleetError(f"cannot use the fleet's {mode} key", "it is no public SSH key")
+        raise FleetError(f"cannot use the fleet's {mode} key", "it is not a public SSH key")
     if mode not in MODES or not FLEET.match(fleet):
-        raise FleetError(f"cannot name the {mode} key of fleet {fleet!r}", "the name is not plain")
+        raise FleetError(
+            f"cannot name the {mode} key of fleet {fleet!r}",
+            "letters, digits, '_', '.' and '-' are allowed",
+        )
     wrong = [source for source in sources if not SOURCE.match(source)]
     if wrong or not sources:
         raise FleetError(
@@ -37,20 +40,22 @@ def key_line(
         )
     command = " ".join(shlex.quote(word) for word in (python, "-I", program, "gate", mode, root))
     if '"' in command or "\\" in command:
-        raise FleetError(f"cannot use {command!r} in authorized_keys", "a quote is in it")
+        raise FleetError(
+            f"cannot use {command!r} in authorized_keys", "it contains a quote or a backslash"
+        )
     options = f'restrict,from="{",".join(sources)}",command="{command}"'
     return f"{options} {match.group(0)} {comment(fleet, mode)}"
 
 
 def merged(text: str, fleet: str, lines: list[str]) -> str:
-    """authorized_keys with exactly these lines of the fleet; all others stay as they are."""
+    """authorized_keys with `lines` in place of the fleet's own; all others stay as they are."""
     ours = tuple(f" {comment(fleet, mode)}" for mode in MODES)
     kept = [line for line in text.splitlines() if not line.rstrip().endswith(ours)]
     return "".join(f"{line}\n" for line in [*kept, *lines])
 
 
 def host_keys(folder: Path) -> list[str]:
-    """This host's own public keys, `type base64`; strongest types first by name."""
+    """This host's public keys, `type base64` each, by the names of their files."""
     found = []
     for path in sorted(folder.glob("ssh_host_*_key.pub")):
         match = KEY.match(path.read_text(encoding="utf-8").strip())
@@ -67,13 +72,15 @@ def host_keys(folder: Path) -> list[str]:
 
 
 def known_hosts(hosts: list[dict[str, object]]) -> str:
-    """`hosts`: {address, port, keys}. known_hosts as ssh(1) reads it."""
+    """The text of known_hosts, as ssh(1) reads it. `hosts`: {address, port, keys} each."""
     lines = set()
     for host in hosts:
         address, port = str(host["address"]), int(str(host["port"] or 22))
         name = address if port == 22 else f"[{address}]:{port}"
         if re.search(r"[\s,*?!|@]", name):
-            raise FleetError(f"cannot keep the SSH keys of {address!r}", "it is no plain address")
+            raise FleetError(
+                f"cannot keep the SSH keys of {address!r}", "it is not a plain address"
+            )
         keys = host["keys"]
         assert isinstance(keys, list)
         lines |= {f"{name} {key}" for key in keys}

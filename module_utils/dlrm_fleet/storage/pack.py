@@ -1,6 +1,6 @@
-"""The storage program as one file: a zip that Python runs, equal for equal code.
+"""The storage program as one file: a zip that Python runs. Equal code gives equal bytes.
 
-zipapp is not enough: it keeps the files' times and modes, and each checkout has others.
+zipapp does not serve: it keeps the files' times and modes, which differ between checkouts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ LEFT_OUT = ("cloud", "request", "support")
 
 
 def build(package: Path) -> bytes:
-    """`package`: the folder module_utils/dlrm_fleet. Times and order are fixed."""
+    """The bytes of the zip. `package`: the folder module_utils/dlrm_fleet, else FleetError."""
     if not (package / "storage" / "program.py").is_file():
         raise FleetError(f"cannot pack {str(package)!r}", "it is not module_utils/dlrm_fleet")
     target = io.BytesIO()

@@ -14,7 +14,7 @@ USAGE = "usage: gate read|write ROOT (from authorized_keys), or visit STORAGE_RO
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code 0; 1: a visit failed; 2: wrong use; 77: refused (EX_NOPERM, sysexits.h)."""
+    """The exit code. 0: done; 1: a visit failed; 2: usage; 77: refused (EX_NOPERM, sysexits.h)."""
     os.environ["PATH"] = SAFE_PATH
     if len(arguments) == 3 and arguments[0] == "gate":
         return _gate(arguments[1], arguments[2])
@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _gate(mode: str, root: str) -> int:
-    # sshd starts this for every connection, and Python compiles each import anew from the zip.
+    # Import little: sshd starts this per connection, and Python compiles each import from the zip.
     from .host.gate import allowed
 
     try:

@@ -1,4 +1,4 @@
-"""The rsync command of a transfer, and its failures in words."""
+"""The rsync command of a transfer, and the messages of its failures."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 from ..base.errors import FleetError
 from .host.gate import PATH
 
-# --append: the partial file is named by the content's sha256, so what it holds is a beginning of
-#   the content; it is written in place and only the rest travels. The whole is hashed afterwards:
-#   --append-verify's second reading on both sides would buy nothing.
-# --copy-links: a seed's name is a link. No -z: the files are floating point numbers. --timeout: a
-#   dead link ends within minutes. --no-protect-args: paths stand in the command, where the host's
-#   gate judges each (gate.py); only paths that mean nothing to a shell are sent.
+# --append: the partial file is named by its content's sha256, so it holds a beginning of that
+#   content. rsync writes it in place and sends only the rest. We hash the whole file, so
+#   --append-verify, which reads it once more on both sides, would gain nothing.
+# --copy-links: a published file name is a link. No -z: the files are floating point numbers.
+#   --timeout: a dead connection ends within minutes. --no-protect-args: paths stand in the
+#   command, where the host's gate checks each (gate.py); PATH admits none that a shell changes.
 COMMON = ["--copy-links", "--no-protect-args", "--no-perms", "--no-times", "--timeout=120"]
 OPTIONS = ["--append", *COMMON]
 # --relative: many stage.json keep their folders. --no-implied-dirs: /srv may be a link.
@@ -35,7 +35,7 @@ EXIT_VALUES = {
 }
 
 
-# How a module's argument names the other machine; reach() reads it.
+# The suboptions by which a module names the other machine; reach() reads them.
 SSH_OPTIONS: dict[str, Any] = {
     "address": {"type": "str"},
     "user": {"type": "str"},
@@ -48,10 +48,10 @@ SSH_OPTIONS: dict[str, Any] = {
 
 
 def reach(options: dict[str, Any] | None, mode: str) -> dict[str, Any] | None:
-    """What ssh needs to reach the host with the key of this mode; None: it is this machine.
+    """What ssh needs to reach the host with this mode's key. None: the host is this machine.
 
-    A key_file is used for both modes. Without one it is the fleet's key of this mode in fleet_dir,
-    with the host keys that lie beside it.
+    A key_file serves both modes. Without one, the fleet's key of this mode in fleet_dir is used,
+    with the known_hosts beside it. Raises FleetError if neither is set.
     """
     if not options or not options["address"]:
         return None
@@ -68,12 +68,12 @@ def reach(options: dict[str, Any] | None, mode: str) -> dict[str, Any] | None:
 
 
 def ssh_words(source: dict[str, Any]) -> list[str]:
-    """Host keys are always checked: an unknown host is refused, never learnt."""
+    """The ssh command without its host. An unknown host key is refused, never added."""
     options = ["BatchMode=yes", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes"]
     options += ["ConnectTimeout=30", "ServerAliveInterval=15", "ServerAliveCountMax=4"]
-    # An agent's or a config's other key must not open what the fleet's own key does not.
+    # No key of an agent or of ssh's configuration: it might open more than the fleet's own key.
     options += ["IdentityAgent=none", "ControlPath=none"]
-    # Servers' CPUs have AES instructions: several times chacha20's speed, ssh's first choice.
+    # With a server CPU's AES instructions these are several times faster than ssh's first choice.
     options.append("Ciphers=^aes128-gcm@openssh.com,aes256-gcm@openssh.com")
     if source.get("known_hosts_file"):
         options.append(f"UserKnownHostsFile={source['known_hosts_file']}")
@@ -90,11 +90,11 @@ def ssh_command(source: dict[str, Any]) -> str:
 
 
 def _proxy(source: dict[str, Any]) -> str:
-    """What ProxyJump does, with the fleet's key and known_hosts for the bastion, too."""
+    """As ProxyJump, but with the fleet's key and known_hosts for the bastion, too."""
     jump = JUMP.match(str(source["jump"]))
     if jump is None:
         raise FleetError(
-            f"cannot go through {source['jump']!r}", "wanted user@host or user@host:port"
+            f"cannot use the bastion {source['jump']!r}", "wanted user@host or user@host:port"
         )
     bastion = {**source, "jump": None, "port": jump.group(2) or 22}
     # ssh fills %h and %p in.
@@ -102,7 +102,7 @@ def _proxy(source: dict[str, Any]) -> str:
 
 
 def remote_name(source: dict[str, Any]) -> str:
-    """user@address, both checked: neither can be taken for an option."""
+    """user@address. Raises FleetError for a name that ssh could take for an option."""
     for name in ("user", "address"):
         if not NAME.match(str(source.get(name) or "")):
             raise FleetError(
@@ -123,12 +123,12 @@ def _remote(source: dict[str, Any], path: str) -> str:
 
 def _absolute(path: str) -> str:
     if not path.startswith("/"):
-        raise FleetError(f"cannot fetch {path!r}", "an absolute path is wanted")
+        raise FleetError(f"cannot fetch {path!r}", "the path must be absolute")
     return path
 
 
 def copy_command(source: dict[str, Any] | None, path: str, target: str) -> list[str]:
-    """rsync path of the host (source None: of this machine) into the file target."""
+    """Copies the host's path into the file target. source None: the path is on this machine."""
     _absolute(path)
     if source is None:
         return ["rsync", *OPTIONS, "--", path, target]
@@ -136,7 +136,7 @@ def copy_command(source: dict[str, Any] | None, path: str, target: str) -> list[
 
 
 def copy_many_command(source: dict[str, Any] | None, paths: list[str], folder: str) -> list[str]:
-    """All paths in one rsync, each below folder under its own absolute path."""
+    """Copies all paths in one rsync, each below folder under its own absolute path."""
     wanted = [f"/.{_absolute(path)}" for path in paths]
     if source is None:
         return ["rsync", *MANY, "--", *wanted, f"{folder}/"]
@@ -146,9 +146,9 @@ def copy_many_command(source: dict[str, Any] | None, paths: list[str], folder: s
 
 
 def push_command(source: dict[str, Any] | None, paths: list[str], root: str) -> list[str]:
-    """Files of this machine into <root>/incoming of the host, under their own last names."""
+    """Copies files of this machine into <root>/incoming of the host, under their own names."""
     target = f"{_absolute(root)}/incoming/"
-    # The store's files are read-only; a cut transfer could not be appended to.
+    # The store's files are read-only: rsync could not append to one after a cut transfer.
     options = [*OPTIONS, "--chmod=F0644"]
     if source is None:
         return ["rsync", *options, "--", *paths, target]
@@ -163,27 +163,27 @@ def worded_failure(
     stderr: str,
     sending: bool = False,
 ) -> FleetError:
-    """`root`: the folder that is written to; `sending`: it is the host's, else the node's."""
+    """rsync's failure. `root`: the folder it writes to, on the host if `sending`, else the node."""
     where = "this machine" if source is None else f"{source['user']}@{source['address']}"
     what = f"cannot {'send' if sending else 'fetch'} {path!r} {'to' if sending else 'from'} {where}"
     full, setting = ("host", "dlrm_host_root") if sending else ("storage node", "dlrm_storage_root")
     if "dlrm-fleet: refused" in stderr:
         said = next(line for line in stderr.splitlines() if "dlrm-fleet: refused" in line)
-        return FleetError(what, f"the host's gate says {said!r}", "Look at dlrm_host_root there")
+        return FleetError(what, f"the host's gate says {said!r}", "Check dlrm_host_root there")
     if "No space left on device" in stderr:
-        todo = f"Free some, or set {setting} to a larger disk; the transfer then goes on"
+        todo = f"Free some space, or set {setting} to a larger disk; the transfer then goes on"
         return FleetError(what, f"the disk of {root!r} on the {full} is full", todo)
     if "Host key verification failed" in stderr:
         todo = "Add its key from a trusted place to the storage node's known_hosts"
-        return FleetError(what, "the storage node does not know its host key", todo)
+        return FleetError(what, "the storage node does not know that host's SSH key", todo)
     if "Permission denied (publickey" in stderr:
-        todo = "Let the storage node's key in, or give another as key_file"
+        todo = "Allow the storage node's key on the host, or set key_file to another"
         return FleetError(what, "the SSH key was refused", todo)
     if rc == 23 and "Permission denied (13)" in stderr:
         todo = "Let that user read it; the host's folders must be readable below dlrm_host_root"
-        return FleetError(what, "its login user may not read the file", todo)
+        return FleetError(what, "the login user may not read the file", todo)
     if rc == 23 and "No such file or directory (2)" in stderr:
-        return FleetError(what, "there is no such file any more", "Run again, it is made anew")
+        return FleetError(what, "there is no such file any more", "Run again: it is made anew")
     if rc == 127 or "rsync: command not found" in stderr or "rsync: not found" in stderr:
         return FleetError(what, "rsync is missing there", "Install rsync on both machines")
     last = stderr.strip().splitlines()[0] if stderr.strip() else "it says nothing"

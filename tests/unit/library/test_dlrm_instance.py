@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 from ansible.module_utils.dlrm_fleet.cloud import commands
 from ansible.module_utils.dlrm_fleet.cloud.errors import QUOTA, CloudError
 from ansible.module_utils.dlrm_fleet.cloud.model import Found, Leftover
+from ansible.module_utils.dlrm_fleet.cloud.provider import Access, Cloud as Description
+from ansible.module_utils.dlrm_fleet.cloud.registry import find
 from module_runner import run_module
 
 import dlrm_instance
@@ -69,11 +72,14 @@ class Cloud:
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Cloud:
     cloud = Cloud()
 
-    def make(*settings: Any) -> Cloud:
-        cloud.made_with = settings
-        return cloud
+    def with_this_provider(name: str) -> Description:
+        def sign_in(access: Access) -> Cloud:
+            cloud.made_with = (name, *astuple(access))
+            return cloud
 
-    monkeypatch.setattr(commands, "make", make)
+        return replace(find(name), open=sign_in)
+
+    monkeypatch.setattr(commands, "find", with_this_provider)
     return cloud
 
 
@@ -83,7 +89,7 @@ def test_a_described_fleet_is_planned(cloud: Cloud, capsys: pytest.CaptureFixtur
     assert result["wanted"] == [{"name": "dlrm-arm-1", "role": "benchmark", "keep": False}]
     # 2 of the machine, 1 of the disk, 0.5 of the address, for two hours.
     assert result["cost_usd"] == 7.0
-    assert cloud.made_with == ("gcp", [], "p-1", "", "")
+    assert cloud.made_with == ("gcp", None, "p-1", "", "")
 
 
 @pytest.mark.parametrize(
@@ -140,4 +146,4 @@ def test_host_keys_are_written_where_asked(
     result = run_module(dlrm_instance_info, capsys, **asked)
     assert result["host_keys_missing"] == []
     assert path.read_text() == f"192.0.2.7 {KEY}\n"
-    assert cloud.made_with == ("gcp", [], "", "", "http://x")
+    assert cloud.made_with == ("gcp", None, "", "", "http://x")

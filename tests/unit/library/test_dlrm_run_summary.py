@@ -113,7 +113,7 @@ def test_words_name_the_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ]
     assert result["refusal"] == (
         "0 of 1 hosts passed, all must: FAILED. The reasons stand in the table above."
-        f" Once more for these alone: the same command with --limit @{tmp_path}/failed-r.limit"
+        f" To run only these again, add --limit @{tmp_path}/failed-r.limit to the same command."
     )
 
 

@@ -31,7 +31,7 @@ FILES = {
 
 
 def keep(folder: Path, precision: str = "int8", until: str = "calibrate") -> StageStore:
-    """Brings a host's stages to the storage node by the product's own transfer."""
+    """Brings a host's stages to the storage node with the product's own transfer."""
     root = folder / "maker"
     made_run.make_root(root, precision, until)
     request = made_run.request(precision)
@@ -112,7 +112,7 @@ def test_an_empty_store_has_nothing(tmp_path: Path) -> None:
 
 
 def test_what_is_made_once_a_fleet(tmp_path: Path) -> None:
-    """Missing, forced, and what only a look at the user's folder tells to be unchanged."""
+    """Missing stages, forced stages, and the user's folder, which must be read for changes."""
     folder = {"kind": "folder", "path": "/data/day"}
     request = {
         **made_run.request(),
@@ -208,7 +208,7 @@ def test_another_content_is_refused_and_the_damaged_store_named(tmp_path: Path) 
     assert found.refused == [sha256]
     assert not list((tmp_path / "host/stages/calibrate").glob("*/stage.json"))
     sender = Push(store.root, "bench-02", str(tmp_path / "host"), None, run_command)
-    with pytest.raises(FleetError, match="lies aside as .*[.]damaged"):
+    with pytest.raises(FleetError, match="was moved aside as .*[.]damaged"):
         sender.verify(found.missing)
     _, missing = choose(store)
     assert missing == ["calibrate (its files are not in the store)"]

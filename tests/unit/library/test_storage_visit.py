@@ -1,4 +1,4 @@
-"""A round of the storage node on a host that is the storage node itself: real rsync, no SSH."""
+"""A round of the storage node, which is the benchmark host as well: real rsync, no SSH."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_a_finished_run_is_recorded_once(world: World) -> None:
 def test_a_living_controller_is_left_its_run(world: World) -> None:
     world.opened(lease=80)
     assert world.visit() == [
-        (f"{RUN_ID} {HOST}: its controller is at work, left to it", True),
+        (f"{RUN_ID} {HOST}: its controller is at work and collects it", True),
     ]
     assert world.waits()
     assert not world.folder.exists()
@@ -101,7 +101,7 @@ def test_an_unfinished_run_has_until_its_deadline(world: World) -> None:
 
 
 def test_what_an_unfinished_run_left_comes_home_unrecorded(world: World) -> None:
-    """The host may end with its deadline; the same command may still finish the run."""
+    """The host may end at its deadline, and the same command may still finish the run."""
     world.opened(until="accuracy", deadline=-3600)
     [(line, good)] = world.visit()
     assert good, line

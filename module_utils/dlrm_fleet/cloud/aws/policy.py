@@ -1,6 +1,6 @@
 """Least-privilege policies from the calls the provider makes. Pure.
 
-docs/clouds/aws-policy.json and docs/clouds/aws-scheduler-role.json are these.
+docs/clouds/aws-policy.json and docs/clouds/aws-scheduler-role.json hold them.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import Any
 from ..model import PROJECT
 from .provider import ACTIONS
 
-# Calls on one resource that carries our tag already.
+# Calls on a resource that has our tag already.
 _ON_TAGGED = ("ec2:DeleteVolume", "ec2:ReleaseAddress", "ec2:TerminateInstances")
-# Only while a machine is made: tags on what RunInstances makes.
+# Allowed only on what RunInstances is making.
 _ON_CREATION = ("ec2:CreateTags",)
 _SCHEDULES = ("scheduler:CreateSchedule", "scheduler:DeleteSchedule")
 _ROLE = "arn:aws:iam::*:role/dlrm-fleet-ttl"

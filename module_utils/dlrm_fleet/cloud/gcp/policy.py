@@ -1,4 +1,7 @@
-"""The least-privilege role from the calls the provider makes; docs/clouds/gcp-role.json. Pure."""
+"""The least-privilege role from the calls the provider makes. Pure.
+
+docs/clouds/gcp-role.json holds it.
+"""
 
 from __future__ import annotations
 

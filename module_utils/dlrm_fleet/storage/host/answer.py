@@ -1,4 +1,4 @@
-"""What a host tells the storage node of one run: its state and its files. Only reads."""
+"""What a host tells the storage node about one run: its state and its files. Only reads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...runs.runs import COLLECT_NAME, MEASURED_STAGE, Runs, state as run_state
 
 
 def answer(root: Path, run_id: str) -> dict[str, Any]:
-    """{state, finished, artifacts, stages, run_files}; state as run.state words it."""
+    """{state, deadline, finished, artifacts, stages, run_files}; `state`: see runs.state."""
     runs = Runs(root)
     lock = runs.read(run_id)
     asked = read_json(root / "runs" / run_id / COLLECT_NAME)

@@ -1,6 +1,6 @@
-"""What a fleet key may do on a host: sshd runs this instead of what the key's holder asks.
+"""What a fleet key may do on a host: sshd runs this in place of the command that was sent.
 
-read ROOT    send single files below ROOT with rsync; tell what a run left ("dlrm-fleet result ID")
+read ROOT    send single files below ROOT with rsync; list what a run left ("dlrm-fleet result ID")
 write ROOT   receive single files into ROOT/incoming with rsync
 Anything else is refused. Only rsync itself is executed, never a shell.
 """
@@ -16,9 +16,9 @@ from ...base.errors import FleetError
 from ...runs.run_id import RUN_ID
 
 MODES = ("read", "write")
-# No blank, no glob, no quote: a name can only mean itself. '..' is resolved and then judged.
+# No blank, no glob, no quote: a shell leaves the name as it is. '..' is resolved before the check.
 PATH = re.compile(r"^/[A-Za-z0-9_./:+@=,%-]+$")
-# What our own commands send (rsync.py). R: relative names, L: follow a link, e: the protocol.
+# The options of our own commands (rsync.py). R: relative names, L: follow a link, e: the protocol.
 SHORT = {
     "read": re.compile(r"^-[vqRLW]*(e[0-9.]*[A-Za-z]*)?$"),
     "write": re.compile(r"^-[vqW]*(e[0-9.]*[A-Za-z]*)?$"),
@@ -32,7 +32,7 @@ def allowed(command: str, mode: str, root: str) -> list[str]:
     try:
         words = shlex.split(command)
     except ValueError as error:
-        raise _refused(f"it cannot be read ({error})") from None
+        raise _refused(f"the command cannot be read ({error})") from None
     if mode not in MODES:
         raise _refused(f"mode {mode!r} is not one of {', '.join(MODES)}")
     if words[:1] == ["dlrm-fleet"] and mode == "read":
@@ -47,7 +47,7 @@ def _transfer(rest: list[str], mode: str, root: str) -> None:
     if (rest[:1] == ["--sender"]) != (mode == "read"):
         raise _refused("this key may only read" if mode == "read" else "this key may only write")
     if "." not in rest:
-        raise _refused("there is no path in it")
+        raise _refused("the command names no path")
     end = rest.index(".")
     for option in rest[int(mode == "read") : end]:
         if not (SHORT[mode].match(option) or LONG.match(option)):
@@ -67,18 +67,18 @@ def _question(words: list[str]) -> list[str]:
 
 def _path(path: str, mode: str, root: str) -> None:
     if not PATH.match(path):
-        raise _refused(f"{path!r} is no plain absolute path")
+        raise _refused(f"{path!r} is not a plain absolute path")
     top = os.path.realpath(root)
     found = os.path.realpath(path)
     if mode == "write":
-        # Not a link either: what arrives must lie where the host verifies it.
+        # A link is refused, too: what arrives must lie where the host verifies it.
         if found != str(Path(top) / "incoming"):
             raise _refused(f"this key may only write into {root}/incoming")
         return
     if not found.startswith(f"{top.rstrip('/')}/"):
         raise _refused(f"{path!r} is outside {root}")
     if Path(found).is_dir():
-        raise _refused(f"{path!r} is a folder; single files are sent")
+        raise _refused(f"{path!r} is a folder; only single files are sent")
 
 
 def _refused(why: str) -> FleetError:

@@ -1,7 +1,7 @@
-"""On a host: put what the storage node sent into stages, verified; say what is still missing.
+"""On a host: verify what the storage node sent, move it into stages, list what is still missing.
 
-incoming/<sha256>                         what the node pushes, a beginning while it does
-stages/<stage>/<key[:16]>/stage.json      last: a killed restore leaves nothing that looks finished
+incoming/<sha256>                         a file the node sends; incomplete until it has arrived
+stages/<stage>/<key[:16]>/stage.json      written last: a killed restore never looks finished
 stages/<stage>/<key[:16]>/elsewhere.json  the manifest of a stage whose files stay on the node
 """
 
@@ -25,7 +25,7 @@ INCOMING = "incoming"
 
 @dataclass
 class Restored:
-    """`missing`: files the node has to push; `refused`: arrived with another content."""
+    """`missing`: sha256 -> bytes, to be sent; `refused`: sha256 of files with another content."""
 
     changed: bool = False
     missing: dict[str, int] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Restored:
 
 
 class Restore:
-    """One host's root. `node`: by which name the storage node is told in stage.json."""
+    """Restores into one host's root. `node`: the storage node's name, kept in stage.json."""
 
     def __init__(self, root: Path, owner: Owner, node: str, check: bool) -> None:
         self.root = root
@@ -43,7 +43,7 @@ class Restore:
         self.check = check
 
     def run(self, wanted: list[dict[str, Any]]) -> Restored:
-        """`wanted`: {document, files} of each stage, as StageStore.choose names them."""
+        """`wanted`: {document, files} of each stage, as StageStore.choose returns them."""
         result = Restored()
         if not self.check:
             self.owner.make_directory(self.root / INCOMING)
@@ -61,7 +61,7 @@ class Restore:
         return result
 
     def _note(self, folder: StageFolder, document: dict[str, Any], result: Restored) -> None:
-        """Its key and outputs are all that a later stage's key needs."""
+        """Keep the manifest alone: a later stage's key needs no more than its key and outputs."""
         if folder.manifest.exists() or folder.elsewhere() is not None:
             return
         result.changed = True
@@ -71,7 +71,7 @@ class Restore:
             self.owner.take(folder.elsewhere_path)
 
     def _examine(self, folder: StageFolder, document: dict[str, Any], result: Restored) -> None:
-        """Check mode: by sizes alone."""
+        """What check mode reports: it compares sizes only."""
         if folder.examine()[0] is not None:
             return
         result.changed = True
@@ -85,7 +85,7 @@ class Restore:
         if folder.examine()[0] is not None:
             result.lines.append(f"{name}: there already")
             return
-        # Damaged: it must not look finished while its files are replaced.
+        # The stage is damaged. It must not look finished while its files are replaced.
         if folder.manifest.exists():
             folder.manifest.unlink()
             result.changed = True
@@ -106,7 +106,7 @@ class Restore:
         result.lines.append(f"{name}: restored from {self.node}, made by run {document['run_id']}")
 
     def _have(self, folder: StageFolder, output: dict[str, Any], result: Restored) -> bool:
-        """In the stage's folder with the promised content, or moved there from incoming."""
+        """True if the stage's folder has the file as promised, or it came from incoming now."""
         target = folder.output(output["name"])
         if _has(target, output) and sha256_file(target) == output["sha256"]:
             return True

@@ -1,10 +1,10 @@
 """Bring a host's files to the storage node: content-addressed, verified before they get their name.
 
-store/sha256/<aa>/<sha256>           what the artifacts are, once each
+store/sha256/<aa>/<sha256>           the content of artifacts, once each
 artifacts/<host>/<link>              readable names, symbolic links into the store
 runs/<run_id>/<host>/<name>          a run's own small files
 incoming/<sha256>.partial            what a killed transfer leaves; the next one goes on from there
-incoming/<run_id>.<host>.<pid>/      small files of one transfer, until each is verified
+incoming/<pid>.<thread>.partial/     small files of one transfer, until each is verified
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ..rsync import copy_command, copy_many_command, worded_failure
 from .store import StageStore
 
 SAFE_PART = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")
-# Smaller files travel together in one rsync; larger ones each in a stream that can be resumed.
+# Smaller files go together in one rsync; larger ones each in a stream that can be resumed.
 SMALL_BYTES = 16 * 1024**2
 # A command line stays far below the kernel's limit for one argument (128 KiB).
 MANY_FILES = 300
@@ -36,7 +36,7 @@ MANY_FILES = 300
 
 @dataclass(frozen=True)
 class Item:
-    """One file promised by the host; link: a stored file's readable name, None: a run's own."""
+    """One file the host promises. `link`: an artifact's readable name; None: a run's own file."""
 
     name: str
     path: str
@@ -48,7 +48,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Step:
-    """What has to be done for an item; computed alike in check mode."""
+    """What has to be done for an item; check mode computes the same."""
 
     item: Item
     action: str  # reuse, resume, fetch
@@ -100,7 +100,7 @@ class Pull:
         return items
 
     def stage_items(self, stages: list[dict[str, Any]], others: list[Item]) -> list[Item]:
-        """The outputs of stages whose files travel, but for those among `others`."""
+        """The outputs of stages whose files are fetched, without those among `others`."""
         there = {item.target for item in others}
         items = []
         for stage in stages:
@@ -117,7 +117,7 @@ class Pull:
         return items
 
     def keep_stages(self, stages: list[dict[str, Any]], check: bool = False) -> bool:
-        """After their files: have them found by their keys. True: one was not kept yet."""
+        """Keep stages under their keys, once their files are stored. True: one was new."""
         changed = False
         for stage in stages:
             changed = self.store.keep(stage["document"], check) or changed
@@ -138,13 +138,13 @@ class Pull:
         return Step(item, "resume" if 0 < have < item.size else "fetch", have, relink)
 
     def _have(self, item: Item) -> bool:
-        """A stored file was verified when it got its name; a run's files are small: hashed."""
+        """A stored file was verified before it got its name; a run's files, small, are hashed."""
         if _size(item.target) != item.size:
             return False
         return item.link is not None or sha256_file(item.target) == item.sha256
 
     def apply(self, step: Step) -> int:
-        """Returns the bytes that travelled."""
+        """Returns the bytes transferred."""
         item = step.item
         transferred = 0
         if step.action != "reuse":
@@ -154,15 +154,15 @@ class Pull:
         return transferred
 
     def apply_all(self, steps: list[Step], streams: int = 4) -> int:
-        """Large files `streams` at once, small ones in one rsync beside them.
+        """Fetch `streams` large files at once and, beside them, small ones in one rsync.
 
-        The first error comes last.
+        Returns the bytes transferred. Raises the first error, after all others have ended.
         """
         moving = [step for step in steps if step.action != "reuse"]
         small = [step for step in moving if step.action == "fetch" and step.item.size < SMALL_BYTES]
         groups = [small[at : at + MANY_FILES] for at in range(0, len(small), MANY_FILES)]
         large = [[step] for step in moving if step not in small]
-        # Streams at once must not share one free space; equal files count once.
+        # All streams together must fit into the free space; equal files count once.
         missing = {step.item.target: step.item.size - step.have_bytes for step in moving}
         self._refuse_full(f"{len(missing)} files", sum(missing.values()))
         with ThreadPoolExecutor(1) as beside, ThreadPoolExecutor(max(1, streams)) as pool:
@@ -184,7 +184,7 @@ class Pull:
         return transferred
 
     def _bring_many(self, steps: list[Step]) -> int:
-        """One file of them is not worth a folder of its own."""
+        """Several files go through a folder of their own; a single one needs none."""
         items = {step.item.path: step.item for step in steps}
         if len(items) < len(steps) or len(items) == 1:
             return sum(self._bring(step.item) for step in steps)
@@ -221,7 +221,7 @@ class Pull:
         # The partial file is its own lock, so a killed transfer leaves nothing else behind. rsync
         # inherits it: when only we are killed, nobody else writes until rsync has ended, too.
         with exclusive_lock(partial, inherit=True, mode=0o600):
-            # Somebody else may have brought it while we waited for the lock.
+            # Another process may have brought it while we waited for the lock.
             if self._have(item):
                 partial.unlink(missing_ok=True)
                 return 0
@@ -234,7 +234,7 @@ class Pull:
         return transferred
 
     def _transfer(self, item: Item, partial: Path) -> int:
-        """Goes on where the last transfer ended; when that sum is wrong, once more from nothing."""
+        """Goes on where the last transfer ended; if the sum is then wrong, starts from nothing."""
         resumed = _size(partial) or 0
         if resumed > item.size:
             os.truncate(partial, 0)
@@ -251,7 +251,7 @@ class Pull:
         return transferred
 
     def _copy(self, item: Item, partial: Path, have: int) -> tuple[int, str]:
-        """Bytes that travelled, and the sha256 of all that lies there, flushed to the disk."""
+        """(bytes transferred, sha256 of the whole partial file), which is flushed to the disk."""
         with ArrivingFile(partial) as arriving:
             if have < item.size:
                 rc, _out, err = self.run(copy_command(self.source, item.path, str(partial)))
@@ -340,7 +340,7 @@ def _needs_link(link: Path, target: Path) -> bool:
     if link.exists():
         raise FleetError(
             f"cannot link {str(link)!r} into the store",
-            "a file that is not ours lies there",
+            "a file that is not ours has this name",
             "Move it away",
         )
     return True

@@ -32,7 +32,7 @@ class Push:
         self.store = StageStore(root)
 
     def send(self, files: dict[str, int], streams: int = 4) -> int:
-        """`files`: sha256 -> bytes. The bytes of what was sent; a cut one goes on next time."""
+        """`files`: sha256 -> bytes. Returns their bytes. A cut transfer goes on next time."""
         paths = {sha256: self._stored(sha256, size) for sha256, size in sorted(files.items())}
         small = [path for sha256, path in paths.items() if files[sha256] < SMALL_BYTES]
         large = [[path] for sha256, path in paths.items() if files[sha256] >= SMALL_BYTES]
@@ -46,7 +46,7 @@ class Push:
         return sum(files.values())
 
     def verify(self, files: dict[str, int]) -> None:
-        """After a host refused them: names the damaged ones and takes them out of the store."""
+        """After a host refused these files: move a damaged one aside and raise FleetError."""
         for sha256, size in sorted(files.items()):
             path = self._stored(sha256, size)
             found = sha256_file(path)
@@ -55,10 +55,10 @@ class Push:
                 path.replace(aside)
                 raise FleetError(
                     f"refused {str(path)!r} of the storage node",
-                    f"its content has sha256 {found}, wanted {sha256}; it lies aside as "
+                    f"its content has sha256 {found}, wanted {sha256}; it was moved aside as "
                     f"{aside.name!r}, and the host took nothing of it",
-                    "Look at that disk; the file comes back from any host that still has it "
-                    "(playbooks/fetch_artifacts.yml), else it is made anew",
+                    "Check that disk. playbooks/fetch_artifacts.yml brings the file back from a "
+                    "host that has it; if none has it, it is made anew",
                 )
 
     def _stored(self, sha256: str, size: int) -> Path:
@@ -81,7 +81,7 @@ class Push:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """One push a host: two would append to one file. rsync inherits it and may outlive us."""
+        """One push per host: two would append to one file. rsync keeps the lock if we die."""
         folder = self.root / "incoming"
         folder.mkdir(parents=True, exist_ok=True)
         with exclusive_lock(folder / f".push.{plain(self.host)}.lock", inherit=True):

@@ -1,6 +1,6 @@
-"""On the storage node: as many hosts as were allowed are served at once, the others wait.
+"""On the storage node: a limited number of hosts is served at once, the others wait.
 
-A task's throttle does not do it: hosts that come at different times each have a task of their own.
+A task's throttle is not enough: hosts that come at different times run tasks of their own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LOOK_SECONDS = 0.5
 
 @contextmanager
 def place(root: Path, places: int) -> Iterator[None]:
-    """One of `places`, as soon as one is free. The kernel frees that of a process that dies."""
+    """Hold one of `places` slots, once one is free. The kernel frees a dead process's slot."""
     folder = root / "incoming"
     try:
         folder.mkdir(parents=True, exist_ok=True)

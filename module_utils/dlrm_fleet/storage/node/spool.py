@@ -1,8 +1,8 @@
-"""Runs that wait on the storage node until their results are there; one lock a run and host.
+"""Runs that the storage node has to collect, until it has their records; a lock per run and host.
 
-spool/<run_id>/<host>.json        what a visit needs to know, written when the run opens
-spool/collected/<run_id>/<host>.json   the same, once its record is stored
-On the host: runs/<run_id>/collect.json   what was asked, so that a visit only names the run
+spool/<run_id>/<host>.json                what a visit needs to know, written when the run opens
+spool/collected/<run_id>/<host>.json      the same, once the record is stored
+On the host: runs/<run_id>/collect.json   the request, so that a visit need only name the run
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def write_entry(path: Path, document: dict[str, Any], check: bool = False) -> bo
 
 
 def entries(storage_root: Path) -> Iterator[tuple[Path, dict[str, Any] | FleetError]]:
-    """Every waiting entry, oldest run first; one that cannot be read as the error it is."""
+    """(path, entry) of every waiting run, oldest first; the error if an entry cannot be read."""
     for path in sorted((storage_root / "spool").glob("*/*.json")):
         if not RUN_ID.match(path.parent.name):
             continue
@@ -49,12 +49,12 @@ def entries(storage_root: Path) -> Iterator[tuple[Path, dict[str, Any] | FleetEr
 
 
 def is_recorded(storage_root: Path, run_id: str, host: str) -> bool:
-    """The sums complete a record: nothing is left to wait for."""
+    """True if the record is complete: its sums are written last."""
     return (storage_root / "runs" / run_id / host / "SHA256SUMS").exists()
 
 
 def mark_collected(storage_root: Path, run_id: str, host: str) -> bool:
-    """Called by whoever stored the record: controller or visit. False: nothing waited."""
+    """Called by whoever stored the record: controller or visit. False: there was no entry."""
     path = entry_path(storage_root, run_id, host)
     if not path.exists():
         return False
@@ -69,7 +69,7 @@ def mark_collected(storage_root: Path, run_id: str, host: str) -> bool:
 
 @contextmanager
 def locked(storage_root: Path, run_id: str, host: str, wait: bool = True) -> Iterator[None]:
-    """Controller and visit bring a run home one after the other. Refuses at once unless `wait`."""
+    """Only one process collects a run of a host. FleetError at once if one does, unless `wait`."""
     folder = storage_root / "runs" / run_id
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as held:
@@ -84,5 +84,5 @@ def locked(storage_root: Path, run_id: str, host: str, wait: bool = True) -> Ite
 
 def plain(host: str) -> str:
     if "/" in host or host.startswith(".") or not host:
-        raise FleetError(f"host {host!r} is not allowed", "it must be one file's name")
+        raise FleetError(f"host {host!r} is not allowed", "it must be a plain file name")
     return host

@@ -1,8 +1,8 @@
 """What the storage node keeps of stages, and which of it a host needs for a request.
 
-stages/<stage>/<key[:16]>/stage.json   written last, as the host that made it wrote it
+stages/<stage>/<key[:16]>/stage.json   the document of the host that made it; written last
 stages/<stage>/<key[:16]>/<output>     links into store/; none where only the manifest is kept
-sources/<sha256 of the path>.json      the files of a user's folder, so that their keys stay known
+sources/<sha256 of the path>.json      the files of a user's folder, from which keys are computed
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Wanted:
 
 
 class StageStore:
-    """The storage node's files by content, and the stages they are of."""
+    """The storage node's files by content, and the stages they belong to."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -45,7 +45,7 @@ class StageStore:
         return self.root / "store" / "sha256" / sha256[:2] / sha256
 
     def read(self, stage: str, key: str) -> dict[str, Any] | None:
-        """stage.json with this key; None also where it cannot be read."""
+        """stage.json with this key; None if there is none or it cannot be read."""
         try:
             document = read_json(self.folder(stage, key) / "stage.json")
         except FleetError:
@@ -53,7 +53,7 @@ class StageStore:
         return document if document.get("key") == key and document.get("outputs") else None
 
     def is_whole(self, document: dict[str, Any]) -> bool:
-        """Every output lies in the store; what lies there was verified when it got its name."""
+        """True if the store has every output; each was verified before it got its name."""
         for output in document["outputs"]:
             path = self.stored(output["sha256"])
             if not path.is_file() or path.stat().st_size != output["bytes"]:
@@ -61,7 +61,7 @@ class StageStore:
         return True
 
     def keep(self, document: dict[str, Any], check: bool = False) -> bool:
-        """Make a stage found again by its key. True: something had to be written."""
+        """Keep a stage under its key. True: something had to be written."""
         folder = self.folder(document["stage"], document["key"])
         links = {_plain(output["name"]): output["sha256"] for output in document["outputs"]}
         changed = False
@@ -95,7 +95,7 @@ class StageStore:
         return True
 
     def source(self, folder: str) -> list[dict[str, Any]] | None:
-        """The files a folder of this name had when it was last used; None: never seen."""
+        """The files this folder had when it was last used; None: it was never used."""
         try:
             found: list[dict[str, Any]] = read_json(self._source_path(folder))["files"]
         except (FleetError, KeyError):
@@ -114,7 +114,7 @@ class StageStore:
     def choose(
         self, catalogue: dict[str, Any], request: dict[str, Any], architecture: str
     ) -> tuple[list[Wanted], list[str]]:
-        """(what a host gets, why a stage its measurement reads cannot be restored)."""
+        """(what a host gets; which stages its measurement reads cannot be restored, and why)."""
         planned = {stage.name: stage for stage in self.plan(catalogue, request, architecture)}
         parameters = request["parameters"]
         entries = catalogue_rules.stages(catalogue)
@@ -135,7 +135,7 @@ class StageStore:
             if self._has(planned[name]):
                 files.add(name)
             else:
-                # Made on the host then, from what may be restored.
+                # The host then makes it, from inputs that may be restored.
                 waiting += sorted(_inputs([planned[name].entry], parameters))
         chosen = [
             Wanted(stage.document, name in files)
@@ -163,5 +163,5 @@ def _why(stage: PlannedStage) -> str:
 def _plain(name: str) -> str:
     pure = PurePosixPath(name)
     if pure.is_absolute() or ".." in pure.parts or not pure.parts:
-        raise FleetError(f"cannot keep the output {name!r}", "it leaves its stage's folder")
+        raise FleetError(f"cannot keep the output {name!r}", "its path leaves the stage's folder")
     return name

@@ -1,4 +1,4 @@
-"""The storage node's own round: runs that nobody watches any more are pulled and recorded."""
+"""The storage node's own round: it pulls and records runs that nobody watches any more."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ..rsync import remote_name, ssh_words, worded_failure
 from . import spool
 from .pull import Pull
 
-# How long after a run's deadline what an unfinished one left is brought home, unrecorded.
+# This long after its deadline, an unfinished run's files are pulled, without a record.
 GRACE_SECONDS = 300
 
 
 def visit_all(storage_root: Path, run: Runner) -> Iterator[tuple[str, bool]]:
-    """(line, went well) of each waiting run and host; one failure does not stop the round."""
+    """(line, whether it succeeded) of each waiting run and host; a failure stops no other."""
     for path, entry in list(spool.entries(storage_root)):
         name = f"{path.parent.name} {path.stem}"
         try:
@@ -36,20 +36,20 @@ def visit_all(storage_root: Path, run: Runner) -> Iterator[tuple[str, bool]]:
 
 def _visit(storage_root: Path, path: Path, entry: dict[str, Any], run: Runner) -> str:
     if not path.exists():
-        return "collected by its controller meanwhile"
+        return "its controller has collected it meanwhile"
     folder = record.run_folder(storage_root, entry["run_id"], entry["host"])
     if (folder / record.SUMS_NAME).exists():
         spool.mark_collected(storage_root, entry["run_id"], entry["host"])
         return "recorded already"
     found = ask(entry, run)
     if found["state"] == "live":
-        return "its controller is at work, left to it"
+        return "its controller is at work and collects it"
     late = (utc_now() - parse_time(found["deadline"])).total_seconds()
     if not found["finished"] and late < GRACE_SECONDS:
         return "not finished yet"
     transferred = _pull(storage_root, entry, found, run)
     if not found["finished"]:
-        # No record: it would be immutable, and the same command may still finish the run.
+        # Not recorded: a record is immutable, and the same command may still finish the run.
         return f"unfinished at its deadline {found['deadline']}; {transferred}"
     return f"collected, {_record(folder, storage_root, entry)}; {transferred}"
 
@@ -64,7 +64,7 @@ def _pull(storage_root: Path, entry: dict[str, Any], found: dict[str, Any], run:
 
 
 def _record(folder: Path, storage_root: Path, entry: dict[str, Any]) -> str:
-    """Same functions as the controller's own way home; returns the verdict's status."""
+    """Record it with the functions that the controller uses; returns the verdict's status."""
     document = record.build(
         folder,
         host=entry["host"],
@@ -82,7 +82,7 @@ def _record(folder: Path, storage_root: Path, entry: dict[str, Any]) -> str:
 
 
 def ask(entry: dict[str, Any], run: Runner) -> dict[str, Any]:
-    """What the host says of the run; on this machine without SSH."""
+    """The host's answer about the run (host/answer.py); without SSH if it is this machine."""
     source = entry["source"]
     if source is None:
         return answer(Path(entry["host_root"]), entry["run_id"])
@@ -94,7 +94,7 @@ def ask(entry: dict[str, Any], run: Runner) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(out)
     except ValueError:
         raise FleetError(
-            f"cannot read what {remote_name(source)} says of run {entry['run_id']}",
-            f"{shlex.quote(out[:80])} is no JSON",
+            f"cannot read what {remote_name(source)} says about run {entry['run_id']}",
+            f"{shlex.quote(out[:80])} is not JSON",
         ) from None
     return found

@@ -29,5 +29,5 @@ def test_one_byte_more_is_refused(tmp_path: Path) -> None:
         disk.refuse_full(tmp_path, size, "cannot x", "the host's", "dlrm_y")
     assert str(refused.value) == (
         "cannot x: the host's disk needs 2.00 GiB free, found 2.00 GiB. "
-        "Free some, or set dlrm_y to a larger disk."
+        "Free some space, or set dlrm_y to a larger disk."
     )

@@ -1,4 +1,4 @@
-"""One reader of the exit policy: for the request, and for the summary that ends a run."""
+"""The request and the summary that ends a run read the exit policy with the same function."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table that ends a run: every host accounted for."""
+"""The table that ends a run names every host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file hashed while it is written equals one hashed at rest, whatever its writer did."""
+"""Hashing a file while it is written gives its sha256, whatever the writer does."""
 
 from __future__ import annotations
 

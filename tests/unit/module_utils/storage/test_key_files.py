@@ -1,4 +1,4 @@
-"""Lines and files of the fleet's keys; the spool; the program as one file."""
+"""The lines and files of the fleet's keys, the spool, and the packed program."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_known_hosts_name_the_port_and_replace_the_same_host(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("address", ["*", "a b", "a,b", "!a", "@revoked"])
 def test_a_pattern_is_no_known_host(address: str) -> None:
-    with pytest.raises(FleetError, match="no plain address"):
+    with pytest.raises(FleetError, match="not a plain address"):
         storage_keys.known_hosts([{"address": address, "port": 22, "keys": ["k k"]}])
 
 

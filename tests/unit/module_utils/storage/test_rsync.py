@@ -1,4 +1,4 @@
-"""The rsync command, and its failures in words."""
+"""The rsync command, and the messages of its failures."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_names_that_could_be_options_are_refused(change: dict[str, str | None]) 
 
 
 def test_a_relative_path_is_refused() -> None:
-    with pytest.raises(FleetError, match="cannot fetch 'a:b': an absolute path is wanted"):
+    with pytest.raises(FleetError, match="cannot fetch 'a:b': the path must be absolute"):
         copy_command(None, "a:b", "/store/x")
 
 
@@ -98,7 +98,7 @@ def test_a_relative_path_is_refused() -> None:
     ("rc", "stderr", "text"),
     [
         (11, "rsync: write failed: No space left on device (28)", "on the storage node is full"),
-        (255, "Host key verification failed.", "does not know its host key. Add its key"),
+        (255, "Host key verification failed.", "does not know that host's SSH key. Add its key"),
         (255, "ubuntu@192.0.2.10: Permission denied (publickey).", "the SSH key was refused"),
         (23, 'failed to open "/srv/a": Permission denied (13)', "login user may not read the file"),
         (23, 'link_stat "/srv/a" failed: No such file or directory (2)', "no such file any more"),

@@ -1,4 +1,4 @@
-"""Transfers with the real rsync on this machine; only broken links are played."""
+"""Transfers with the real rsync on this machine; only broken connections are simulated."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def test_a_link_on_the_host_is_followed(node: Node) -> None:
 
 
 def test_a_killed_transfer_leaves_only_its_beginning(tmp_path: Path) -> None:
-    """A real process is killed while rsync writes slowly; the next one goes on and ends."""
+    """A real process is killed while rsync writes slowly; the next one completes the transfer."""
     node = Node(tmp_path)
     slow = tmp_path / "slow.py"
     slow.write_text(
@@ -279,7 +279,7 @@ def test_a_users_file_under_a_readable_name_is_never_overwritten(node: Node) -> 
     own = node.root / "artifacts/arm-01/model/model.pt"
     own.parent.mkdir(parents=True)
     own.write_text("mine")
-    with pytest.raises(FleetError, match="a file that is not ours lies there. Move it away"):
+    with pytest.raises(FleetError, match="a file that is not ours has this name. Move it away"):
         node.fetch()
     assert own.read_text() == "mine"
 

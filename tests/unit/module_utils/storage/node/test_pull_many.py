@@ -30,7 +30,7 @@ class World:
         self.promised: list[dict[str, Any]] = []
 
     def file(self, name: str, data: bytes) -> Path:
-        """All are called stage.json or alike: only their folders tell them apart."""
+        """Many are called stage.json; only their folders differ."""
         path = self.host / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
@@ -80,7 +80,7 @@ def test_a_long_list_is_cut_into_several(world: World, monkeypatch: pytest.Monke
 
 
 def test_large_files_travel_at_once(world: World) -> None:
-    """Each waits for the other: one after the other they would never meet."""
+    """Each transfer waits for the other, so the test ends only if both run at once."""
     together = threading.Barrier(2, timeout=60)
     for number in range(2):
         world.file(f"large{number}", bytes([number]) * LARGE)
@@ -96,7 +96,7 @@ def test_large_files_travel_at_once(world: World) -> None:
 
 
 def test_small_files_travel_beside_the_large_and_are_none_of_their_streams(world: World) -> None:
-    """The large one waits for the small; the large ones go one after the other all the same."""
+    """The large file waits for the small ones; large files still go one after the other."""
     for number in range(2):
         world.file(f"small{number}", b"s")
         world.file(f"large{number}", bytes([number]) * LARGE)
@@ -153,7 +153,7 @@ def test_a_vanished_small_file_is_worded(world: World) -> None:
 
 
 def test_streams_do_not_share_one_free_space(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each alone would fit."""
+    """Each file alone would fit."""
     for number in range(2):
         world.file(f"large{number}", bytes([number]) * LARGE)
 
@@ -174,7 +174,7 @@ def test_a_bastion_is_reached_with_the_same_checks() -> None:
     assert proxy.startswith("ProxyCommand=ssh -i /k -p 2200 ")
     assert proxy.endswith("-W [%h]:%p b@192.0.2.5")
     assert "StrictHostKeyChecking=yes" in proxy
-    with pytest.raises(FleetError, match="cannot go through"):
+    with pytest.raises(FleetError, match="cannot use the bastion"):
         ssh_words({**source, "jump": "b@x -o ProxyCommand=sh"})
 
 

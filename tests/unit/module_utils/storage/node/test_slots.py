@@ -1,4 +1,4 @@
-"""As many are served at once as there are places; a dead one's place is free again."""
+"""No more hosts are served at once than there are slots; a dead process frees its slot."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_one_more_waits_until_a_served_one_is_killed(
     with another(tmp_path, 2) as first, another(tmp_path, 2):
         waiting = threading.Thread(target=wait, daemon=True)
         waiting.start()
-        # It has looked at all places twice and has none.
+        # It has looked at all slots twice and found none free.
         assert looks.acquire(timeout=30) and looks.acquire(timeout=30)
         assert not served.is_set()
         first.kill()
