@@ -111,21 +111,21 @@ options:
     type: dict
     suboptions:
       address:
-        description: Name or address.
+        description: Name or address; empty when they are one machine.
         type: str
-        required: true
       user:
         description: Login user.
         type: str
-        required: true
       port:
         description: Port of the SSH server.
         type: int
         default: 22
       key_file:
-        description: The private key on the storage node.
+        description: The user's own private key on the storage node.
         type: path
-        required: true
+      fleet_dir:
+        description: Folder of the fleet's two keys and its known_hosts, used without C(key_file).
+        type: path
       known_hosts_file:
         description: The known_hosts file, when it is not the user's own. Unknown hosts are refused.
         type: path
@@ -177,11 +177,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.base.commands import run_command
+from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.storage.node import spool
-from ansible.module_utils.dlrm_fleet.storage.node.pull import Step, Storage
+from ansible.module_utils.dlrm_fleet.storage.node.pull import Pull, Step
 from ansible.module_utils.dlrm_fleet.storage.node.slots import place
-from ansible.module_utils.dlrm_fleet.storage.rsync import SSH_OPTIONS, run_command
+from ansible.module_utils.dlrm_fleet.storage.rsync import SSH_OPTIONS, reach
 
 FILE: dict[str, Any] = {
     "name": {"type": "str", "required": True},
@@ -221,28 +222,26 @@ def diff(steps: list[Step]) -> dict[str, str]:
     return {"before": before, "after": after}
 
 
-def run(storage: Storage, params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    items = storage.items(
-        params["host"], params["artifacts"], params["run_id"], params["run_files"]
-    )
+def run(pull: Pull, params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    items = pull.items(params["host"], params["artifacts"], params["run_id"], params["run_files"])
     stages = params["stages"]
-    items += storage.stage_items(stages, items)
+    items += pull.stage_items(stages, items)
     transferred = 0
     if check_mode:
-        steps = storage.plan(items)
+        steps = pull.plan(items)
     else:
         # Artifacts alone belong to no run; each is locked by itself.
-        of_run = spool.locked(storage.root, params["run_id"], params["host"])
+        of_run = spool.locked(pull.root, params["run_id"], params["host"])
         with of_run if params["run_files"] else nullcontext():
-            steps = storage.plan(items)
+            steps = pull.plan(items)
             if any(step.action != "reuse" for step in steps):
-                with place(storage.root, params["transfers"]):
+                with place(pull.root, params["transfers"]):
                     # Another host may have brought them while this one waited.
-                    steps = storage.plan(items)
-                    transferred = storage.apply_all(steps, params["streams"])
+                    steps = pull.plan(items)
+                    transferred = pull.apply_all(steps, params["streams"])
             else:
-                storage.apply_all(steps)
-    kept = storage.keep_stages(stages, check_mode)
+                pull.apply_all(steps)
+    kept = pull.keep_stages(stages, check_mode)
     return {
         "changed": kept or any(step.changes for step in steps),
         "transferred_bytes": transferred,
@@ -254,12 +253,12 @@ def run(storage: Storage, params: dict[str, Any], check_mode: bool) -> dict[str,
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    storage = Storage(Path(module.params["storage_root"]), module.params["source"], run_command)
-    try:
-        outcome = run(storage, module.params, module.check_mode)
-    except (FleetError, OSError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**outcome)
+
+    def pull_from_host(params: dict[str, Any], check: bool) -> dict[str, Any]:
+        pull = Pull(Path(params["storage_root"]), reach(params["source"], "read"), run_command)
+        return run(pull, params, check)
+
+    finish(module, pull_from_host)
 
 
 if __name__ == "__main__":

@@ -155,8 +155,8 @@ machines:
   type: list
   elements: dict
 kind:
-  description: Of a refusal; credentials, permission, quota, capacity, bad parameter and so on.
-  returned: failure
+  description: The kind of refusal; credentials, permission, quota, capacity and so on.
+  returned: failure, when the cloud refused
   type: str
   sample: quota
 """
@@ -164,8 +164,13 @@ kind:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.base.errors import FleetError
-from ansible.module_utils.dlrm_fleet.cloud.commands import absent, present
+from ansible.module_utils.dlrm_fleet.base.modules import finish
+from ansible.module_utils.dlrm_fleet.cloud.commands import (
+    CLOUD_OPTIONS,
+    FleetRequest,
+    absent,
+    present,
+)
 
 ARGUMENTS: dict[str, Any] = {
     "fleet": {"type": "str", "required": True},
@@ -180,23 +185,19 @@ ARGUMENTS: dict[str, Any] = {
     "budget_usd": {"type": "float"},
     "memory_gib": {"type": "float", "default": 0},
     "disk_gib": {"type": "float", "default": 0},
-    "cloud": {"type": "str", "required": True, "choices": ["aws", "gcp"]},
-    "regions": {"type": "list", "elements": "str", "default": []},
-    "project": {"type": "str", "default": ""},
-    "scheduler_role": {"type": "str", "default": ""},
-    "endpoint_url": {"type": "str", "default": ""},
-    "prices": {"type": "dict", "default": {}},
+    **CLOUD_OPTIONS,
 }
 
 
+def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    asked = {name: value for name, value in params.items() if name != "state"}
+    do = present if params["state"] == "present" else absent
+    outcome: dict[str, Any] = do(FleetRequest(**asked), check)
+    return outcome
+
+
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    do = present if module.params["state"] == "present" else absent
-    try:
-        result = do(module.params, module.check_mode)
-    except FleetError as error:
-        module.fail_json(msg=str(error), kind=getattr(error, "kind", ""))
-    module.exit_json(**result)
+    finish(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), run)
 
 
 if __name__ == "__main__":

@@ -88,28 +88,24 @@ host_keys_missing:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.base.errors import FleetError
-from ansible.module_utils.dlrm_fleet.cloud.commands import information
+from ansible.module_utils.dlrm_fleet.base.modules import finish
+from ansible.module_utils.dlrm_fleet.cloud.commands import CLOUD_OPTIONS, FleetRequest, information
 
 ARGUMENTS: dict[str, Any] = {
     "fleet": {"type": "str", "default": ""},
     "known_hosts": {"type": "path"},
-    "cloud": {"type": "str", "required": True, "choices": ["aws", "gcp"]},
-    "regions": {"type": "list", "elements": "str", "default": []},
-    "project": {"type": "str", "default": ""},
-    "scheduler_role": {"type": "str", "default": ""},
-    "endpoint_url": {"type": "str", "default": ""},
-    "prices": {"type": "dict", "default": {}},
+    **CLOUD_OPTIONS,
 }
 
 
+def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    asked = {name: value for name, value in params.items() if name != "known_hosts"}
+    found: dict[str, Any] = information(FleetRequest(**asked), params["known_hosts"], check)
+    return found
+
+
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    try:
-        result = information(module.params, module.check_mode)
-    except FleetError as error:
-        module.fail_json(msg=str(error), kind=getattr(error, "kind", ""))
-    module.exit_json(**result)
+    finish(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), run)
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.base.times import format_time, utc_now
 from ansible.module_utils.dlrm_fleet.results import record
 from ansible.module_utils.dlrm_fleet.storage.node import spool
@@ -174,11 +174,7 @@ def _text(document: dict[str, Any] | None) -> str:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    try:
-        outcome = run(module.params, module.check_mode, format_time(utc_now()))
-    except (FleetError, OSError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**outcome)
+    finish(module, lambda params, check: run(params, check, format_time(utc_now())))
 
 
 if __name__ == "__main__":

@@ -101,9 +101,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.judge.loadgen_log import SUMMARY_NAME
-from ansible.module_utils.dlrm_fleet.results import on_host as result
+from ansible.module_utils.dlrm_fleet.results import on_host
 
 ARGUMENTS: dict[str, Any] = {
     "root": {"type": "path", "required": True},
@@ -117,7 +117,7 @@ ARGUMENTS: dict[str, Any] = {
 
 def read(params: dict[str, Any], architecture: str) -> dict[str, Any]:
     root = Path(params["root"])
-    found = result.find(
+    found = on_host.find(
         root,
         params["catalogue"],
         params["request"],
@@ -125,7 +125,7 @@ def read(params: dict[str, Any], architecture: str) -> dict[str, Any]:
         params["image"],
         architecture,
     )
-    judgement = result.judge_found(found, params["request"])
+    judgement = on_host.judge_found(found, params["request"])
     if params["what"] == "accuracy":
         return {"accuracy": judgement.accuracy}
     return {
@@ -134,19 +134,15 @@ def read(params: dict[str, Any], architecture: str) -> dict[str, Any]:
         "verdict": judgement.verdict,
         "comparability": judgement.comparability,
         "summary": found.text("performance", SUMMARY_NAME) or "",
-        "artifacts": result.artifacts(found, architecture),
-        "stages": result.shared_stages(found, params["request"]),
-        "run_files": result.run_files(found),
+        "artifacts": on_host.artifacts(found, architecture),
+        "stages": on_host.shared_stages(found, params["request"]),
+        "run_files": on_host.run_files(found),
     }
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    try:
-        found = read(module.params, os.uname().machine)
-    except (FleetError, OSError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=False, **found)
+    finish(module, lambda params, _check: read(params, os.uname().machine))
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ message:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.runs.choose import decide
 
 ARGUMENTS: dict[str, Any] = {
@@ -85,19 +85,15 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
+def run(params: dict[str, Any], _check: bool) -> dict[str, Any]:
+    decided: dict[str, Any] = decide(
+        params["request"]["run_id"], params["request_sha256"], params["controller"], params["hosts"]
+    )
+    return decided
+
+
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    params = module.params
-    try:
-        decided = decide(
-            params["request"]["run_id"],
-            params["request_sha256"],
-            params["controller"],
-            params["hosts"],
-        )
-    except FleetError as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=False, **decided)
+    finish(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), run)
 
 
 if __name__ == "__main__":

@@ -111,7 +111,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
-from ansible.module_utils.dlrm_fleet.results.summary import VerdictFiles, parse_policy, summarise
+from ansible.module_utils.dlrm_fleet.request.values import Problems, Reader
+from ansible.module_utils.dlrm_fleet.results.summary import VerdictFiles, summarise
 
 ARGUMENTS: dict[str, Any] = {
     "hosts": {"type": "list", "elements": "str", "default": []},
@@ -136,10 +137,10 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=ARGUMENTS, required_by={"folder": ["name"]}, supports_check_mode=True
     )
-    try:
-        policy = parse_policy(module.params["exit_policy"])
-    except ValueError as error:
-        module.fail_json(msg=str(error))
+    problems = Problems()
+    policy = Reader(module.params, problems).exit_policy("exit_policy")
+    if problems.sentences:
+        module.fail_json(msg=problems.sentences[0])
     params = module.params
     outcome = summarise(params["results"], policy, params["hosts"], params["run_id"])
     written, changed, unwritten = {}, False, ""

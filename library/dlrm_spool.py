@@ -24,10 +24,36 @@ options:
     required: true
   entry:
     description:
-      - What a visit needs; source, host_root, request, request_sha256, controller, opened_at,
-        image, streams.
+      - What a visit needs beside O(source); host_root, request, request_sha256, controller,
+        opened_at, image, streams.
     type: dict
     default: {}
+  source:
+    description: How the storage node reaches the host; left out when they are one machine.
+    type: dict
+    suboptions:
+      address:
+        description: Name or address; empty when they are one machine.
+        type: str
+      user:
+        description: Login user.
+        type: str
+      port:
+        description: Port of the SSH server.
+        type: int
+        default: 22
+      key_file:
+        description: The user's own private key on the storage node.
+        type: path
+      fleet_dir:
+        description: Folder of the fleet's two keys and its known_hosts, used without C(key_file).
+        type: path
+      known_hosts_file:
+        description: The known_hosts file, when it is not the user's own. Unknown hosts are refused.
+        type: path
+      jump:
+        description: A bastion between the two, user@host or user@host:port.
+        type: str
   host_keys:
     description: The host's public SSH keys, as M(dlrm_storage_access) returns them.
     type: list
@@ -57,6 +83,10 @@ EXAMPLES = r"""
     host: "{{ inventory_hostname }}"
     fleet: lab
     entry: "{{ entry }}"
+    source:
+      address: 192.0.2.10
+      user: ubuntu
+      fleet_dir: /etc/dlrm-fleet/storage/lab
   delegate_to: storage-01
 """
 
@@ -71,15 +101,17 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.storage import key_files as storage_files
 from ansible.module_utils.dlrm_fleet.storage.node import spool
+from ansible.module_utils.dlrm_fleet.storage.rsync import SSH_OPTIONS, reach
 
 ARGUMENTS: dict[str, Any] = {
     "storage_root": {"type": "path", "required": True},
     "run_id": {"type": "str"},
     "host": {"type": "str", "required": True},
     "entry": {"type": "dict", "default": {}},
+    "source": {"type": "dict", "options": SSH_OPTIONS},
     "host_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "folder": {"type": "path", "default": "/etc/dlrm-fleet/storage"},
     "fleet": {"type": "str", "required": True},
@@ -88,7 +120,7 @@ ARGUMENTS: dict[str, Any] = {
 
 def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
     changed = False
-    source = params["entry"].get("source")
+    source = reach(params["source"], "read")
     if params["host_keys"] and source and not check:
         folder = storage_files.fleet_folder(Path(params["folder"]), params["fleet"])
         host = {**source, "keys": params["host_keys"]}
@@ -100,7 +132,7 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
         document = {
             "schema_version": 1,
             **params["entry"],
-            "source": source or None,
+            "source": source,
             "run_id": params["run_id"],
             "host": params["host"],
         }
@@ -111,12 +143,7 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    try:
-        outcome = run(module.params, module.check_mode)
-    except (FleetError, OSError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**outcome)
+    finish(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), run)
 
 
 if __name__ == "__main__":

@@ -83,9 +83,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.base.owner import Owner
 from ansible.module_utils.dlrm_fleet.runs.runs import COLLECT_NAME
-from ansible.module_utils.dlrm_fleet.storage import key_files as storage_files, keys as storage_keys
+from ansible.module_utils.dlrm_fleet.storage import key_files, keys
 from ansible.module_utils.dlrm_fleet.storage.host.gate import MODES
 from ansible.module_utils.dlrm_fleet.storage.node import spool
 
@@ -118,12 +119,12 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
 
 
 def _lines(params: dict[str, Any], check: bool) -> dict[str, Any]:
-    path = storage_files.authorized_keys(params["user"])
+    path = key_files.authorized_keys(params["user"])
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     lines = []
     if params["state"] == "present":
         lines = [
-            storage_keys.key_line(
+            keys.key_line(
                 params["keys"].get(mode, ""),
                 mode,
                 params["fleet"],
@@ -136,13 +137,12 @@ def _lines(params: dict[str, Any], check: bool) -> dict[str, Any]:
         ]
         if not check:
             _ensure_incoming(params)
-    after = storage_keys.merged(before, params["fleet"], lines)
+    after = keys.merged(before, params["fleet"], lines)
     if after != before and not check:
-        storage_files.write_authorized_keys(path, after, params["user"])
-    keys = storage_keys.host_keys(Path("/etc/ssh")) if lines else []
+        key_files.write_authorized_keys(path, after, params["user"])
     return {
         "changed": after != before,
-        "host_keys": keys,
+        "host_keys": keys.host_keys(Path("/etc/ssh")) if lines else [],
         "diff": {"before": before, "after": after},
     }
 
@@ -152,16 +152,11 @@ def _ensure_incoming(params: dict[str, Any]) -> None:
     path = Path(params["root"]) / "incoming"
     if path.is_symlink():
         raise FleetError(f"cannot use {str(path)!r}", "it is a link", "Remove it")
-    storage_files.ensure_folder(path, params["user"])
+    key_files.ensure_folder(path, params["user"])
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    try:
-        outcome = run(module.params, module.check_mode)
-    except (FleetError, OSError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**outcome)
+    finish(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), run)
 
 
 if __name__ == "__main__":

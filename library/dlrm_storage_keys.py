@@ -56,8 +56,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.base.errors import FleetError
-from ansible.module_utils.dlrm_fleet.storage import key_files as storage_files
+from ansible.module_utils.dlrm_fleet.base.commands import Runner
+from ansible.module_utils.dlrm_fleet.base.modules import finish
+from ansible.module_utils.dlrm_fleet.storage import key_files
 
 ARGUMENTS: dict[str, Any] = {
     "folder": {"type": "path", "default": "/etc/dlrm-fleet/storage"},
@@ -66,23 +67,19 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def run(params: dict[str, Any], command: storage_files.Runner, check: bool) -> dict[str, Any]:
-    folder = storage_files.fleet_folder(Path(params["folder"]), params["fleet"])
+def run(params: dict[str, Any], command: Runner, check: bool) -> dict[str, Any]:
+    folder = key_files.fleet_folder(Path(params["folder"]), params["fleet"])
     public = {"read": "", "write": ""}
     if params["state"] == "absent":
-        changed = storage_files.remove_keys(folder, check)
+        changed = key_files.remove_keys(folder, check)
     else:
-        changed, public = storage_files.ensure_keys(folder, command, check)
-    return {"changed": changed, "public": public, "addresses": storage_files.own_addresses()}
+        changed, public = key_files.ensure_keys(folder, command, check)
+    return {"changed": changed, "public": public, "addresses": key_files.own_addresses()}
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    try:
-        outcome = run(module.params, module.run_command, module.check_mode)
-    except (FleetError, OSError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**outcome)
+    finish(module, lambda params, check: run(params, module.run_command, check))
 
 
 if __name__ == "__main__":

@@ -43,12 +43,12 @@ sha256:
 """
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.base.documents import write_atomic
+from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.storage.pack import build
 
 ARGUMENTS: dict[str, Any] = {
@@ -57,25 +57,17 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def run(package: Path, dest: Path, check: bool) -> dict[str, Any]:
-    wanted = build(package)
+def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    dest, wanted = Path(params["dest"]), build(Path(params["package"]))
     changed = not dest.exists() or dest.read_bytes() != wanted
     if changed and not check:
         dest.parent.mkdir(parents=True, exist_ok=True)
-        temporary = dest.with_name(f"{dest.name}.{os.getpid()}.partial")
-        temporary.write_bytes(wanted)
-        temporary.replace(dest)
+        write_atomic(dest, wanted)
     return {"changed": changed, "sha256": hashlib.sha256(wanted).hexdigest()}
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    package, dest = Path(module.params["package"]), Path(module.params["dest"])
-    try:
-        outcome = run(package, dest, module.check_mode)
-    except (FleetError, OSError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**outcome)
+    finish(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), run)
 
 
 if __name__ == "__main__":

@@ -47,21 +47,21 @@ options:
     type: dict
     suboptions:
       address:
-        description: Name or address.
+        description: Name or address; empty when they are one machine.
         type: str
-        required: true
       user:
         description: Login user.
         type: str
-        required: true
       port:
         description: Port of the SSH server.
         type: int
         default: 22
       key_file:
-        description: The private key on the storage node.
+        description: The user's own private key on the storage node.
         type: path
-        required: true
+      fleet_dir:
+        description: Folder of the fleet's two keys and its known_hosts, used without C(key_file).
+        type: path
       known_hosts_file:
         description: The known_hosts file, when it is not the user's own. Unknown hosts are refused.
         type: path
@@ -86,7 +86,7 @@ EXAMPLES = r"""
     target:
       address: 192.0.2.10
       user: ubuntu
-      key_file: /etc/dlrm-fleet/storage/lab/write
+      fleet_dir: /etc/dlrm-fleet/storage/lab
   delegate_to: storage-01
 """
 
@@ -101,10 +101,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.base.commands import run_command
+from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.storage.node.push import Push
 from ansible.module_utils.dlrm_fleet.storage.node.slots import place
-from ansible.module_utils.dlrm_fleet.storage.rsync import SSH_OPTIONS, run_command
+from ansible.module_utils.dlrm_fleet.storage.rsync import SSH_OPTIONS, reach
 
 ARGUMENTS: dict[str, Any] = {
     "storage_root": {"type": "path", "required": True},
@@ -120,8 +121,8 @@ ARGUMENTS: dict[str, Any] = {
 
 def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
     files = {sha256: int(size) for sha256, size in params["files"].items()}
-    root, source = Path(params["storage_root"]), params["target"]
-    push = Push(root, params["host"], params["host_root"], source, run_command)
+    root, target = Path(params["storage_root"]), reach(params["target"], "write")
+    push = Push(root, params["host"], params["host_root"], target, run_command)
     push.verify({sha256: files[sha256] for sha256 in params["refused"] if sha256 in files})
     if not check:
         with place(root, params["transfers"]):
@@ -130,12 +131,7 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    try:
-        outcome = run(module.params, module.check_mode)
-    except (FleetError, OSError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(**outcome)
+    finish(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), run)
 
 
 if __name__ == "__main__":

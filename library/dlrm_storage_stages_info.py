@@ -65,7 +65,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.storage.node.store import StageStore
 
 ARGUMENTS: dict[str, Any] = {
@@ -76,7 +76,7 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def read(params: dict[str, Any]) -> dict[str, Any]:
+def read(params: dict[str, Any], _check: bool) -> dict[str, Any]:
     store = StageStore(Path(params["storage_root"]))
     chosen, missing = store.choose(params["catalogue"], params["request"], params["architecture"])
     sources = {}
@@ -89,12 +89,7 @@ def read(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    try:
-        found = read(module.params)
-    except (FleetError, OSError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=False, **found)
+    finish(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), read)
 
 
 if __name__ == "__main__":

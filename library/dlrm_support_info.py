@@ -48,7 +48,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.support import bundle as support
+from ansible.module_utils.dlrm_fleet.support import bundle
 from ansible.module_utils.dlrm_fleet.support.redact import redact
 
 ARGUMENTS: dict[str, Any] = {
@@ -75,21 +75,21 @@ def said(module: AnsibleModule, words: list[str]) -> str:
     if not program:
         return f"[{words[0]} is not installed]\n"
     code, out, err = module.run_command([program, *words[1:]])
-    return str(support.end_of(redact(f"{out}{err}[exit code {code}]\n")))
+    return str(bundle.end_of(redact(f"{out}{err}[exit code {code}]\n")))
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     files = {f"machine/{name}": said(module, words) for name, words in COMMANDS.items()}
     files["machine/python.txt"] = f"{sys.version}\n"
-    files["machine/os-release.txt"] = support.read_end(Path("/etc/os-release"))
+    files["machine/os-release.txt"] = bundle.read_end(Path("/etc/os-release"))
     for option, patterns in (
-        ("root", support.HOST_PATTERNS),
-        ("storage_root", support.STORAGE_PATTERNS),
-        ("verdict_dir", support.VERDICT_PATTERNS),
+        ("root", bundle.HOST_PATTERNS),
+        ("storage_root", bundle.STORAGE_PATTERNS),
+        ("verdict_dir", bundle.VERDICT_PATTERNS),
     ):
         if module.params[option]:
-            files.update(support.gather(Path(module.params[option]), patterns, option))
+            files.update(bundle.gather(Path(module.params[option]), patterns, option))
     module.exit_json(changed=False, files=files)
 
 

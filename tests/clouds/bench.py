@@ -40,7 +40,7 @@ def main() -> None:
     ) as server:
         assert server.stdout is not None
         settings = {**world.settings(), "endpoint_url": server.stdout.readline().strip()}
-        provider: Any = make(settings)
+        provider: Any = make(**settings)
         calls: Counter[str] = Counter()
         ask = provider._guard
 

@@ -19,7 +19,7 @@ def main() -> None:
 
     asked = json.loads(Path(sys.argv[1]).read_text())
     pace = Pace(**asked["pace"])
-    provider = make(asked["settings"])
+    provider = make(**asked["settings"])
     if asked["do"] == "release":
         release(provider, asked["fleet"], pace)
     else:

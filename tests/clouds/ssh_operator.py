@@ -76,7 +76,7 @@ class Operator:
                     "dlrm_instances_aws_scheduler_role": self.world.role,
                     "dlrm_instances_known_hosts": str(self.known_hosts),
                     # Prepared hosts have one image, from one volume.
-                    "dlrm_image_travels": False,
+                    "dlrm_image_shared": False,
                 },
                 "children": {
                     "storage": {"hosts": {STORAGE: mine}},

@@ -16,7 +16,7 @@ from ansible.module_utils.dlrm_fleet.cloud.provider import Provider
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from .stand_in.aws import AwsServer, _backend as backend, instances
+from .stand_in.aws import AwsServer, backend, instances
 from .stand_in.faults import CREATE, Call, Fault, Rule
 from .stand_in.gcp import PROJECT, GcpServer
 

@@ -66,9 +66,9 @@ def test_a_verdict_is_made_of_the_record_and_of_failures(check: Check) -> None:
         {"host": "node3", "failure": {"phase": "storage", "message": ""}, "run": example("run")},
     ]
     hosts = ["node1", "node2", "node3", "node4"]
-    for policy in ("all", "any", "80"):
+    for policy in ("all", "any", 80):
         check("verdict", summary.summarise(results, policy, hosts, None)["document"])
-    document = summary.summarise(results, "1", hosts, example("run")["run_id"])["document"]
+    document = summary.summarise(results, 1, hosts, example("run")["run_id"])["document"]
     check("verdict", document)
     assert document == json.loads(json.dumps(document))
 

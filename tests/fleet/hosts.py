@@ -219,7 +219,7 @@ class Fleet:
             "ansible_ssh_common_args": checked,
             "dlrm_storage_key_file": STORAGE_KEY,
             # Prepared hosts have one image, from one volume.
-            "dlrm_image_travels": False,
+            "dlrm_image_shared": False,
         }
         machines = {
             host.name: {"ansible_host": host.address, **common}

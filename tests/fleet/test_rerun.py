@@ -26,7 +26,7 @@ def asked(fleet: Fleet, playbook: str, inventory: Path, **variables: Any) -> lis
         inventory=inventory,
         **{
             "dlrm_storage_key_file": "",
-            "dlrm_image_travels": True,
+            "dlrm_image_shared": True,
             "dlrm_image_context_dir": str(fleet.folder / "benchmark"),
             **variables,
         },
@@ -133,7 +133,7 @@ def test_two_images_of_one_name_are_refused_or_made_one(fleet: Fleet) -> None:
     other = image_id(host, name)
     assert other != kept
     playbook = "tests/fleet/playbooks/prepare.yml"
-    output = play(fleet, playbook, fleet.inventory, succeeds=False, dlrm_image_travels=False)
+    output = play(fleet, playbook, fleet.inventory, succeeds=False, dlrm_image_shared=False)
     assert f"bench-01 has {kept}; bench-02 has {other}." in " ".join(output.split())
     play(fleet, playbook, fleet.inventory)
     assert image_id(host, name) == kept

@@ -1,1 +1,1 @@
-"""What every room stands on: errors, times, documents, owners, wording, locks."""
+"""What every room stands on: errors, documents, times, owners, words, locks, commands, disks."""

@@ -50,15 +50,27 @@ def read_json(path: str | os.PathLike[str], schema_version: int | None = 1) -> d
 def write_json_atomic(
     path: str | os.PathLike[str], document: dict[str, Any], mode: int = 0o644
 ) -> None:
-    """Readers see the old file or the new one, also after a power cut."""
+    """A document as write_atomic writes it."""
+    text = json.dumps(document, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    write_atomic(path, text.encode(), mode)
+
+
+def write_atomic(
+    path: str | os.PathLike[str],
+    content: bytes,
+    mode: int = 0o644,
+    owner: tuple[int, int] | None = None,
+) -> None:
+    """Readers see the old file or the new one, also after a power cut; `owner`: uid and gid."""
     target = Path(path)
     temporary = target.with_name(f"{target.name}.{os.getpid()}.partial")
-    text = json.dumps(document, indent=2, sort_keys=True, allow_nan=False) + "\n"
     try:
-        with temporary.open("w", encoding="utf-8") as handle:
-            handle.write(text)
-            handle.flush()
+        with temporary.open("wb") as handle:
             os.fchmod(handle.fileno(), mode)
+            if owner is not None:
+                os.fchown(handle.fileno(), *owner)
+            handle.write(content)
+            handle.flush()
             os.fsync(handle.fileno())
         temporary.replace(target)
         sync_directory(target.parent)

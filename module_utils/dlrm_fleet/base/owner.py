@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from .errors import FleetError, disk_error
 
 
 def ids(text: str) -> tuple[int, int]:
-    """'uid:gid' as numbers."""
-    user, found, group = text.partition(":")
-    if not (found and user.isdigit() and group.isdigit()):
-        raise FleetError(f"bad owner {text!r}", "wanted '<uid>:<gid>', two numbers")
-    return int(user), int(group)
+    """'uid:gid' as numbers; FleetError when it is anything else."""
+    found = re.fullmatch(r"([0-9]+):([0-9]+)", text)
+    if found is None:
+        raise FleetError(f"user {text!r} is not allowed", "wanted '<uid>:<gid>', two numbers")
+    return int(found.group(1)), int(found.group(2))
 
 
 class Owner:
-    """uid and gid of everything below the root."""
+    """uid and gid of everything below the root folder; uid 0 is refused."""
 
     def __init__(self, text: str) -> None:
-        uid, _, gid = text.partition(":")
-        if not (uid.isdigit() and gid.isdigit()):
-            raise FleetError(f"user {text!r} is not allowed", "uid:gid in numbers is wanted")
-        self.uid, self.gid = int(uid), int(gid)
+        self.uid, self.gid = ids(text)
         if self.uid == 0:
             raise FleetError(
                 f"user {text!r} is not allowed",

@@ -11,18 +11,23 @@ from .times import parse_time
 STALE_SECONDS = 20
 
 
-def duration(seconds: float) -> str:
-    """Hours only where there are any: 35 -> 0:35; 3730 -> 1:02:10."""
-    whole = max(0, int(seconds))
-    hours, rest = divmod(whole, 3600)
-    minutes, left = divmod(rest, 60)
-    return f"{hours}:{minutes:02d}:{left:02d}" if hours else f"{minutes}:{left:02d}"
+def duration(seconds: float, hours: bool = False) -> str:
+    """35 -> 0:35; 3730 -> 1:02:10. `hours`: also where there are none, 3130 -> 0:52:10."""
+    hour, minute, second = _parts(seconds)
+    return f"{hour}:{minute:02d}:{second:02d}" if hour or hours else f"{minute}:{second:02d}"
 
 
-def time_left(seconds: float) -> str:
-    """Always with hours: 3130 -> 0:52:10."""
+def span(seconds: float) -> str:
+    """5400 -> '1 h 30 min'; 90 -> '1 min 30 s'."""
+    hour, minute, second = _parts(seconds)
+    parts = [(hour, "h"), (minute, "min"), (0 if hour else second, "s")]
+    return " ".join(f"{value} {unit}" for value, unit in parts if value) or "0 s"
+
+
+def _parts(seconds: float) -> tuple[int, int, int]:
+    """Hours, minutes and seconds; a time that has passed is no time."""
     whole = max(0, int(seconds))
-    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+    return whole // 3600, whole // 60 % 60, whole % 60
 
 
 def number(value: float, unit: str = "") -> str:
@@ -55,20 +60,12 @@ def progress_line(
     parts.append(f"{duration((now - started).total_seconds())} elapsed")
     if left:
         parts.append(left)
-    parts.append(f"deadline in {time_left((deadline - now).total_seconds())}")
+    parts.append(f"deadline in {duration((deadline - now).total_seconds(), hours=True)}")
     if status is not None:
         age = (now - parse_time(status["updated_at"])).total_seconds()
         if age > STALE_SECONDS:
             parts.append(f"last status {duration(age)} ago")
     return ", ".join([head, *parts])
-
-
-def span(seconds: float) -> str:
-    """5400 -> '1 h 30 min'; 90 -> '1 min 30 s'."""
-    whole = max(0, int(seconds))
-    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
-    parts = [(hours, "h"), (minutes, "min"), (rest if not hours else 0, "s")]
-    return " ".join(f"{value} {unit}" for value, unit in parts if value) or "0 s"
 
 
 def usd(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,68 +11,110 @@ from . import price, ttl
 from .acquire import acquire, survey
 from .desired import machines as read_machines
 from .host_keys import merge, write
-from .model import Found
+from .model import GONE, Found, Machine
 from .provider import Provider
-from .registry import make
+from .registry import CLOUDS, make
 from .release import doomed, release
 from .report import machine_data, orphan_lines, plan_lines
 from .retry import Pace, call
 
+# How a module's options name a cloud: the first fields of FleetRequest, all but the fleet.
+CLOUD_OPTIONS: dict[str, Any] = {
+    "cloud": {"type": "str", "required": True, "choices": list(CLOUDS)},
+    "regions": {"type": "list", "elements": "str", "default": []},
+    "project": {"type": "str", "default": ""},
+    "scheduler_role": {"type": "str", "default": ""},
+    "endpoint_url": {"type": "str", "default": ""},
+    "prices": {"type": "dict", "default": {}},
+}
 # Host keys appear some seconds to minutes after the machine runs.
 HOST_KEY_PATIENCE = 600.0
 
 
-def present(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+@dataclass(frozen=True)
+class FleetRequest:
+    """What is asked of one cloud: the options of dlrm_instance, or the first of dlrm_instance_info.
+
+    `groups`: as inventories describe them, unchecked; `names`: empty means the whole fleet.
+    """
+
+    cloud: str
+    fleet: str
+    regions: list[str]
+    project: str
+    scheduler_role: str
+    endpoint_url: str
+    prices: dict[str, Any]
+    groups: dict[str, Any] = field(default_factory=dict)
+    chosen: list[str] = field(default_factory=list)
+    ssh_public_key: str = ""
+    names: list[str] = field(default_factory=list)
+    ttl_seconds: int = 0
+    deadline_seconds: int = 0
+    transfer_seconds: int = 0
+    budget_usd: float | None = None
+    memory_gib: float = 0
+    disk_gib: float = 0
+
+    def provider(self) -> Provider:
+        return make(self.cloud, self.regions, self.project, self.scheduler_role, self.endpoint_url)
+
+    def machines(self) -> list[Machine]:
+        """The described machines; groups that name no login key get the fleet's."""
+        groups = {
+            name: {"ssh_public_key": self.ssh_public_key, **group}
+            if isinstance(group, dict)
+            else group
+            for name, group in self.groups.items()
+        }
+        return read_machines(self.fleet, groups, self.chosen, self.ttl_seconds)
+
+
+def present(asked: FleetRequest, check_mode: bool) -> dict[str, Any]:
     """Machines as described; in check mode only the plan."""
-    cloud, fleet = params["cloud"], params["fleet"]
-    groups = {
-        name: {"ssh_public_key": params["ssh_public_key"], **group}
-        if isinstance(group, dict)
-        else group
-        for name, group in params["groups"].items()
-    }
-    wanted = read_machines(fleet, groups, params["chosen"], params["ttl_seconds"])
-    ttl.check(params["ttl_seconds"], params["deadline_seconds"], params["transfer_seconds"])
-    price.check_fit(cloud, wanted, params["memory_gib"], params["disk_gib"])
-    rate = sum(price.hourly(params["prices"], cloud, machine) for machine in wanted)
-    cost = rate * params["ttl_seconds"] / 3600
-    price.check_budget(cost, params["budget_usd"], params["ttl_seconds"])
-    provider, pace = make(params), Pace()
+    cloud, fleet, prices = asked.cloud, asked.fleet, asked.prices
+    wanted = asked.machines()
+    ttl.check(asked.ttl_seconds, asked.deadline_seconds, asked.transfer_seconds)
+    price.check_fit(cloud, wanted, asked.memory_gib, asked.disk_gib)
+    rate = sum(price.hourly(prices, cloud, machine) for machine in wanted)
+    cost = rate * asked.ttl_seconds / 3600
+    budget = price.check_budget(cost, asked.budget_usd, asked.ttl_seconds)
+    provider, pace = asked.provider(), Pace()
     plan = survey(provider, fleet, wanted, pace)
-    lines = plan_lines(cloud, plan, wanted, params["prices"], params["budget_usd"])
+    lines = plan_lines(cloud, plan, wanted, prices, budget)
     before = [item.name for item in [*plan.keep, *plan.remove]]
     after = [machine.name for machine in wanted]
     live, created = plan.keep, [machine.name for machine in plan.create]
     if not check_mode:
         acquired = acquire(provider, fleet, wanted, pace)
         live, created = acquired.machines, acquired.created
-    result = _result(params, plan.changes, lines, live, before, after)
+    result = _result(asked, plan.changes, lines, live, before, after)
     shown = [{"name": item.name, "role": item.role, "keep": item.keep} for item in wanted]
     return {**result, "cost_usd": round(cost, 2), "created": created, "wanted": shown,
             "removed": [item.name for item in plan.remove]}  # fmt: skip
 
 
-def absent(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+def absent(asked: FleetRequest, check_mode: bool) -> dict[str, Any]:
     """The fleet, or the named machines of it, and what belongs to them, gone."""
-    provider, pace, fleet = make(params), Pace(), params["fleet"]
-    names = params["names"] or None
+    provider, pace, fleet = asked.provider(), Pace(), asked.fleet
+    names = asked.names or None
     mine = doomed(provider, fleet, names, pace)
     left = [
         item
         for item in call(pace, lambda: provider.leftovers(fleet))
         if names is None or item.labels.get("machine") in names
     ]
-    lines = [f"{params['cloud']}: {len(mine)} machines of fleet {fleet} to remove"]
+    lines = [f"{asked.cloud}: {len(mine)} machines of fleet {fleet} to remove"]
     lines += [f"  - {item.name}  {item.type}  {item.zone}  {item.state}" for item in mine]
     lines += [f"  - {item.kind} {item.id}  {item.place}" for item in left]
     if not check_mode:
         release(provider, fleet, pace, names)
     before = [item.name for item in mine] + [item.id for item in left]
-    return _result(params, bool(before), lines, [], before, [])
+    return _result(asked, bool(before), lines, [], before, [])
 
 
 def _result(
-    params: dict[str, Any],
+    asked: FleetRequest,
     changed: bool,
     lines: list[str],
     live: list[Found],
@@ -82,7 +125,7 @@ def _result(
     return {
         "changed": changed,
         "plan": lines,
-        "machines": [machine_data(params["cloud"], i, params["prices"], now) for i in live],
+        "machines": [machine_data(asked.cloud, item, asked.prices, now) for item in live],
         "diff": {
             "before": "".join(f"{name}\n" for name in sorted(before)),
             "after": "".join(f"{name}\n" for name in sorted(after)),
@@ -90,22 +133,22 @@ def _result(
     }
 
 
-def information(params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Everything ours in the configured regions, and what else bills."""
-    provider, pace, now = make(params), Pace(), utc_now()
-    fleet = params["fleet"] or None
+def information(asked: FleetRequest, known_hosts: str | None, check_mode: bool) -> dict[str, Any]:
+    """Everything ours in the configured regions, and what else bills; no fleet named: of all."""
+    provider, pace, now = asked.provider(), Pace(), utc_now()
+    fleet = asked.fleet or None
     found = call(pace, lambda: provider.list_machines(fleet))
-    shown = [item for item in found if item.state != "gone"]
+    shown = [item for item in found if item.state != GONE]
     left = call(pace, lambda: provider.leftovers(fleet))
-    machines = [machine_data(params["cloud"], item, params["prices"], now) for item in shown]
+    machines = [machine_data(asked.cloud, item, asked.prices, now) for item in shown]
     result: dict[str, Any] = {
-        "lines": orphan_lines(params["cloud"], machines, left),
+        "lines": orphan_lines(asked.cloud, machines, left),
         "machines": machines,
         "leftovers": [{"kind": i.kind, "id": i.id, "place": i.place} for i in left],
         "changed": False,
     }
-    if params["known_hosts"] and not check_mode:
-        result["host_keys_missing"] = write_host_keys(provider, shown, params["known_hosts"], pace)
+    if known_hosts and not check_mode:
+        result["host_keys_missing"] = write_host_keys(provider, shown, known_hosts, pace)
     return result
 
 

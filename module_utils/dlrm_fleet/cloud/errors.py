@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from ..base.errors import FleetError
 
 CREDENTIALS = "credentials"
@@ -45,6 +48,18 @@ TODO = {
     SERVER: "The cloud did not answer properly after all retries; repeat the command, it adopts"
     " what was made",
 }
+
+
+def guarded(
+    translate: Callable[[Exception, str], CloudError], action: str, function: Callable[[], Any]
+) -> Any:
+    """What `function` returns; whatever a cloud's library raises becomes a CloudError."""
+    try:
+        return function()
+    except CloudError:
+        raise
+    except Exception as error:
+        raise translate(error, action) from error
 
 
 def refusal(

@@ -1,6 +1,6 @@
 """Least-privilege policies from the calls the providers make. Pure.
 
-docs/clouds-{aws-policy,aws-scheduler-role,gcp-role}.json are these.
+docs/clouds/{aws-policy,aws-scheduler-role,gcp-role}.json are these.
 """
 
 from __future__ import annotations

@@ -48,8 +48,8 @@ def hourly(prices: dict[str, Any], cloud: str, machine: Machine) -> float:
     return rate + disk_rate(prices, cloud, machine.disk) + (address if public else 0)
 
 
-def check_budget(cost: float, budget: float | None, ttl_seconds: int) -> None:
-    """`cost`: of the whole TTL. Raises FleetError without a budget or beyond it."""
+def check_budget(cost: float, budget: float | None, ttl_seconds: int) -> float:
+    """The budget. `cost`: of the whole TTL. Raises FleetError without a budget or beyond it."""
     if budget is None or budget <= 0:
         raise FleetError(
             "dlrm_budget_usd is missing",
@@ -63,6 +63,7 @@ def check_budget(cost: float, budget: float | None, ttl_seconds: int) -> None:
             f" {usd(budget)}",
             "Take fewer or smaller machines, a shorter TTL, or raise dlrm_budget_usd",
         )
+    return budget
 
 
 def check_fit(cloud: str, machines: Sequence[Machine], memory: float, disk: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..base.errors import FleetError
@@ -10,23 +11,24 @@ from .provider import Provider
 CLOUDS = ("aws", "gcp")
 
 
-def make(settings: dict[str, Any]) -> Provider:
-    """`settings`: cloud, regions, project, scheduler_role, endpoint_url."""
-    cloud = settings["cloud"]
-    regions = list(settings.get("regions") or [])
-    endpoint = str(settings.get("endpoint_url") or "")
+def make(
+    cloud: str,
+    regions: Sequence[str] = (),
+    project: str = "",
+    scheduler_role: str = "",
+    endpoint_url: str = "",
+) -> Provider:
+    """`regions` are needed on AWS, `project` on Google. FleetError for a cloud nobody knows."""
     if cloud == "aws":
         from .aws.provider import Aws
 
-        role = str(settings.get("scheduler_role") or "")
         _need("regions", regions, "the regions to look at", "dlrm_instances_aws_regions")
-        return Aws(regions, role, endpoint)
+        return Aws(regions, scheduler_role, endpoint_url)
     if cloud == "gcp":
         from .gcp.provider import Gcp
 
-        project = str(settings.get("project") or "")
         _need("project", project, "the project's id", "dlrm_instances_gcp_project")
-        return Gcp(project, regions, endpoint)
+        return Gcp(project, regions or (), endpoint_url)
     raise FleetError(f"there is no cloud {cloud!r}", f"known: {', '.join(CLOUDS)}")
 
 

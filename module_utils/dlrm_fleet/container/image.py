@@ -1,4 +1,7 @@
-"""The benchmark image's name: a hash over build context and base, equal on every machine."""
+"""The benchmark image's name: a hash over build context and base, equal on every machine.
+
+Two builds of equal content have one name and are two images; check_same() refuses them in one run.
+"""
 
 from __future__ import annotations
 
@@ -107,3 +110,20 @@ def _archive_tag(archive: Path) -> str:
 
 def image_name(content: str) -> str:
     return f"dlrm-bench:{content[:12]}"
+
+
+def check_same(
+    name: str, architecture: str, images: dict[str, str], architectures: dict[str, str]
+) -> None:
+    """Refuses different images of one architecture: results of such a fleet are not comparable.
+
+    `images`: host -> the engine's digest; `architectures`: host -> as its kernel names it.
+    """
+    alike = {host: images[host] for host in sorted(images) if architectures[host] == architecture}
+    if len(set(alike.values())) > 1:
+        raise FleetError(
+            f"The hosts of this run have different images {name} ({architecture})",
+            "; ".join(f"{host} has {digest}" for host, digest in alike.items()),
+            f"Remove it from all but one (docker image rm {name}), or set dlrm_image_shared to "
+            "true: they then load one",
+        )

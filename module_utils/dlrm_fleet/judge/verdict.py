@@ -12,9 +12,8 @@ from typing import Any
 
 from ..base.errors import FleetError
 from ..base.lenient import as_dict, as_number, facts_of
-from . import loadgen_log, rules as mlperf_rules
+from . import loadgen_log, rules
 from .comparability import comparability
-from .rules import OFFICIAL_ACCURACY_SAMPLES
 
 # Beyond these a run is noisy: it counts, but makes no baseline. Percent of CPU time.
 NOISY_STEAL_PERCENT = 1.0
@@ -200,7 +199,7 @@ def _loadgen_reasons(
             f"LoadGen's detail log must hold no error, found {count}; the first: {first}"
         )
     reasons += _duration_reasons(evidence, performance)
-    reasons += mlperf_rules.latency_reasons(performance)
+    reasons += rules.latency_reasons(performance)
     mode = detail.values.get("effective_test_mode")
     if mode != "PerformanceOnly":
         reasons.append(f"LoadGen's mode must be 'PerformanceOnly', found {mode!r}.")
@@ -209,14 +208,14 @@ def _loadgen_reasons(
     if found.lower() != wanted.lower():
         reasons.append(f"LoadGen's scenario must be {wanted!r}, found {found!r}.")
     if evidence.parameters.get("profile") == "official":
-        reasons += mlperf_rules.official_reasons(performance, detail)
+        reasons += rules.official_reasons(performance, detail)
     return reasons
 
 
 def _duration_reasons(evidence: Evidence, performance: Document) -> list[str]:
     reasons = []
     asked = as_number(evidence.parameters.get("min_duration_seconds"))
-    wanted = mlperf_rules.MIN_DURATION_MS if asked is None else asked * 1000
+    wanted = rules.MIN_DURATION_SECONDS * 1000 if asked is None else asked * 1000
     effective, measured = performance["min_duration_ms"], performance["duration_ms"]
     if effective < wanted:
         reasons.append(
@@ -311,9 +310,9 @@ def _score_reasons(evidence: Evidence, accuracy: Document) -> list[str]:
         found = "nothing" if score is None else f"{score:.5f}"
         reasons.append(f"Accuracy must reach {metric} {target:.5f}, found {found}.")
     samples = accuracy.get("samples")
-    if evidence.parameters.get("profile") == "official" and samples != OFFICIAL_ACCURACY_SAMPLES:
+    if evidence.parameters.get("profile") == "official" and samples != rules.ACCURACY_SAMPLES:
         reasons.append(
-            f"Accuracy must be of all {OFFICIAL_ACCURACY_SAMPLES} samples, found {samples!r}."
+            f"Accuracy must be of all {rules.ACCURACY_SAMPLES} samples, found {samples!r}."
         )
     return reasons
 

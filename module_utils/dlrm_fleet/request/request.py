@@ -8,7 +8,8 @@ from typing import Any
 
 from ..base.documents import canonical_json, sha256_text
 from ..base.errors import FleetError
-from .values import Problems, _Reader
+from ..judge.rules import MARKS, MIN_DURATION_SECONDS
+from .values import Problems, Reader
 
 PUBLIC = (
     "precision",
@@ -35,11 +36,6 @@ PUBLIC = (
 )
 # Of Ansible and of those who start it; never ours.
 FOREIGN_PREFIXES = ("ansible_", "awx_", "tower_", "molecule_")
-OFFICIAL_MIN_DURATION_SECONDS = 600
-MARKS = {
-    "demo": ["demo: not comparable"],
-    "official": ["open", "unverified: not verified by MLCommons Association"],
-}
 DEADLINE_SECONDS = {"demo": 3600, "official": 86400}
 # Of the cloud machines of the inventory's fleet, after the storage node has verified their results.
 RELEASES = ("always", "passed", "never")
@@ -62,7 +58,7 @@ def normalise(
     given = {name: _plain(value) for name, value in variables.items() if _is_given(value)}
     if str(given.get("scenario")) in LOADGEN_SCENARIOS:
         given["scenario"] = given["scenario"].lower()
-    reader = _Reader(given, problems)
+    reader = Reader(given, problems)
     profile = reader.choice("profile", ("demo", "official"), "demo")
     sources = {
         "weights_source": reader.source("weights_source"),
@@ -158,7 +154,7 @@ def _apply_profile(parameters: dict[str, Any], given: dict[str, Any], problems: 
                 )
         parameters["row_cap"] = None
         parameters["data_rows"] = None
-        parameters["min_duration_seconds"] = OFFICIAL_MIN_DURATION_SECONDS
+        parameters["min_duration_seconds"] = MIN_DURATION_SECONDS
         return
     if "weights_source" in given:
         problems.add(

@@ -31,7 +31,7 @@ class Problems:
         self.sentences.append(sentence)
 
 
-class _Reader:
+class Reader:
     """Typed values out of strings; a bad one is noted and read as None or its default."""
 
     def __init__(self, given: dict[str, Any], problems: Problems) -> None:
@@ -100,10 +100,11 @@ class _Reader:
         return [stage for stage in STAGES if stage in names]
 
     def exit_policy(self, name: str) -> str | int:
+        """all, any, or the percentage of the hosts that must pass."""
         value = self.given.get(name, "all")
         if value in ("any", "all"):
             return str(value)
-        number = _integer(value[:-1] if isinstance(value, str) and value[-1] == "%" else value)
+        number = _integer(value[:-1] if isinstance(value, str) and value.endswith("%") else value)
         if number is None or not 1 <= number <= 100:
             self.problems.bad(name, value, "any, all, or a percentage of hosts from 1 to 100")
             return "all"

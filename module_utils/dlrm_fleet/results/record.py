@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..base.documents import read_json, read_text, sha256_file, sync_directory, write_json_atomic
+from ..base.documents import read_json, read_text, sha256_file, write_atomic, write_json_atomic
 from ..base.errors import FleetError
 from ..judge.loadgen_log import DETAIL_NAME, SUMMARY_NAME
 from ..judge.verdict import Evidence, judge
@@ -104,11 +104,11 @@ def _stages(documents: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def list_files(folder: Path) -> list[dict[str, Any]]:
-    """Every file but the record itself, by path."""
+    """Every file but the record itself and what a killed writer left of it, by path."""
     files = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and name not in (RUN_NAME, SUMS_NAME):
+        if path.is_file() and not name.startswith((RUN_NAME, SUMS_NAME)):
             files.append({"path": name, "bytes": path.stat().st_size, "sha256": sha256_file(path)})
     return files
 
@@ -170,13 +170,9 @@ def _write_sums(folder: Path) -> bool:
     if path.exists():
         return False
     document = read_json(folder / RUN_NAME)
-    temporary = folder / f"{SUMS_NAME}.partial"
-    temporary.write_text(sums_text(folder, document), encoding="utf-8")
     for file in document["files"]:
         (folder / file["path"]).chmod(0o444)
-    temporary.chmod(0o444)
-    temporary.replace(path)
-    sync_directory(folder)
+    write_atomic(path, sums_text(folder, document).encode(), 0o444)
     return True
 
 

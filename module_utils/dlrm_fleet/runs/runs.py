@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from ..base.documents import read_json, write_json_atomic
 from ..base.errors import FleetError, disk_error
+from ..base.locks import exclusive_lock
 from ..base.owner import Owner
 from ..base.times import format_time, utc_now
 from .holder import holder, is_same_controller, machine_id, process_started
@@ -118,52 +117,40 @@ class Runs:
         check: bool = False,
     ) -> tuple[bool, dict[str, Any]]:
         """Make or take over the run; (changed, lock). Raises when somebody else is at work."""
-        if check:
-            return self._open(run_id, request_sha256, controller, deadline_seconds, owner, True)
-        owner.make_directory(self.path)
-        with self._exclusive():
-            return self._open(run_id, request_sha256, controller, deadline_seconds, owner, False)
-
-    def _open(
-        self,
-        run_id: str,
-        request_sha256: str,
-        controller: dict[str, Any],
-        deadline_seconds: int,
-        owner: Owner,
-        check: bool,
-    ) -> tuple[bool, dict[str, Any]]:
-        foreign = self.busy(controller)
-        if foreign is not None:
-            raise FleetError(f"cannot open run {run_id}", *busy(foreign))
-        now = utc_now()
-        lock = {
-            "schema_version": 1,
-            "run_id": run_id,
-            "request_sha256": request_sha256,
-            "controller": controller,
-            "opened_at": format_time(now),
-            "deadline": format_time(now + timedelta(seconds=deadline_seconds)),
-            "lease_until": format_time(now + LEASE),
-        }
-        if self.is_open(run_id):
-            present = self._present(run_id, lock)
-            if self.is_closed(run_id):
-                # It goes on on other hosts of the fleet: whoever adopted it there has it here, too.
-                if not check and not is_same_controller(present["controller"], controller):
-                    write_lock(self.path / run_id, {**present, "controller": controller}, owner)
-                return False, present
-            _check_request(present, request_sha256)
-            if is_same_controller(present["controller"], controller):
-                if not check:
-                    self._renew(present, now)
-                return False, present
-            # The adopter's deadline counts from now: the old one may have passed unwatched.
-            lock["opened_at"] = present["opened_at"]
         if not check:
-            owner.make_directory(self.path / run_id)
-            write_lock(self.path / run_id, lock, owner)
-        return True, lock
+            owner.make_directory(self.path)
+        with nullcontext() if check else exclusive_lock(self.path):
+            foreign = self.busy(controller)
+            if foreign is not None:
+                raise FleetError(f"cannot open run {run_id}", *busy(foreign))
+            now = utc_now()
+            lock = {
+                "schema_version": 1,
+                "run_id": run_id,
+                "request_sha256": request_sha256,
+                "controller": controller,
+                "opened_at": format_time(now),
+                "deadline": format_time(now + timedelta(seconds=deadline_seconds)),
+                "lease_until": format_time(now + LEASE),
+            }
+            if self.is_open(run_id):
+                present = self._present(run_id, lock)
+                if self.is_closed(run_id):
+                    # Other hosts still measure it: whoever adopted it there holds it here, too.
+                    if not check and not is_same_controller(present["controller"], controller):
+                        write_lock(self.path / run_id, {**present, "controller": controller}, owner)
+                    return False, present
+                _check_request(present, request_sha256)
+                if is_same_controller(present["controller"], controller):
+                    if not check:
+                        self._renew(present, now)
+                    return False, present
+                # The adopter's deadline counts from now: the old one may have passed unwatched.
+                lock["opened_at"] = present["opened_at"]
+            if not check:
+                owner.make_directory(self.path / run_id)
+                write_lock(self.path / run_id, lock, owner)
+            return True, lock
 
     def _present(self, run_id: str, wanted: dict[str, Any]) -> dict[str, Any]:
         """Named with -e run_id, a run that tells nothing of itself is taken at the user's word."""
@@ -182,7 +169,7 @@ class Runs:
         _check_holder(self.read(run_id), controller)
         if check:
             return True
-        with self._exclusive():
+        with exclusive_lock(self.path):
             _check_holder(self.read(run_id), controller)
             path = self.path / run_id / "closed.json"
             document = {"schema_version": 1, "run_id": run_id, "closed_at": format_time(utc_now())}
@@ -199,7 +186,7 @@ class Runs:
             return
         if lease_is_fresh(present, now) and not present.get("recovered"):
             return
-        with self._exclusive():
+        with exclusive_lock(self.path):
             # Read again: it may have been adopted between the two.
             again = self.read(run_id)
             _check_holder(again, controller)
@@ -208,18 +195,6 @@ class Runs:
     def _renew(self, lock: dict[str, Any], now: datetime) -> None:
         lock["lease_until"] = format_time(now + LEASE)
         write_lock(self.path / lock["run_id"], lock, None)
-
-    @contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        except OSError as error:
-            raise disk_error(f"cannot lock {str(self.path)!r}", error) from None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
 
 
 def busy(run: dict[str, Any]) -> tuple[str, str]:

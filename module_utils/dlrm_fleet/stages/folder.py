@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -10,6 +9,7 @@ from typing import Any
 
 from ..base.documents import read_json, sha256_file, sync_directory, write_json_atomic
 from ..base.errors import FleetError, disk_error
+from ..base.locks import exclusive_lock
 from ..base.owner import Owner, inherit_owner
 from .key import folder_name
 
@@ -32,13 +32,8 @@ class StageFolder:
             owner.make_directory(self.path)
         # Beside the folder, not in it: the container may remove what it finds there.
         path = self.path.with_name(f".{self.path.name}.lock")
-        try:
-            handle = path.open("w")
-        except OSError as error:
-            raise disk_error(f"cannot lock {str(self.path)!r}", error) from None
-        with handle:
+        with exclusive_lock(path):
             inherit_owner(path)
-            fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
     def examine(

@@ -7,7 +7,7 @@ from typing import Any
 from ..base.errors import FleetError
 from ..base.owner import Owner
 from ..base.times import parse_time, utc_now
-from ..base.wording import time_left
+from ..base.wording import duration
 from ..container.engine import LABEL, Container, Engine
 from . import catalogue as catalogue_rules, sources as source_files
 from .asked import Asked, HostPlan, Start
@@ -126,7 +126,7 @@ def _settle(
     attempt = folder.new_attempt(owner)
     reason = remake or _why_absent(folder, attempt)
     launch(folder, engine, owner, spec, request, attempt)
-    left = time_left((parse_time(start.deadline) - utc_now()).total_seconds())
+    left = duration((parse_time(start.deadline) - utc_now()).total_seconds(), hours=True)
     line = f"{start.stage} started, attempt {attempt}: {reason}, deadline in {left}"
     diff = _diff(asked, _before(document, damage), attempt)
     return StageView(

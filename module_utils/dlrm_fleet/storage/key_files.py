@@ -1,22 +1,26 @@
-"""Key, authorized_keys and known_hosts files of a fleet on disk."""
+"""Key, authorized_keys and known_hosts files of a fleet on disk.
+
+Not community.crypto.openssh_keypair: it makes one key a call and takes no lock, and the tasks of
+many hosts make the keys of one fleet at once. Not ansible.posix.authorized_key: it needs a call for
+each forced command, keeps the line of a key that was replaced, and does not flush what it writes.
+"""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pwd
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..base.documents import sync_directory
+from ..base.commands import Runner
+from ..base.documents import sync_directory, write_atomic
 from ..base.errors import FleetError
+from ..base.locks import exclusive_lock
 from .host.gate import MODES
 from .keys import FLEET, known_hosts
-
-Runner = Callable[[list[str]], "tuple[int, str, str]"]
 
 
 def fleet_folder(base: Path, fleet: str) -> Path:
@@ -83,7 +87,7 @@ def know_host(folder: Path, host: dict[str, Any]) -> bool:
         wanted = "".join(f"{line}\n" for line in kept) + new
         if set(wanted.splitlines()) == set(text.splitlines()):
             return False
-        _write(path, wanted, 0o644)
+        write_atomic(path, wanted.encode())
     return True
 
 
@@ -115,7 +119,7 @@ def write_authorized_keys(path: Path, text: str, user: str) -> None:
     if not path.parent.is_dir():
         path.parent.mkdir(mode=0o700)
         os.chown(path.parent, entry.pw_uid, entry.pw_gid)
-    _write(path, text, 0o600, (entry.pw_uid, entry.pw_gid))
+    write_atomic(path, text.encode(), 0o600, (entry.pw_uid, entry.pw_gid))
 
 
 def ensure_folder(path: Path, user: str) -> None:
@@ -125,21 +129,8 @@ def ensure_folder(path: Path, user: str) -> None:
     os.chown(path, entry.pw_uid, entry.pw_gid)
 
 
-def _write(path: Path, text: str, mode: int, owner: tuple[int, int] | None = None) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with temporary.open("w", encoding="utf-8") as handle:
-        os.fchmod(handle.fileno(), mode)
-        if owner is not None:
-            os.fchown(handle.fileno(), *owner)
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.replace(path)
-
-
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (folder / ".lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with exclusive_lock(folder / ".lock"):
         yield

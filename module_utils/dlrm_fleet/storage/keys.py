@@ -60,7 +60,8 @@ def host_keys(folder: Path) -> list[str]:
         raise FleetError(
             "cannot tell the storage node this host's SSH keys",
             f"there is no ssh_host_*_key.pub in {str(folder)!r}",
-            "Set dlrm_storage_known_hosts_file to a file on the storage node that has them",
+            "Set dlrm_storage_key_file to a key of your own. The storage node then reads the "
+            "known_hosts of its own user",
         )
     return found
 

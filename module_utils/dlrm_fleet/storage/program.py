@@ -43,8 +43,8 @@ def _gate(mode: str, root: str) -> int:
 
 
 def _visit(storage_root: Path) -> int:
+    from ..base.commands import run_command
     from .node.visit import visit_all
-    from .rsync import run_command
 
     failed = False
     for line, good in visit_all(storage_root, run_command):

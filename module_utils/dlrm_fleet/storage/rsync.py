@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
 from typing import Any
 
 from ..base.errors import FleetError
@@ -16,7 +14,7 @@ from .host.gate import PATH
 #   --append-verify's second reading on both sides would buy nothing.
 # --copy-links: a seed's name is a link. No -z: the files are floating point numbers. --timeout: a
 #   dead link ends within minutes. --no-protect-args: paths stand in the command, where the host's
-#   gate judges each (storage_gate.py); only paths that mean nothing to a shell are sent.
+#   gate judges each (gate.py); only paths that mean nothing to a shell are sent.
 COMMON = ["--copy-links", "--no-protect-args", "--no-perms", "--no-times", "--timeout=120"]
 OPTIONS = ["--append", *COMMON]
 # --relative: many stage.json keep their folders. --no-implied-dirs: /srv may be a link.
@@ -37,33 +35,36 @@ EXIT_VALUES = {
 }
 
 
-def run_command(command: list[str]) -> tuple[int, str, str]:
-    """(rc, stdout, stderr). What is inheritable is inherited: a lock lives as long as its rsync."""
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            close_fds=False,
-            env={**os.environ, "LC_ALL": "C"},
-        )
-    except FileNotFoundError:
-        return 127, "", f"{command[0]}: not found"
-    return done.returncode, done.stdout, done.stderr
-
-
-# How a module's argument names the other machine; ssh_words() reads it.
+# How a module's argument names the other machine; reach() reads it.
 SSH_OPTIONS: dict[str, Any] = {
-    "address": {"type": "str", "required": True},
-    "user": {"type": "str", "required": True},
+    "address": {"type": "str"},
+    "user": {"type": "str"},
     "port": {"type": "int", "default": 22},
-    "key_file": {"type": "path", "required": True, "no_log": False},
+    "key_file": {"type": "path", "no_log": False},
+    "fleet_dir": {"type": "path"},
     "known_hosts_file": {"type": "path"},
     "jump": {"type": "str"},
 }
+
+
+def reach(options: dict[str, Any] | None, mode: str) -> dict[str, Any] | None:
+    """What ssh needs to reach the host with the key of this mode; None: it is this machine.
+
+    A key_file is used for both modes. Without one it is the fleet's key of this mode in fleet_dir,
+    with the host keys that lie beside it.
+    """
+    if not options or not options["address"]:
+        return None
+    given = {name: value for name, value in options.items() if value and name != "fleet_dir"}
+    if "key_file" in given:
+        return given
+    folder = options["fleet_dir"]
+    if not folder:
+        raise FleetError(
+            f"cannot reach {options['address']!r}", "neither key_file nor fleet_dir is set"
+        )
+    fleet = {"key_file": f"{folder}/{mode}", "known_hosts_file": f"{folder}/known_hosts"}
+    return {**fleet, **given}
 
 
 def ssh_words(source: dict[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..base.errors import FleetError
+from ..base.documents import write_atomic
 from .redact import redact
 
 # A bundle goes by mail: of each kind the newest, of each file its end.
@@ -77,11 +77,4 @@ def write_bundle(path: Path, top: str, files: dict[str, str]) -> None:
             member = tarfile.TarInfo(f"{top}/{name}")
             member.size, member.mode = len(content), 0o644
             archive.addfile(member, io.BytesIO(content))
-    temporary = path.with_name(f"{path.name}.partial")
-    try:
-        temporary.write_bytes(gzip.compress(buffer.getvalue(), mtime=0))
-        temporary.chmod(0o600)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise FleetError(f"cannot write {str(path)!r}", error.strerror or str(error)) from None
+    write_atomic(path, gzip.compress(buffer.getvalue(), mtime=0), 0o600)

@@ -214,17 +214,17 @@ def _refuse(start: Any, fault: Fault, call: Call, permission: str, scheduler: bo
     ]
 
 
-def _backend(service: str, region: str) -> Any:
+def backend(service: str, region: str) -> Any:
     return get_backend(service)[ACCOUNT][region]
 
 
 def instances(region: str) -> list[Any]:
-    return [i for r in _backend("ec2", region).reservations.values() for i in r.instances]
+    return [i for r in backend("ec2", region).reservations.values() for i in r.instances]
 
 
 def _forget_the_ended(region: str) -> None:
     """EC2 shows ended machines for an hour; here the newest few."""
-    reservations = _backend("ec2", region).reservations
+    reservations = backend("ec2", region).reservations
     ended = [
         key
         for key, reservation in reservations.items()
@@ -284,7 +284,7 @@ class AwsServer:
             self.application.console.clear()
         self.faults.clear()
         for architecture in ("arm64", "x86_64"):
-            image = _backend("ec2", self.REGION).register_image(name=f"jammy-{architecture}")
+            image = backend("ec2", self.REGION).register_image(name=f"jammy-{architecture}")
             image.architecture = architecture
 
     def alive(self) -> list[str]:
@@ -299,7 +299,7 @@ class AwsServer:
 
     def bills(self) -> list[str]:
         """Machines, volumes, addresses and schedules that are there, strangers' too."""
-        ec2, scheduler = (_backend(name, self.REGION) for name in ("ec2", "scheduler"))
+        ec2, scheduler = (backend(name, self.REGION) for name in ("ec2", "scheduler"))
         return [
             *self.alive(),
             *ec2.volumes,
@@ -310,7 +310,7 @@ class AwsServer:
     def pass_time(self, seconds: float) -> None:
         """What the cloud and the machines themselves do by then: schedules, timers of hosts."""
         now = datetime.now(UTC).timestamp() + seconds
-        ec2, scheduler = (_backend(name, self.REGION) for name in ("ec2", "scheduler"))
+        ec2, scheduler = (backend(name, self.REGION) for name in ("ec2", "scheduler"))
         with self.application.lock:
             for group in scheduler.schedule_groups.values():
                 for schedule in list(group.schedules.values()):

@@ -11,18 +11,20 @@ from .cells import cells
 from .phases import PHASES
 
 PATH = REPOSITORY / "docs/faults.md"
-HEAD = """# What happens when something happens
+HEAD = """# Which faults were put into runs, and what came of them?
 
-Written by `tests/long/faults.sh` from `docs/faults.jsonl`; do not edit. Each trial is a run of the
-demo profile on an SSH host with a storage node: the fault is put into the phase and shown to have
-happened, then the same command is given again. Recovered means: each stage ran to its end exactly
-once, the sha256 of every artifact equals an undisturbed run's, the record verifies, nothing is
-left running and no lock is left.
+`tests/long/faults.sh` writes this page from `docs/faults.jsonl`; do not edit it. Each trial is a
+run of the demo profile on an SSH host with a storage node. The fault is put into the phase and
+shown to have happened. Then the same command is given again. Recovered means: each stage ran to
+its end exactly once, the sha256 of every artifact equals an undisturbed run's, the record
+verifies, nothing is left running, and no lock is left.
 
-- **itself**: the run went on without help. **again**: it ended with a message, and the same
-  command completed it.
-- `-`: there is nothing of that kind in that phase (no container, no output).
-- `not tried`: no session has tried it yet.
+| cell | meaning |
+| --- | --- |
+| itself | the run continued without help |
+| again | it ended with a message, and the same command completed it |
+| - | there is nothing of that kind in that phase (no container, no output) |
+| not tried | nobody has tried it yet |
 
 """
 RANDOM = "random kill "
@@ -53,8 +55,8 @@ def _random(found: dict[str, dict[str, Any]]) -> str:
     recovered = [line for line in kills if not line["problem"]]
     alone = sum(line["how"] == "went on by itself" for line in recovered)
     text = (
-        "\n## A random process killed at a random moment\n\nSIGKILL to one process of the"
-        " controller or the host after a random task began, everything to be made anew: "
+        "\n## A random process killed at a random moment\n\nEach run makes everything anew."
+        " One process of the controller or the host gets SIGKILL after a random task began.\n"
         f"{len(recovered)} of {len(kills)} runs recovered, {alone} of them by themselves.\n"
     )
     struck: Counter[str] = Counter()
@@ -72,9 +74,10 @@ def render(found: dict[str, dict[str, Any]]) -> str:
     told = {name.rpartition(" in ")[0]: line["said"] for name, line in found.items()}
     told = {fault: said for fault, said in told.items() if said}
     if told:
-        text += "\n## What the user reads\n\n"
-        text += "".join(f"- {fault}: `{line}`\n" for fault, line in told.items())
-    text += "\n## When\n\n| date | commit | cells | random kills |\n| --- | --- | --- | --- |\n"
+        text += "\n## What does the user read?\n\n| fault | message |\n| --- | --- |\n"
+        text += "".join(f"| {fault} | `{line}` |\n" for fault, line in told.items())
+    text += "\n## When was it tried?\n\n"
+    text += "| date | commit | cells | random kills |\n| --- | --- | --- | --- |\n"
     when = Counter((line["date"], line["commit"]) for line in found.values())
     random = Counter(
         (line["date"], line["commit"]) for name, line in found.items() if name.startswith(RANDOM)

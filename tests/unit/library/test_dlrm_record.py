@@ -140,6 +140,15 @@ def test_the_record_validates_and_passes(fleet: Fleet) -> None:
     assert written["stages"][0]["made_by_run"] != RUN_ID
 
 
+def test_a_killed_writer_of_the_sums_does_not_change_the_record(fleet: Fleet) -> None:
+    fleet.fetch()
+    first = fleet.record()["run"]
+    (fleet.run_dir / "SHA256SUMS").rename(fleet.run_dir / "SHA256SUMS.99.partial")
+    again = fleet.record()
+    assert (again["changed"], again["run"]) == (True, first)
+    assert (fleet.run_dir / "SHA256SUMS").is_file()
+
+
 def test_the_storage_node_judges_as_the_host_did(fleet: Fleet) -> None:
     on_host = dlrm_result_info.read({**arguments(fleet.root), "what": "run"}, "aarch64")
     fleet.fetch()

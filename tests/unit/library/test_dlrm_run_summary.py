@@ -44,7 +44,7 @@ def test_a_number_is_a_policy(capsys: pytest.CaptureFixture[str]) -> None:
 def test_another_policy_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     result = run_module(dlrm_run_summary, capsys, results=[], exit_policy="most")
     assert result["failed"] is True
-    assert result["msg"].startswith("exit_policy 'most':")
+    assert result["msg"].startswith("exit_policy: 'most' is not allowed")
 
 
 def passed_run(host: str) -> dict[str, Any]:

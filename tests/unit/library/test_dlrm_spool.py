@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from module_runner import run_module
 
 import dlrm_spool
 
+SOURCE = {"address": "192.0.2.10", "user": "u", "key_file": "", "fleet_dir": "/k", "jump": ""}
+
 
 def call(tmp_path: Path, capsys: pytest.CaptureFixture[str], **more: Any) -> dict[str, Any]:
     given = {
@@ -19,7 +22,8 @@ def call(tmp_path: Path, capsys: pytest.CaptureFixture[str], **more: Any) -> dic
         "fleet": "lab",
         "host": "arm-01",
         "run_id": RUN_ID,
-        "entry": {"source": {"address": "192.0.2.10", "port": 22}},
+        "entry": {"host_root": "/srv/dlrm"},
+        "source": SOURCE,
         "host_keys": ["ssh-ed25519 AAAA"],
         **more,
     }
@@ -36,6 +40,22 @@ def test_entry_and_host_key_once(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert known.read_text() == "192.0.2.10 ssh-ed25519 AAAA\n"
     assert not call(tmp_path, capsys)["changed"]
     assert call(tmp_path, capsys, host_keys=["ssh-ed25519 BBBB"])["changed"]
+
+
+def test_a_visit_reads_how_to_reach_the_host(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = json.loads(Path(call(tmp_path, capsys)["path"]).read_text())
+    assert entry["host_root"] == "/srv/dlrm"
+    assert entry["source"] == {
+        "address": "192.0.2.10",
+        "user": "u",
+        "port": 22,
+        "key_file": "/k/read",
+        "known_hosts_file": "/k/known_hosts",
+    }
+    here = call(tmp_path, capsys, source={**SOURCE, "address": ""})
+    assert json.loads(Path(here["path"]).read_text())["source"] is None
 
 
 def test_a_recorded_run_waits_no_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.dlrm_fleet.storage.node.pull import Storage
+from ansible.module_utils.dlrm_fleet.storage.node.pull import Pull
 from made_run import IMAGE, REPOSITORY, RUN_ID, arguments, make_root, request
 
 import dlrm_artifact
@@ -64,7 +64,7 @@ def add_run(folder: Path, host: str, failure: dict[str, str] | None = None) -> N
         "stages": found["stages"],
     }
     pulled = {**given, "streams": 1, "transfers": 1}
-    dlrm_artifact.run(Storage(folder / "storage", None, run_command), pulled, False)
+    dlrm_artifact.run(Pull(folder / "storage", None, run_command), pulled, False)
     record = {
         **given,
         "request": request(),

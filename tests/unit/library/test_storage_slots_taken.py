@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.dlrm_fleet.storage.node import slots as storage_places
-from ansible.module_utils.dlrm_fleet.storage.node.pull import Storage
+from ansible.module_utils.dlrm_fleet.storage.node.pull import Pull
 from ansible.module_utils.dlrm_fleet.storage.node.slots import place
 
 import dlrm_artifact
@@ -54,10 +54,10 @@ def test_a_fetch_waits_for_its_place_and_what_is_there_does_not(root: Path, tmp_
     }
     with place(root, 1):
         with pytest.raises(MustWaitError):
-            dlrm_artifact.run(Storage(root, None, copied), asked, False)
+            dlrm_artifact.run(Pull(root, None, copied), asked, False)
         two = {**asked, "transfers": 2}
-        assert dlrm_artifact.run(Storage(root, None, copied), two, False)["changed"]
-        assert not dlrm_artifact.run(Storage(root, None, copied), asked, False)["changed"]
+        assert dlrm_artifact.run(Pull(root, None, copied), two, False)["changed"]
+        assert not dlrm_artifact.run(Pull(root, None, copied), asked, False)["changed"]
 
 
 def test_a_push_waits_for_its_place(root: Path) -> None:

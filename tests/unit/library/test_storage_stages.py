@@ -9,15 +9,15 @@ from typing import Any
 
 import made_run
 import pytest
+from ansible.module_utils.dlrm_fleet.base.commands import run_command
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.base.owner import Owner
 from ansible.module_utils.dlrm_fleet.results import on_host as result
 from ansible.module_utils.dlrm_fleet.stages.asked import Asked
 from ansible.module_utils.dlrm_fleet.storage.host.restore import Restore, Restored
-from ansible.module_utils.dlrm_fleet.storage.node.pull import Storage
+from ansible.module_utils.dlrm_fleet.storage.node.pull import Pull
 from ansible.module_utils.dlrm_fleet.storage.node.push import Push
 from ansible.module_utils.dlrm_fleet.storage.node.store import StageStore
-from ansible.module_utils.dlrm_fleet.storage.rsync import run_command
 
 OWNER = Owner("1000:1000")
 FILES = {
@@ -37,7 +37,7 @@ def keep(folder: Path, precision: str = "int8", until: str = "calibrate") -> Sta
         root, made_run.CATALOGUE, request, made_run.RUN_ID, made_run.IMAGE, "aarch64"
     )
     stages = result.shared_stages(found, request)
-    storage = Storage(folder / "store", None, run_command)
+    storage = Pull(folder / "store", None, run_command)
     storage.root.mkdir()
     storage.apply_all(storage.plan(storage.stage_items(stages, [])))
     assert storage.keep_stages(stages)
@@ -261,9 +261,9 @@ def test_a_full_disk_is_refused_with_numbers(
 ) -> None:
     stages, _ = choose(keep(tmp_path))
     monkeypatch.setattr(
-        "ansible.module_utils.dlrm_fleet.storage.host.restore.os.statvfs",
+        "ansible.module_utils.dlrm_fleet.base.disk.os.statvfs",
         lambda _path: type("Stat", (), {"f_bavail": 1, "f_frsize": 4096})(),
     )
-    with pytest.raises(FleetError, match=r"needs 0[.]27 GB free, found 0[.]00 GB"):
+    with pytest.raises(FleetError, match=r"needs 0[.]25 GiB free, found 0[.]00 GiB"):
         restore(tmp_path, stages)
     shutil.rmtree(tmp_path / "host")

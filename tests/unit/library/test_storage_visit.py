@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.dlrm_fleet.base.commands import run_command
 from ansible.module_utils.dlrm_fleet.base.times import format_time, utc_now
 from ansible.module_utils.dlrm_fleet.runs.runs import COLLECT_NAME
 from ansible.module_utils.dlrm_fleet.storage.node import spool
 from ansible.module_utils.dlrm_fleet.storage.node.visit import visit_all
-from ansible.module_utils.dlrm_fleet.storage.rsync import run_command
 from made_run import CATALOGUE, IMAGE, RUN_ID, make_root, request
 
 HOST = "arm-01"

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 from ...base.errors import FleetError
-from ..errors import EXISTS, NOT_FOUND, STALE, UNKNOWN, CloudError
+from ..errors import EXISTS, NOT_FOUND, STALE, UNKNOWN, CloudError, guarded
 from ..host_keys import from_console
 from ..model import GONE, Found, Leftover, Machine, Placement, ours
 from . import request as aws_request
 from .errors import translate
 from .quota import explain
 
-# The calls this file makes; docs/clouds-aws-policy.json is generated from them.
+# The calls this file makes; docs/clouds/aws-policy.json is generated from them.
 ACTIONS = (
     "ec2:CreateTags",
     "ec2:DeleteVolume",
@@ -41,6 +42,7 @@ class Aws:
     """`scheduler_role`: the ARN EventBridge assumes to terminate. Clients are shared by threads."""
 
     name = "aws"
+    _guard = staticmethod(partial(guarded, translate))
 
     def __init__(self, regions: Sequence[str], scheduler_role: str, endpoint_url: str = "") -> None:
         try:
@@ -77,35 +79,38 @@ class Aws:
 
     def _ask(self, action: str, region: str, **arguments: Any) -> Any:
         """One request; `action` as IAM names it."""
+
+        def ask() -> Any:
+            client, method = self._method(action, region)
+            return getattr(client, method)(**arguments)
+
+        return self._guard(action, ask)
+
+    def _pages(
+        self, action: str, region: str, key: str, page_size: int | None = None, **arguments: Any
+    ) -> list[Any]:
+        """What stands under `key` in all pages of a listing. page_size None: the cloud chooses."""
+
+        def read() -> list[Any]:
+            client, method = self._method(action, region)
+            paging = {"PageSize": page_size}
+            pages = client.get_paginator(method).paginate(PaginationConfig=paging, **arguments)
+            return [item for page in pages for item in page.get(key, [])]
+
+        return list(self._guard(action, read))
+
+    def _method(self, action: str, region: str) -> tuple[Any, str]:
+        """The client and the name of its method for an action."""
+        from botocore import xform_name  # type: ignore[import-untyped,unused-ignore]
+
         service, name = action.split(":")
-        method = "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
-        return self._guard(
-            action, lambda: getattr(self._client(service, region), method)(**arguments)
-        )
-
-    def _pages(self, action: str, region: str, key: str, **arguments: Any) -> list[Any]:
-        found: list[Any] = []
-        while True:
-            page = self._ask(action, region, **arguments)
-            found += page.get(key, [])
-            if not page.get("NextToken"):
-                return found
-            arguments["NextToken"] = page["NextToken"]
-
-    @staticmethod
-    def _guard(action: str, function: Callable[[], Any]) -> Any:
-        try:
-            return function()
-        except CloudError:
-            raise
-        except Exception as error:
-            raise translate(error, action) from error
+        return self._client(service, region), xform_name(name)
 
     def list_machines(self, fleet: str | None) -> list[Found]:
         found: list[Found] = []
         for region in self.regions:
             reservations = self._pages(
-                "ec2:DescribeInstances", region, "Reservations", MaxResults=1000,
+                "ec2:DescribeInstances", region, "Reservations", 1000,
                 Filters=aws_request.filters(fleet),
             )  # fmt: skip
             here = [
@@ -222,7 +227,7 @@ class Aws:
         names = [
             str(item["Name"])
             for item in self._pages(
-                "scheduler:ListSchedules", region, "Schedules", NamePrefix=prefix, MaxResults=100
+                "scheduler:ListSchedules", region, "Schedules", 100, NamePrefix=prefix
             )
         ]
         return {

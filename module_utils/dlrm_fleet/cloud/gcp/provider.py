@@ -6,16 +6,17 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 from ...base.errors import FleetError
-from ..errors import EXISTS, NOT_FOUND, SERVER, STALE, CloudError
+from ..errors import EXISTS, NOT_FOUND, SERVER, STALE, CloudError, guarded
 from ..model import Found, Leftover, Machine, Placement, ours
 from . import request as gcp_request
 from .errors import operation_error, translate
 from .quota import explain
 
-# The calls this file makes, as permissions; docs/clouds-gcp-role.yaml is generated from them.
+# The calls this file makes, as permissions; docs/clouds/gcp-role.json is generated from them.
 PERMISSIONS = (
     "compute.addresses.delete",
     "compute.addresses.list",
@@ -47,6 +48,7 @@ class Gcp:
     """`regions`: only these are looked at; [] = all of the project. Clients serve all threads."""
 
     name = "gcp"
+    _guard = staticmethod(partial(guarded, translate))
 
     def __init__(self, project: str, regions: Sequence[str] = (), endpoint_url: str = "") -> None:
         try:
@@ -75,15 +77,6 @@ class Gcp:
         self._disks = client(compute_v1.DisksClient)
         self._addresses = client(compute_v1.AddressesClient)
         self._regions = client(compute_v1.RegionsClient)
-
-    @staticmethod
-    def _guard(action: str, function: Callable[[], Any]) -> Any:
-        try:
-            return function()
-        except CloudError:
-            raise
-        except Exception as error:
-            raise translate(error, action) from error
 
     def _ask(self, action: str, function: Callable[..., Any], **request: Any) -> Any:
         """One request without the client's own retries."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...base.documents import read_json
 from ...base.times import utc_now
-from ...results import on_host as result
+from ...results import on_host
 from ...runs.holder import machine_id
 from ...runs.runs import COLLECT_NAME, MEASURED_STAGE, Runs, state as run_state
 
@@ -18,7 +18,7 @@ def answer(root: Path, run_id: str) -> dict[str, Any]:
     runs = Runs(root)
     lock = runs.read(run_id)
     asked = read_json(root / "runs" / run_id / COLLECT_NAME)
-    found = result.find(
+    found = on_host.find(
         root,
         asked["catalogue"],
         asked["request"],
@@ -30,7 +30,7 @@ def answer(root: Path, run_id: str) -> dict[str, Any]:
         "state": run_state(lock, runs.is_closed(run_id), utc_now(), machine_id()),
         "deadline": lock["deadline"],
         "finished": MEASURED_STAGE in found.stages,
-        "artifacts": result.artifacts(found, os.uname().machine),
-        "stages": result.shared_stages(found, asked["request"]),
-        "run_files": result.run_files(found),
+        "artifacts": on_host.artifacts(found, os.uname().machine),
+        "stages": on_host.shared_stages(found, asked["request"]),
+        "run_files": on_host.run_files(found),
     }

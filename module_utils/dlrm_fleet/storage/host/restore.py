@@ -12,15 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ...base.disk import refuse_full
 from ...base.documents import sha256_file, sync_directory, write_json_atomic
-from ...base.errors import FleetError, disk_error
+from ...base.errors import disk_error
 from ...base.owner import Owner
 from ...base.times import format_time, utc_now
 from ...stages.folder import StageFolder
 from ...stages.key import short
 
-# Room that must stay on the host's filesystem.
-SPARE_BYTES = 256 * 1024**2
 INCOMING = "incoming"
 
 
@@ -142,17 +141,9 @@ class Restore:
             max(0, size - _size(self.root / INCOMING / sha256))
             for sha256, size in result.missing.items()
         )
-        if not come or not self.root.is_dir():
-            return
-        stat = os.statvfs(self.root)
-        free = stat.f_bavail * stat.f_frsize
-        if free < come + SPARE_BYTES:
-            raise FleetError(
-                f"cannot restore to {str(self.root)!r}",
-                f"the host's disk needs {(come + SPARE_BYTES) / 10**9:.2f} GB free, "
-                f"found {free / 10**9:.2f} GB",
-                "Free some, or set dlrm_host_root to a larger disk",
-            )
+        if come and self.root.is_dir():
+            what = f"cannot restore to {str(self.root)!r}"
+            refuse_full(self.root, come, what, "the host's", "dlrm_host_root")
 
 
 def _size(path: Path) -> int:

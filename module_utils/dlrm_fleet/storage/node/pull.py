@@ -9,33 +9,29 @@ incoming/<run_id>.<host>.<pid>/      small files of one transfer, until each is 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...base.commands import Runner
+from ...base.disk import refuse_full
 from ...base.documents import sha256_file, sync_directory
 from ...base.errors import FleetError
+from ...base.locks import exclusive_lock
 from ..arriving import ArrivingFile
 from ..rsync import copy_command, copy_many_command, worded_failure
 from .store import StageStore
 
 SAFE_PART = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")
-# Room that must stay on the storage node's filesystem.
-SPARE_BYTES = 256 * 1024**2
 # Smaller files travel together in one rsync; larger ones each in a stream that can be resumed.
 SMALL_BYTES = 16 * 1024**2
 # A command line stays far below the kernel's limit for one argument (128 KiB).
 MANY_FILES = 300
-
-Runner = Callable[[list[str]], "tuple[int, str, str]"]
 
 
 @dataclass(frozen=True)
@@ -73,16 +69,14 @@ class Step:
         return f"{self.item.name}: fetched ({size})"
 
 
-class Storage:
-    """The storage node's root; `run` runs a command and returns (rc, stdout, stderr)."""
+class Pull:
+    """From one host to the storage node's root; `source` None: the host is this machine."""
 
     def __init__(self, root: Path, source: dict[str, Any] | None, run: Runner) -> None:
         self.root = root
         self.source = source
         self.run = run
-
-    def stored(self, sha256: str) -> Path:
-        return StageStore(self.root).stored(sha256)
+        self.store = StageStore(root)
 
     def partial(self, sha256: str) -> Path:
         return self.root / "incoming" / f"{sha256}.partial"
@@ -93,42 +87,43 @@ class Storage:
         """Refuses names that would leave the host's own folders."""
         _safe("host", host)
         _safe("run_id", run_id)
-        result = []
+        items = []
         for artifact in artifacts:
             link = self.root / "artifacts" / host / _relative(artifact["link"])
             _sha256(artifact)
-            result.append(_item(artifact, self.stored(artifact["sha256"]), link))
+            items.append(_item(artifact, self.store.stored(artifact["sha256"]), link))
         for file in files:
             _sha256(file)
             target = self.root / "runs" / run_id / host / _relative(file["name"])
-            result.append(_item(file, target, None))
-        return result
+            items.append(_item(file, target, None))
+        return items
 
     def stage_items(self, stages: list[dict[str, Any]], others: list[Item]) -> list[Item]:
         """The outputs of stages whose files travel, but for those among `others`."""
         there = {item.target for item in others}
-        result = []
+        items = []
         for stage in stages:
             document = stage["document"]
             _safe("stage", document["stage"])
-            folder = StageStore(self.root).folder(document["stage"], document["key"])
+            folder = self.store.folder(document["stage"], document["key"])
             for output in document["outputs"] if stage["files"] else []:
                 _sha256({"path": output["name"], **output})
-                target = self.stored(output["sha256"])
+                target = self.store.stored(output["sha256"])
                 path = f"{stage['folder']}/{_relative(output['name'])}"
                 if target not in there:
                     there.add(target)
-                    result.append(_item({**output, "path": path}, target, folder / output["name"]))
-        return result
+                    items.append(_item({**output, "path": path}, target, folder / output["name"]))
+        return items
 
     def keep_stages(self, stages: list[dict[str, Any]], check: bool = False) -> bool:
         """After their files: have them found by their keys. True: one was not kept yet."""
-        store, changed = StageStore(self.root), False
+        changed = False
         for stage in stages:
-            changed = store.keep(stage["document"], check) or changed
+            changed = self.store.keep(stage["document"], check) or changed
             source = stage.get("source")
             if source:
-                changed = store.keep_source(source["folder"], source["files"], check) or changed
+                kept = self.store.keep_source(source["folder"], source["files"], check)
+                changed = kept or changed
         return changed
 
     def plan(self, items: list[Item]) -> list[Step]:
@@ -166,7 +161,9 @@ class Storage:
         small = [step for step in moving if step.action == "fetch" and step.item.size < SMALL_BYTES]
         groups = [small[at : at + MANY_FILES] for at in range(0, len(small), MANY_FILES)]
         large = [[step] for step in moving if step not in small]
-        self._refuse_all_full(moving)
+        # Streams at once must not share one free space; equal files count once.
+        missing = {step.item.target: step.item.size - step.have_bytes for step in moving}
+        self._refuse_full(f"{len(missing)} files", sum(missing.values()))
         with ThreadPoolExecutor(1) as beside, ThreadPoolExecutor(max(1, streams)) as pool:
             futures = [beside.submit(self._bring_many, group) for group in groups]
             futures += [pool.submit(self._bring_many, one) for one in large]
@@ -220,13 +217,15 @@ class Storage:
         _make_folder(item.target.parent)
         partial = self.partial(item.sha256)
         _make_folder(partial.parent)
-        with _locked(partial):
+        # The partial file is its own lock, so a killed transfer leaves nothing else behind. rsync
+        # inherits it: when only we are killed, nobody else writes until rsync has ended, too.
+        with exclusive_lock(partial, inherit=True, mode=0o600):
             # Somebody else may have brought it while we waited for the lock.
             if self._have(item):
                 partial.unlink(missing_ok=True)
                 return 0
             self._refuse_recorded(item)
-            self._refuse_full(item, _size(partial) or 0)
+            self._refuse_full(repr(item.path), item.size - (_size(partial) or 0))
             transferred = self._transfer(item, partial)
             partial.chmod(0o444)
             partial.replace(item.target)
@@ -274,42 +273,9 @@ class Storage:
                 "Start a new run without run_id",
             )
 
-    def _refuse_full(self, item: Item, have: int) -> None:
-        self._refuse_less(repr(item.path), item.size - have)
-
-    def _refuse_all_full(self, steps: list[Step]) -> None:
-        """Streams at once must not share one free space; equal files count once."""
-        missing = {step.item.target: step.item.size - step.have_bytes for step in steps}
-        self._refuse_less(f"{len(missing)} files", sum(missing.values()))
-
-    def _refuse_less(self, what: str, missing: int) -> None:
-        stat = os.statvfs(self.root)
-        free = stat.f_bavail * stat.f_frsize
-        wanted = missing + SPARE_BYTES
-        if free < wanted:
-            raise FleetError(
-                f"cannot fetch {what} to {str(self.root)!r}",
-                f"the storage node's disk needs {wanted / 1024**3:.2f} GiB free, "
-                f"found {free / 1024**3:.2f} GiB",
-                "Free some, or set dlrm_storage_root to a larger disk",
-            )
-
-
-@contextmanager
-def _locked(partial: Path) -> Iterator[None]:
-    """The partial file is its own lock, so a killed transfer leaves nothing else behind."""
-    while True:
-        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT, 0o600)
-        # rsync inherits it: when only we are killed, nobody writes until it has ended, too.
-        os.set_inheritable(descriptor, True)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            if _is_open_at(descriptor, partial):
-                yield
-                return
-        finally:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-            os.close(descriptor)
+    def _refuse_full(self, files: str, size: int) -> None:
+        what = f"cannot fetch {files} to {str(self.root)!r}"
+        refuse_full(self.root, size, what, "the storage node's", "dlrm_storage_root")
 
 
 def _refusal(item: Item, found: str, size: int) -> FleetError:
@@ -319,14 +285,6 @@ def _refusal(item: Item, found: str, size: int) -> FleetError:
         f"what arrived has sha256 {found} and {size} bytes; it was kept out of the store",
         "Run again with verify=true: the host makes the file anew",
     )
-
-
-def _is_open_at(descriptor: int, path: Path) -> bool:
-    """False: whoever held the lock renamed or removed the file meanwhile."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _item(file: dict[str, Any], target: Path, link: Path | None) -> Item:

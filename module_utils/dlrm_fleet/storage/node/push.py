@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ...base.commands import Runner
 from ...base.documents import sha256_file
 from ...base.errors import FleetError
+from ...base.locks import exclusive_lock
 from ..rsync import push_command, worded_failure
-from .pull import MANY_FILES, SMALL_BYTES, Runner
+from .pull import MANY_FILES, SMALL_BYTES
 from .spool import plain
 from .store import StageStore
 
 
 class Push:
-    """From the storage node's root to one host; `run` runs a command: (rc, stdout, stderr)."""
+    """From the storage node's root to one host; `source` None: the host is this machine."""
 
     def __init__(
         self, root: Path, host: str, host_root: str, source: dict[str, Any] | None, run: Runner
@@ -29,6 +29,7 @@ class Push:
         self.host_root = host_root
         self.source = source
         self.run = run
+        self.store = StageStore(root)
 
     def send(self, files: dict[str, int], streams: int = 4) -> int:
         """`files`: sha256 -> bytes. The bytes of what was sent; a cut one goes on next time."""
@@ -61,7 +62,7 @@ class Push:
                 )
 
     def _stored(self, sha256: str, size: int) -> Path:
-        path = StageStore(self.root).stored(sha256)
+        path = self.store.stored(sha256)
         found = path.stat().st_size if path.is_file() else None
         if found != size:
             raise FleetError(
@@ -83,7 +84,5 @@ class Push:
         """One push a host: two would append to one file. rsync inherits it and may outlive us."""
         folder = self.root / "incoming"
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / f".push.{plain(self.host)}.lock").open("w") as handle:
-            os.set_inheritable(handle.fileno(), True)
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        with exclusive_lock(folder / f".push.{plain(self.host)}.lock", inherit=True):
             yield

@@ -5,13 +5,13 @@ A task's throttle does not do it: hosts that come at different times each have a
 
 from __future__ import annotations
 
-import fcntl
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ...base.errors import disk_error
+from ...base.locks import exclusive_lock
 
 LOOK_SECONDS = 0.5
 
@@ -20,16 +20,16 @@ LOOK_SECONDS = 0.5
 def place(root: Path, places: int) -> Iterator[None]:
     """One of `places`, as soon as one is free. The kernel frees that of a process that dies."""
     folder = root / "incoming"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_error(f"cannot wait for a transfer in {str(folder)!r}", error) from None
     while True:
         for number in range(max(1, places)):
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                handle = (folder / f".place.{number}.lock").open("w")
-            except OSError as error:
-                raise disk_error(f"cannot wait for a transfer in {str(folder)!r}", error) from None
-            with handle:
+            with ExitStack() as held:
+                lock = exclusive_lock(folder / f".place.{number}.lock", wait=False)
                 try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    held.enter_context(lock)
                 except BlockingIOError:
                     continue
                 yield

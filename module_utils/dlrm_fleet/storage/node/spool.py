@@ -7,14 +7,14 @@ On the host: runs/<run_id>/collect.json   what was asked, so that a visit only n
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from ...base.documents import read_json, sync_directory, write_json_atomic
 from ...base.errors import FleetError
+from ...base.locks import exclusive_lock
 from ...runs.run_id import RUN_ID
 
 COLLECTED = "collected"
@@ -72,9 +72,9 @@ def locked(storage_root: Path, run_id: str, host: str, wait: bool = True) -> Ite
     """Controller and visit bring a run home one after the other. Refuses at once unless `wait`."""
     folder = storage_root / "runs" / run_id
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f".{plain(host)}.lock").open("w") as handle:
+    with ExitStack() as held:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            held.enter_context(exclusive_lock(folder / f".{plain(host)}.lock", wait))
         except BlockingIOError:
             raise FleetError(
                 f"cannot collect run {run_id} of {host}", "another process is collecting it"

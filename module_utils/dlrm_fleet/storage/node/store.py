@@ -32,7 +32,7 @@ class Wanted:
 
 
 class StageStore:
-    """The index below the storage node's root."""
+    """The storage node's files by content, and the stages they are of."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -41,6 +41,7 @@ class StageStore:
         return self.root / "stages" / stage / folder_name(key)
 
     def stored(self, sha256: str) -> Path:
+        """Where the file with this content lies, or would lie."""
         return self.root / "store" / "sha256" / sha256[:2] / sha256
 
     def read(self, stage: str, key: str) -> dict[str, Any] | None:

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ...base.commands import Runner
 from ...base.errors import FleetError
 from ...base.times import format_time, parse_time, utc_now
 from ...results import record
 from ..host.answer import answer
 from ..rsync import remote_name, ssh_words, worded_failure
 from . import spool
-from .pull import Runner, Storage
+from .pull import Pull
 
 # How long after a run's deadline what an unfinished one left is brought home, unrecorded.
 GRACE_SECONDS = 300
@@ -54,11 +55,11 @@ def _visit(storage_root: Path, path: Path, entry: dict[str, Any], run: Runner) -
 
 
 def _pull(storage_root: Path, entry: dict[str, Any], found: dict[str, Any], run: Runner) -> str:
-    storage = Storage(storage_root, entry["source"], run)
-    items = storage.items(entry["host"], found["artifacts"], entry["run_id"], found["run_files"])
-    items += storage.stage_items(found.get("stages", []), items)
-    transferred = storage.apply_all(storage.plan(items), int(entry["streams"]))
-    storage.keep_stages(found.get("stages", []))
+    pull = Pull(storage_root, entry["source"], run)
+    items = pull.items(entry["host"], found["artifacts"], entry["run_id"], found["run_files"])
+    items += pull.stage_items(found.get("stages", []), items)
+    transferred = pull.apply_all(pull.plan(items), int(entry["streams"]))
+    pull.keep_stages(found.get("stages", []))
     return f"{transferred / 1024**2:.1f} MiB transferred"
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -59,6 +60,22 @@ def test_unwritable_place_is_named_and_the_old_file_stays(tmp_path: Path) -> Non
     with pytest.raises(FleetError, match="cannot write"):
         documents.write_json_atomic(path, {})
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_content_has_its_mode_and_replaces_the_old(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_bytes(b"old")
+    documents.write_atomic(path, b"new", 0o600, (os.geteuid(), os.getegid()))
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_replacement_leaves_no_half_file(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(FleetError, match="cannot write '.*folder'"):
+        documents.write_atomic(tmp_path / "folder", b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 def test_canonical_json_does_not_depend_on_order() -> None:

@@ -74,4 +74,12 @@ def test_durations(seconds: float, wanted: str) -> None:
 
 
 def test_a_passed_deadline_is_zero() -> None:
-    assert wording.time_left(-5) == "0:00:00"
+    assert wording.duration(-5, hours=True) == "0:00:00"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "wanted"),
+    [(-1, "0 s"), (90, "1 min 30 s"), (5400, "1 h 30 min"), (3661, "1 h 1 min")],
+)
+def test_spans(seconds: float, wanted: str) -> None:
+    assert wording.span(seconds) == wanted

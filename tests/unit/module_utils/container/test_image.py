@@ -14,6 +14,7 @@ import pytest
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.container.image import (
     base_identity,
+    check_same,
     content_sha256,
     context_files,
     image_name,
@@ -183,3 +184,17 @@ def test_a_socket_or_pipe_is_refused(context: Path) -> None:
     os.mkfifo(context / "src" / "pipe")
     with pytest.raises(FleetError, match="neither a file, a folder nor a link"):
         content_sha256(context, BASE)
+
+
+def test_two_images_of_one_architecture_are_refused() -> None:
+    images = {"b": "sha256:2", "a": "sha256:1", "arm": "sha256:3"}
+    architectures = {"b": "x86_64", "a": "x86_64", "arm": "aarch64"}
+    check_same("dlrm-bench:1", "aarch64", images, architectures)
+    check_same("dlrm-bench:1", "x86_64", {**images, "b": "sha256:1"}, architectures)
+    with pytest.raises(FleetError) as caught:
+        check_same("dlrm-bench:1", "x86_64", images, architectures)
+    assert str(caught.value) == (
+        "The hosts of this run have different images dlrm-bench:1 (x86_64): a has sha256:1; b has "
+        "sha256:2. Remove it from all but one (docker image rm dlrm-bench:1), or set "
+        "dlrm_image_shared to true: they then load one."
+    )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.dlrm_fleet.judge.comparability import DEMO_MARK
+from ansible.module_utils.dlrm_fleet.judge.rules import DEMO_MARK
 from ansible.module_utils.dlrm_fleet.judge.verdict import Evidence, Judgement, judge
 
 LOGS = Path(__file__).resolve().parents[2] / "fixtures" / "loadgen"

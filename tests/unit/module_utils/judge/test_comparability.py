@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible.module_utils.dlrm_fleet.judge.comparability import DEMO_MARK
+from ansible.module_utils.dlrm_fleet.judge.rules import DEMO_MARK
 from judged_run import judged, passing, set_fact
 
 

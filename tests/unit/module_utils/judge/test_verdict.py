@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible.module_utils.dlrm_fleet.judge.comparability import DEMO_MARK
+from ansible.module_utils.dlrm_fleet.judge.rules import DEMO_MARK
 from ansible.module_utils.dlrm_fleet.judge.verdict import Evidence, judge
 from judged_run import (
     drop,

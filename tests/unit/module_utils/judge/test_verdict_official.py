@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from ansible.module_utils.dlrm_fleet.judge.comparability import DEMO_MARK, UNVERIFIED_MARK
+from ansible.module_utils.dlrm_fleet.judge.rules import DEMO_MARK, UNVERIFIED_MARK
 from judged_run import (
     judged,
     passing,

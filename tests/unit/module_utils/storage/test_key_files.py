@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ansible.module_utils.dlrm_fleet.base.commands import run_command
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.storage import (
     key_files as storage_files,
@@ -14,7 +15,6 @@ from ansible.module_utils.dlrm_fleet.storage import (
     pack as storage_bundle,
 )
 from ansible.module_utils.dlrm_fleet.storage.node import spool
-from ansible.module_utils.dlrm_fleet.storage.rsync import run_command
 
 PUBLIC = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIK dlrm-fleet-read"
 PACKAGE = Path(storage_bundle.__file__).parents[1]

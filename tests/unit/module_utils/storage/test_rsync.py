@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
-from ansible.module_utils.dlrm_fleet.storage.rsync import copy_command, ssh_command, worded_failure
+from ansible.module_utils.dlrm_fleet.storage.rsync import (
+    copy_command,
+    reach,
+    ssh_command,
+    worded_failure,
+)
 
 SOURCE = {"address": "192.0.2.10", "user": "ubuntu", "port": 2222, "key_file": "/home/a b/key"}
 
@@ -33,6 +38,42 @@ def test_ssh_checks_host_keys_and_never_asks() -> None:
     assert "UserKnownHostsFile" not in command
     assert "-o UserKnownHostsFile=/k" in ssh_command({**SOURCE, "known_hosts_file": "/k"})
     assert " -p 22 " in ssh_command({**SOURCE, "port": None})
+
+
+FLEET = {"address": "192.0.2.10", "user": "u", "port": 22, "fleet_dir": "/k", "key_file": ""}
+
+
+def test_each_mode_has_the_fleets_own_key() -> None:
+    found = reach({**FLEET, "jump": "", "known_hosts_file": None}, "write")
+    assert found == {
+        "address": "192.0.2.10",
+        "user": "u",
+        "port": 22,
+        "key_file": "/k/write",
+        "known_hosts_file": "/k/known_hosts",
+    }
+    found = reach({**FLEET, "jump": "b@192.0.2.5", "known_hosts_file": "/h"}, "read")
+    assert found is not None
+    assert (found["key_file"], found["known_hosts_file"]) == ("/k/read", "/h")
+    assert found["jump"] == "b@192.0.2.5"
+
+
+@pytest.mark.parametrize("mode", ["read", "write"])
+def test_a_users_own_key_serves_both_modes(mode: str) -> None:
+    found = reach({**FLEET, "key_file": "/mine"}, mode)
+    assert found == {"address": "192.0.2.10", "user": "u", "port": 22, "key_file": "/mine"}
+
+
+@pytest.mark.parametrize(
+    "options", [None, {}, {**FLEET, "address": ""}, {**FLEET, "address": None}]
+)
+def test_without_an_address_it_is_this_machine(options: dict[str, object] | None) -> None:
+    assert reach(options, "read") is None
+
+
+def test_a_host_without_any_key_is_refused() -> None:
+    with pytest.raises(FleetError, match="neither key_file nor fleet_dir is set"):
+        reach({**FLEET, "fleet_dir": ""}, "read")
 
 
 def test_an_ipv6_address_is_bracketed() -> None:

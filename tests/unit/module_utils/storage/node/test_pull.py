@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.dlrm_fleet.base import disk
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
-from ansible.module_utils.dlrm_fleet.storage.node import pull as artifact_rules
-from ansible.module_utils.dlrm_fleet.storage.node.pull import Step, Storage
+from ansible.module_utils.dlrm_fleet.storage.node import pull
+from ansible.module_utils.dlrm_fleet.storage.node.pull import Pull, Step
 
 RUN_ID = "20260131T120000Z-0a1b2c"
 DATA = os.urandom(300_000)
@@ -50,7 +51,7 @@ class Node:
         self.artifacts = [promise(self.path, "model.pt", "model/model.pt")]
         self.files: list[dict[str, Any]] = []
         self.commands: list[list[str]] = []
-        self.storage = Storage(self.root, None, self.run)
+        self.storage = Pull(self.root, None, self.run)
         self.sha256 = self.artifacts[0]["sha256"]
 
     def run(self, command: list[str]) -> tuple[int, str, str]:
@@ -70,7 +71,7 @@ class Node:
 
     @property
     def stored(self) -> Path:
-        return self.storage.stored(self.sha256)
+        return self.storage.store.stored(self.sha256)
 
     @property
     def partial(self) -> Path:
@@ -204,11 +205,11 @@ def test_a_killed_transfer_leaves_only_its_beginning(tmp_path: Path) -> None:
         "import subprocess, sys\n"
         "from pathlib import Path\n"
         "import ansible.module_utils\n"
-        f"ansible.module_utils.__path__.append({str(Path(artifact_rules.__file__).parents[3])!r})\n"
-        "from ansible.module_utils.dlrm_fleet.storage.node.pull import Storage\n"
+        f"ansible.module_utils.__path__.append({str(Path(pull.__file__).parents[3])!r})\n"
+        "from ansible.module_utils.dlrm_fleet.storage.node.pull import Pull\n"
         "def run(command):\n"
         f"    return subprocess.call([sys.executable, {str(slow)!r}, *command]), '', ''\n"
-        f"storage = Storage(Path({str(node.root)!r}), None, run)\n"
+        f"storage = Pull(Path({str(node.root)!r}), None, run)\n"
         f"items = storage.items('arm-01', {node.artifacts!r}, {RUN_ID!r}, [])\n"
         "storage.apply(storage.plan(items)[0])\n"
     )
@@ -311,7 +312,7 @@ def test_a_promise_that_is_no_sha256_is_refused(node: Node, sha256: str) -> None
 def test_a_full_disk_is_said_before_the_transfer(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(artifact_rules, "SPARE_BYTES", 1 << 62)
+    monkeypatch.setattr(disk, "SPARE_BYTES", 1 << 62)
     with pytest.raises(FleetError, match=r"disk needs \d+\.\d\d GiB free, found \d+\.\d\d GiB"):
         node.fetch()
     assert node.commands == []
@@ -323,31 +324,3 @@ def test_a_promised_size_that_is_wrong_is_refused(node: Node, difference: int) -
     with pytest.raises(FleetError, match=f"what arrived has sha256 {node.sha256} and 300000 bytes"):
         node.fetch()
     assert node.tree() == set()
-
-
-def test_a_lock_on_a_removed_file_is_not_taken_for_the_lock(tmp_path: Path) -> None:
-    """Whoever waited finds another file at the path and has to wait for that one, too."""
-    path = tmp_path / "x.partial"
-    inside = threading.Event()
-
-    def enter() -> None:
-        with artifact_rules._locked(path):
-            inside.set()
-
-    with path.open("wb") as first:
-        fcntl.flock(first, fcntl.LOCK_EX)
-        waiter = threading.Thread(target=enter)
-        waiter.start()
-        while not any(
-            int(fd.name) != first.fileno() and fd.exists() and fd.samefile(path)
-            for fd in Path("/proc/self/fd").iterdir()
-        ):
-            time.sleep(0.001)
-        path.unlink()
-        second = path.open("wb")
-        fcntl.flock(second, fcntl.LOCK_EX)
-    # The waiter now holds the removed file; it must not take it for the one at the path.
-    assert not inside.wait(0.2)
-    second.close()
-    waiter.join()
-    assert inside.is_set()

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.dlrm_fleet.base import disk
+from ansible.module_utils.dlrm_fleet.base.commands import run_command
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
-from ansible.module_utils.dlrm_fleet.storage.node import pull as artifact
-from ansible.module_utils.dlrm_fleet.storage.node.pull import Storage
-from ansible.module_utils.dlrm_fleet.storage.rsync import push_command, run_command, ssh_words
+from ansible.module_utils.dlrm_fleet.storage.node import pull
+from ansible.module_utils.dlrm_fleet.storage.node.pull import Pull
+from ansible.module_utils.dlrm_fleet.storage.rsync import push_command, ssh_words
 
 RUN_ID = "20260131T120000Z-0a1b2c"
 LARGE = 40_000
@@ -42,7 +44,7 @@ class World:
         return run_command(command)
 
     def fetch(self, streams: int = 2) -> int:
-        storage = Storage(self.root, None, self.run)
+        storage = Pull(self.root, None, self.run)
         items = storage.items("arm-01", [], RUN_ID, self.promised)
         return storage.apply_all(storage.plan(items), streams)
 
@@ -53,7 +55,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(artifact, "SMALL_BYTES", LARGE)
+    monkeypatch.setattr(pull, "SMALL_BYTES", LARGE)
     return World(tmp_path)
 
 
@@ -69,7 +71,7 @@ def test_small_files_travel_in_one_rsync(world: World) -> None:
 
 
 def test_a_long_list_is_cut_into_several(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(artifact, "MANY_FILES", 3)
+    monkeypatch.setattr(pull, "MANY_FILES", 3)
     for number in range(8):
         world.file(f"{number}", b"abc")
     world.fetch()
@@ -156,10 +158,10 @@ def test_streams_do_not_share_one_free_space(world: World, monkeypatch: pytest.M
         world.file(f"large{number}", bytes([number]) * LARGE)
 
     class Disk:
-        f_bavail = artifact.SPARE_BYTES + LARGE + 1
+        f_bavail = disk.SPARE_BYTES + LARGE + 1
         f_frsize = 1
 
-    monkeypatch.setattr(artifact.os, "statvfs", lambda _path: Disk)
+    monkeypatch.setattr(disk.os, "statvfs", lambda _path: Disk)
     with pytest.raises(FleetError, match="cannot fetch 2 files to"):
         world.fetch()
     assert world.commands == []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
-from ansible.module_utils.dlrm_fleet.storage.node import slots as storage_places
+from ansible.module_utils.dlrm_fleet.storage.node import slots
 from ansible.module_utils.dlrm_fleet.storage.node.slots import place
 
 HOLDER = """
@@ -23,7 +23,7 @@ with place(Path(sys.argv[2]), int(sys.argv[3])):
     print("served", flush=True)
     time.sleep(60)
 """
-PACKAGES = Path(storage_places.__file__).resolve().parents[3]
+PACKAGES = Path(slots.__file__).resolve().parents[3]
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def test_one_more_waits_until_a_served_one_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks, served = threading.Semaphore(0), threading.Event()
-    monkeypatch.setattr(storage_places.time, "sleep", lambda _seconds: looks.release())
+    monkeypatch.setattr(slots.time, "sleep", lambda _seconds: looks.release())
 
     def wait() -> None:
         with place(tmp_path, 2):
