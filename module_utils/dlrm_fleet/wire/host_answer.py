@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 from .fields import Fields
-from .stage_document import FilePromise, StageDocument, promise, promises, read_stage
+from .stage_document import FilePromise, StageDocument, promise, read_stage, source_files
 from .strict_json import parse
 
 STATES = ("closed", "damaged", "lapsed", "live", "orphaned")
@@ -55,10 +54,24 @@ def read_answer(fields: Fields, stages: Collection[str]) -> HostAnswer:
         fields.choice("state", STATES),
         fields.time("deadline"),
         fields.boolean("finished"),
-        tuple(_artifact(one) for one in fields.objects("artifacts")),
-        tuple(_stage(one, stages) for one in fields.objects("stages", 64)),
-        tuple(_run_file(one) for one in fields.objects("run_files")),
+        offered_artifacts(fields),
+        offered_stages(fields, stages),
+        offered_run_files(fields),
     )
+
+
+def offered_artifacts(fields: Fields, name: str = "artifacts") -> tuple[OfferedFile, ...]:
+    return tuple(_artifact(one) for one in fields.objects(name))
+
+
+def offered_run_files(fields: Fields, name: str = "run_files") -> tuple[OfferedFile, ...]:
+    return tuple(_run_file(one) for one in fields.objects(name))
+
+
+def offered_stages(
+    fields: Fields, stages: Collection[str], name: str = "stages"
+) -> tuple[OfferedStage, ...]:
+    return tuple(_stage(one, stages) for one in fields.objects(name, 64))
 
 
 def _artifact(fields: Fields) -> OfferedFile:
@@ -73,10 +86,10 @@ def _run_file(fields: Fields) -> OfferedFile:
 
 def _stage(fields: Fields, stages: Collection[str]) -> OfferedStage:
     fields.only("document", "folder", "files", "source")
-    source: Any = fields.values.get("source")
-    if source is not None:
+    source = None
+    if fields.values.get("source") is not None:
         one = fields.object("source")
         one.only("folder", "files")
-        source = (one.line("folder", 4096), promises(one, "files"))
+        source = (one.line("folder", 4096), source_files(one, "files"))
     document = read_stage(fields.object("document"), stages)
     return OfferedStage(document, fields.absolute("folder"), fields.boolean("files"), source)

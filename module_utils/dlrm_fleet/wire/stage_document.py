@@ -20,6 +20,9 @@ class FilePromise:
     size: int
     sha256: str
 
+    def as_dict(self) -> dict[str, Any]:
+        return {"name": self.name, "bytes": self.size, "sha256": self.sha256}
+
 
 @dataclass(frozen=True)
 class StageDocument:
@@ -79,5 +82,10 @@ def promise(fields: Fields, *only: str, reserved: Collection[str] = ()) -> FileP
     return FilePromise(fields.relative("name", reserved), fields.size(), fields.sha256("sha256"))
 
 
-def promises(fields: Fields, name: str) -> tuple[FilePromise, ...]:
-    return tuple(promise(one, "name", "bytes", "sha256") for one in fields.objects(name))
+def source_files(fields: Fields, name: str) -> tuple[FilePromise, ...]:
+    """A user's own files: their names enter a key and are never made into paths."""
+    found = []
+    for one in fields.objects(name):
+        one.only("name", "bytes", "sha256")
+        found.append(FilePromise(one.line("name", 4096), one.size(), one.sha256("sha256")))
+    return tuple(found)
