@@ -21,6 +21,7 @@ from ansible.module_utils.dlrm_fleet.storage.node.push import Push
 from ansible.module_utils.dlrm_fleet.storage.node.store import StageStore
 from ansible.module_utils.dlrm_fleet.wire.fields import Fields
 from ansible.module_utils.dlrm_fleet.wire.host_answer import offered_stages
+from ansible.module_utils.dlrm_fleet.wire.restore import restorable_stages
 
 OWNER = Owner("1000:1000")
 FILES = {
@@ -59,7 +60,9 @@ def choose(
 
 def restore(folder: Path, stages: list[dict[str, Any]], check: bool = False) -> Restored:
     (folder / "host").mkdir(exist_ok=True)
-    return Restore(folder / "host", OWNER, "storage-01", check).run(stages)
+    offer = Fields({"stages": stages}, "cannot use the offer")
+    offered = restorable_stages(offer, STAGES)
+    return Restore(folder / "host", OWNER, "storage-01", check).run(offered)
 
 
 def push(folder: Path, files: dict[str, int]) -> int:
