@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
 .PHONY: help
-help: ## What can be made
+help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 
 .PHONY: benchmark
@@ -23,13 +23,13 @@ benchmark: setup ## Run the benchmark on this machine: PRECISION=int8 or fp32, A
 	ansible-playbook run_benchmark.yml -i $(INVENTORY) -e precision=$(PRECISION) $(ARGS)
 
 .PHONY: doctor
-doctor: ## What is missing here and on INVENTORY's hosts for a run, and how to get it
+doctor: ## Say what a run lacks here and on INVENTORY's hosts, and how to get it
 	@tools/doctor.sh $(INVENTORY) -e precision=$(PRECISION) $(ARGS)
 
 .PHONY: setup
-setup: $(VENV)/.complete base ## The controller's Python and, where no registry answers, a base image
+setup: $(VENV)/.complete base ## Make the controller's Python and, if no registry answers, a base image
 
-# The stamp is written last: a set-up killed half-way is made anew.
+# The stamp is written last, so a set-up that was killed is made anew.
 $(VENV)/.complete: requirements.txt
 	rm -rf $(VENV)
 	"$$(tools/find_python.sh | tail -n 1)" -m venv $(VENV)
@@ -41,11 +41,11 @@ base:
 	@tools/base_archive.sh --if-no-registry "$(BASE_IMAGE)" $(BASE_ARCHIVE)
 
 .PHONY: test
-test: setup ## The whole suite: lint, unit, container, end to end, clouds, Molecule, fleet, faults
+test: setup ## Run the whole suite: lint, unit, container, end to end, clouds, Molecule, fleet, faults
 	tools/run_tests.sh
 
 .PHONY: test-long
-test-long: setup ## What takes hours: every fault in every phase, and the other long suites
+test-long: setup ## Run the suites that take hours: every fault in every phase, and others
 	tools/test_requirements.sh
 	for script in tests/long/*.sh; do "$$script"; done
 
@@ -55,16 +55,16 @@ bench: setup ## Measure the native benchmark on this quiet machine: PARTS="speed
 	RECIPE="$(RECIPE)" tools/bench.sh $(PARTS)
 
 .PHONY: fleet-demo
-fleet-demo: setup ## The whole path on three SSH hosts and a storage node, made of containers
+fleet-demo: setup ## Run the whole path on three SSH hosts and a storage node, made of containers
 	tools/test_requirements.sh
 	PYTHONPATH=tests python -m fleet $(ARGS)
 
 .PHONY: lint
-lint: $(VENV)/.complete ## ansible-lint, yamllint, ruff, mypy, shellcheck
+lint: $(VENV)/.complete ## Run ansible-lint, yamllint, ruff, mypy, import-linter and shellcheck
 	tools/lint.sh
 
 .PHONY: unit
-unit: $(VENV)/.complete ## Unit, contract and inventory tests
+unit: $(VENV)/.complete ## Run the unit, contract and inventory tests
 	tools/run_tests.sh unit
 
 .PHONY: lock

@@ -14,17 +14,10 @@ description:
     C(incoming/<sha256>.partial) and goes on from there.
 requirements:
   - rsync on both machines
+extends_documentation_fragment: [dlrm.storage_root, dlrm.host]
 options:
-  storage_root:
-    description: The storage node's folder.
-    type: path
-    required: true
-  host:
-    description: The host's name in the inventory.
-    type: str
-    required: true
   run_id:
-    description: The run.
+    description: The run of O(run_files); empty when artifacts alone are fetched.
     type: str
     required: true
   artifacts:

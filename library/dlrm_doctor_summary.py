@@ -6,13 +6,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: dlrm_doctor_summary
-short_description: Say of each host what prevents a run
+short_description: Say for each host what prevents a run
 description:
-  - Puts what was seen of hosts into words, with remedies. Reads and writes nothing.
+  - Words what was found on hosts, with remedies. Reads and writes nothing.
 options:
   hosts:
     description:
-      - One entry for each host; name and either failure, or problems and host of
+      - One entry for each host. It has name, and either failure or these; problems and host of
         M(dlrm_host_info), engine, daemon, live_restore, sent, clock and received.
     type: list
     elements: dict

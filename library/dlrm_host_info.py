@@ -8,10 +8,11 @@ DOCUMENTATION = r"""
 module: dlrm_host_info
 short_description: Describe a benchmark host and say what it lacks
 description:
-  - Reads C(/proc), C(/sys), C(/etc), folders of programs and the engine's socket only; asks no
-    network, installs nothing.
+  - Reads only C(/proc), C(/sys), C(/etc), folders of programs and the container engine's socket.
+    Uses no network and installs nothing.
   - Returns the document of C(host.json), a sentence for each need the host does not meet, and what
     software is there.
+extends_documentation_fragment: [dlrm.reads]
 options:
   root:
     description: The folder whose filesystem is measured; it need not exist yet.
@@ -22,7 +23,7 @@ options:
     type: str
     required: true
   needs:
-    description: What the benchmark needs of the host; what is left out is not looked at.
+    description: What the benchmark needs of the host. What is left out is not checked.
     type: dict
     suboptions:
       memory_gib:
@@ -51,10 +52,10 @@ options:
         elements: str
         default: []
       environment:
-        description: Folder of the Python environment that drives the engine.
+        description: Folder of the Python environment that drives the container engine.
         type: path
       requirements:
-        description: Text of the locked list of packages that RV(software) is compared with.
+        description: Text of the lock file that O(software.environment) is compared with.
         type: str
         default: ""
       user:
@@ -64,10 +65,6 @@ options:
     description: Where the container engine listens.
     type: path
     default: /var/run/docker.sock
-attributes:
-  check_mode: {support: full, description: Only reads.}
-  diff_mode: {support: none, description: Changes nothing.}
-  idempotent: {support: full, description: Changes nothing.}
 author:
   - dlrm-fleet contributors
 """
@@ -94,18 +91,19 @@ host:
     cpu: {model: Arm Neoverse V2, sockets: 1, cores: 64, threads: 64}
     memory: {total_gib: 498.1, swap_gib: 0.0}
 problems:
-  description: A sentence for each need that is not met; needed, found, what to do.
+  description: A sentence for each need that is not met, with needed, found and what to do.
   returned: always
   type: list
   elements: str
 engine:
-  description: answers (bool), version and live_restore of the engine at O(engine_socket).
+  description: answers (bool), version and live_restore of the container engine at
+    O(engine_socket).
   returned: always
   type: dict
 software:
   description:
-    - programs (those found), systemd (bool, it runs), missing_packages (of the locked list, names),
-      user (C(uid:gid), none when there is no such user).
+    - programs (those found), systemd (bool, whether it runs), missing_packages (names, of the lock
+      file), user (C(uid:gid), none when there is no such user).
   returned: always
   type: dict
 """
@@ -159,7 +157,7 @@ def find_software(wanted: dict[str, Any]) -> dict[str, Any]:
 
 
 def stages_gib(folder: Path) -> float:
-    """What lies in the stages' folder; a running stage renames files meanwhile."""
+    """What the files below `folder` take on disk; a running stage may rename some meanwhile."""
     blocks = 0
     for path in folder.rglob("*"):
         with contextlib.suppress(FileNotFoundError):
@@ -174,13 +172,13 @@ def main() -> None:
     host = read_host(reader, params["name"], socket.gethostname(), params["root"])
     engine = host_programs.engine(params["engine_socket"])
     host["engine_version"] = engine["version"]
-    # What the stages hold already, or a cut restore left for them, need not be free again.
+    # What the stages hold already, or an interrupted restore left, need not be free again.
     free = host["disk"]["free_gib"]
     if free is not None:
         held = sum(stages_gib(Path(params["root"]) / name) for name in ("stages", "incoming"))
         host["disk"]["free_gib"] = round(free + held, 2)
     problems = find_problems(host, params["needs"] or {})
-    # Of the moment: the document says what the machine is, and is equal in each run.
+    # These change all the time: the document says what the machine is, and is equal in each run.
     del host["memory"]["available_gib"], host["disk"]["free_gib"]
     software = find_software(params["software"] or {})
     module.exit_json(changed=False, host=host, problems=problems, engine=engine, software=software)

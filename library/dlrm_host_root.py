@@ -6,11 +6,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: dlrm_host_root
-short_description: Ensure a host's root folder, the seed's links and host.json
+short_description: Ensure a host's root folder, the links to it and host.json
 description:
-  - Makes O(root) with its folders, owned by the containers' user, and one place of each of C(data),
-    C(model) and C(results) in the root and in the login user's home. A folder the user has already
-    stays where it is; the root's name links to it.
+  - Makes O(root) with its folders, owned by the containers' user.
+  - Makes C(data), C(model) and C(results) the same folders in the root and in the login user's
+    home. A folder that the user has already stays where it is; the root's name links to it.
   - Writes C(host.json) when the machine's description differs from what is there.
 options:
   root:
@@ -26,7 +26,7 @@ options:
     type: path
     required: true
   home_user:
-    description: Whose home it is, C(uid:gid); it is touched as that user.
+    description: The home's user, C(uid:gid). The home is read and changed as that user.
     type: str
     required: true
   host:
@@ -34,8 +34,8 @@ options:
     type: dict
     required: true
 attributes:
-  check_mode: {support: full, description: Lists what it would make.}
-  diff_mode: {support: full, description: A line a path.}
+  check_mode: {support: full, description: Lists what it would change.}
+  diff_mode: {support: full, description: A line for each path.}
   idempotent: {support: full, description: Changes nothing the second time.}
 author:
   - dlrm-fleet contributors
@@ -54,7 +54,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changes:
-  description: What was made of each path, by path.
+  description: What was done to each path, by path.
   returned: success
   type: dict
   sample: {/srv/dlrm/stages: folder made, /home/ubuntu/model: link to /srv/dlrm/model}
@@ -105,7 +105,7 @@ def main() -> None:
     except FleetError as error:
         module.fail_json(msg=str(error))
     except OSError as error:
-        todo = "Look at the disk and at who owns that path."
+        todo = "Check the disk and the owner of that path."
         module.fail_json(msg=f"Cannot prepare {params['root']!r}: {error}. {todo}")
     lines = "".join(f"{path}: {what}\n" for path, what in folders.changes.items())
     module.exit_json(

@@ -8,25 +8,22 @@ DOCUMENTATION = r"""
 module: dlrm_image_info
 short_description: Name the benchmark image by its content
 description:
-  - Hashes the build context and the base image; equal content has the same name on every machine.
-  - Left out are tests/, bench/, ca/ and wheels/ at the top, caches, and dot files other than
+  - Hashes the build context and the base image. Equal content has one name on every machine.
+  - Leaves out tests/, bench/, ca/ and wheels/ at the top, caches, and dot files except
     C(.dockerignore).
+extends_documentation_fragment: [dlrm.reads]
 options:
   context_dir:
     description: The build context, the folder C(benchmark/) of the repository.
     type: path
     required: true
   base:
-    description: The base image by digest, C(name@sha256:...). Not looked at with O(base_archive).
+    description: The base image by digest, C(name@sha256:...). Ignored with O(base_archive).
     type: str
     default: ""
   base_archive:
     description: An archive of the base image as C(docker save) writes it.
     type: path
-attributes:
-  check_mode: {support: full, description: Only reads.}
-  diff_mode: {support: none, description: Changes nothing.}
-  idempotent: {support: full, description: Changes nothing.}
 author:
   - dlrm-fleet contributors
 """
@@ -47,11 +44,11 @@ name:
   type: str
   sample: dlrm-bench:1f2e3d4c5b6a
 content_sha256:
-  description: sha256 over context and base.
+  description: The sha256 over build context and base image.
   returned: always
   type: str
 base_reference:
-  description: What the build's FROM names; the first tag of O(base_archive), else O(base).
+  description: What the build's FROM names, the first tag of O(base_archive) or else O(base).
   returned: always
   type: str
 """

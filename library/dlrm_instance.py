@@ -9,10 +9,10 @@ module: dlrm_instance
 short_description: Acquire or release the machines of a fleet in a cloud
 description:
   - Compares the described machines with those that carry the fleet's labels, and creates, adopts or
-    removes what differs. A machine without all labels is never touched.
-  - A request that is repeated never makes a second machine. When one machine cannot be had, those
-    this call made are removed again.
-  - Every machine has a time to live that the cloud enforces with the controller dead.
+    removes what differs. Never touches a machine that lacks a label.
+  - A repeated request never makes a second machine. If one machine cannot be acquired, the machines
+    that this call made are removed again.
+  - Every machine has a time to live that the cloud enforces, even if the controller is dead.
 options:
   fleet:
     description: The fleet's name; part of each machine's name.
@@ -28,21 +28,21 @@ options:
     type: dict
     default: {}
   chosen:
-    description: The groups to have.
+    description: The groups to acquire.
     type: list
     elements: str
     default: []
   ssh_public_key:
-    description: Login key of groups that name none.
+    description: The login key of groups that name none.
     type: str
     default: ""
   names:
-    description: With V(absent), only these machines. Empty means the whole fleet.
+    description: With V(absent), remove only these machines. Empty means the whole fleet.
     type: list
     elements: str
     default: []
   ttl_seconds:
-    description: How long each machine lives at most. Refused below deadline + transfer + 30 min.
+    description: How long each machine lives at most. At least deadline + transfer + 30 min.
     type: int
     default: 0
   deadline_seconds:
@@ -50,18 +50,18 @@ options:
     type: int
     default: 0
   transfer_seconds:
-    description: What bringing the results home may take.
+    description: How long bringing the run files home may take.
     type: int
     default: 0
   budget_usd:
-    description: What the fleet may cost until its TTL. Required with V(present).
+    description: What the fleet may cost until its TTL, in USD. Required with V(present).
     type: float
   memory_gib:
-    description: Memory the run needs.
+    description: Memory that the run needs on a benchmark host, in GiB.
     type: float
     default: 0
   disk_gib:
-    description: Disk the run needs.
+    description: Disk that the run needs on a benchmark host, in GiB.
     type: float
     default: 0
   cloud:
@@ -93,13 +93,13 @@ options:
 attributes:
   check_mode: {support: full, description: Reads the cloud and returns the plan.}
   diff_mode: {support: full, description: The machines' names.}
-  idempotent: {support: full, description: By labels.}
+  idempotent: {support: full, description: Finds its machines by their labels.}
 author:
   - dlrm-fleet contributors
 """
 
 EXAMPLES = r"""
-- name: Have the fleet
+- name: Acquire the fleet
   dlrm_instance:
     cloud: gcp
     project: my-project
@@ -113,7 +113,7 @@ EXAMPLES = r"""
     prices: "{{ dlrm_instances_prices }}"
   delegate_to: localhost
 
-- name: Let it go
+- name: Release it
   dlrm_instance:
     cloud: gcp
     project: my-project
@@ -124,7 +124,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 plan:
-  description: What was done, or would be, a line each.
+  description: What was done, or in check mode would be done, one line for each machine.
   returned: success
   type: list
   elements: str
@@ -140,7 +140,7 @@ created:
   type: list
   elements: str
 wanted:
-  description: The described machines; each with name, role, keep (a benchmark does not release it).
+  description: The described machines; each with name, role and keep (no benchmark releases it).
   returned: with O(state=present)
   type: list
   elements: dict

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: dlrm_instance_info
-short_description: Tell which machines of ours a cloud holds, how old they are and what they cost
+short_description: List our machines in a cloud, with their age and cost
 description:
   - Lists machines, disks, addresses and schedules with our labels in all configured regions.
   - With O(known_hosts), also brings the machines' host keys from the cloud's own channel (console
@@ -17,7 +17,7 @@ options:
     type: str
     default: ""
   known_hosts:
-    description: File the host keys are merged into; other addresses' lines stay.
+    description: The file that the host keys are merged into. Lines of other addresses stay.
     type: path
   cloud:
     description: Which cloud.
@@ -46,7 +46,7 @@ options:
     type: dict
     default: {}
 attributes:
-  check_mode: {support: full, description: Leaves the file known_hosts names as it is.}
+  check_mode: {support: full, description: Does not write O(known_hosts).}
   diff_mode: {support: none, description: Changes nothing.}
   idempotent: {support: full, description: Changes nothing.}
 author:
@@ -64,7 +64,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 lines:
-  description: What is there, in words.
+  description: What is there, one line for each machine, disk, address and schedule.
   returned: success
   type: list
   elements: str

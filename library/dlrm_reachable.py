@@ -8,17 +8,17 @@ DOCUMENTATION = r"""
 module: dlrm_reachable
 short_description: Wait a bounded time until a machine answers
 description:
-  - As M(ansible.builtin.wait_for_connection), but an open connection is used as it is, and the
-    machine is asked for an echo, not for a Python. Every part of a run begins with it, so it costs
-    a machine that answers next to nothing.
-  - The work is done by the action plugin of the same name; the module itself only answers.
+  - Like M(ansible.builtin.wait_for_connection), but it uses an open connection as it is and asks
+    the machine only for an echo, not for a Python. Every part of a run begins with it, so it costs
+    almost nothing when the machine answers.
+  - The action plugin of the same name does the work. The module itself only answers.
 options:
   timeout:
-    description: Fail when there was no answer for so long, seconds by the monotonic clock.
+    description: Fail when there is no answer for this many seconds (monotonic clock).
     type: float
     default: 60
 attributes:
-  check_mode: {support: full, description: Skipped there.}
+  check_mode: {support: full, description: Skipped in check mode.}
   diff_mode: {support: none, description: Changes nothing.}
   idempotent: {support: full, description: Changes nothing.}
 author:

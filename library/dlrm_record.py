@@ -11,25 +11,10 @@ description:
   - Runs on the storage node. Reads the run's folder, judges it again, and writes C(run.json) and
     C(SHA256SUMS); all files become read-only.
   - A second call with the same content changes nothing; other content is refused.
+extends_documentation_fragment: [dlrm.storage_root, dlrm.host, dlrm.request, dlrm.request_sha256]
 options:
-  storage_root:
-    description: The storage node's folder.
-    type: path
-    required: true
   run_id:
     description: The run.
-    type: str
-    required: true
-  host:
-    description: The host's name in the inventory.
-    type: str
-    required: true
-  request:
-    description: The normalised request of M(dlrm_request).
-    type: dict
-    required: true
-  request_sha256:
-    description: Its sha256, as M(dlrm_request) returns it.
     type: str
     required: true
   controller:
@@ -46,19 +31,19 @@ options:
     default: {}
     suboptions:
       name:
-        description: Its name, by content.
+        description: Its name, which says its content.
         type: str
         default: ""
       id:
-        description: The engine's digest.
+        description: Its digest in the container engine.
         type: str
         default: ""
   failure:
-    description: Why the host did not get to the end; left out when it did.
+    description: Why the host did not finish; left out if it did.
     type: dict
     suboptions:
       phase:
-        description: Where it failed; V(unreachable) when the host did not answer.
+        description: The phase that failed; V(unreachable) if the host did not answer.
         type: str
         required: true
       message:
@@ -67,7 +52,7 @@ options:
         required: true
 attributes:
   check_mode: {support: full, description: Returns the record that would be written.}
-  diff_mode: {support: full, description: Shows the record that is new.}
+  diff_mode: {support: full, description: Shows a new record.}
   idempotent: {support: full, description: A recorded run is not written again.}
 author:
   - dlrm-fleet contributors
@@ -157,7 +142,7 @@ def run(params: dict[str, Any], check_mode: bool, now: str) -> dict[str, Any]:
     changed = old is None or not (folder / record.SUMS_NAME).exists()
     if not check_mode:
         record.write(folder, document)
-        # Whoever stores the record first ends the waiting for it.
+        # The storage node need not collect this run any more.
         spool.mark_collected(Path(params["storage_root"]), params["run_id"], params["host"])
     kept = old or document
     return {

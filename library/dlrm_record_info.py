@@ -10,21 +10,14 @@ short_description: Read the recorded runs of the storage node
 description:
   - Reads every C(runs/<run_id>/<host>/run.json) of the storage node; or one, with O(run_id) and
     O(host).
+extends_documentation_fragment: [dlrm.storage_root, dlrm.reads]
 options:
-  storage_root:
-    description: The storage node's folder.
-    type: path
-    required: true
   run_id:
-    description: The run wanted; a run without a record is an error.
+    description: Read only this run. A run without a record is an error.
     type: str
   host:
-    description: The host wanted.
+    description: Read only this host's record of the run.
     type: str
-attributes:
-  check_mode: {support: full, description: Only reads.}
-  diff_mode: {support: none, description: Changes nothing.}
-  idempotent: {support: full, description: Changes nothing.}
 author:
   - dlrm-fleet contributors
 """
@@ -43,11 +36,11 @@ run:
   returned: when these are given
   type: dict
 path:
-  description: Where that record lies.
+  description: The path of that record's C(run.json).
   returned: when these are given
   type: str
 summary:
-  description: LoadGen's own summary of that run; empty when nothing was measured.
+  description: LoadGen's own summary of that run; empty if nothing was measured.
   returned: when these are given
   type: str
 newest:

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: dlrm_release_plan
-short_description: Decide which machines of the clouds go after a benchmark
+short_description: Decide which cloud machines are released after a benchmark
 description:
-  - A machine goes when the storage node has its host's results, or when no run was opened on it.
-  - Any other stays until its TTL, with what it costs. Only computes; M(dlrm_instance) releases.
+  - A machine goes if the storage node has its host's results, or if no run was opened on it.
+  - Any other machine stays until its TTL. Only computes; M(dlrm_instance) releases.
 options:
   policy:
-    description: V(always), V(passed) (hosts that did not pass stay) or V(never).
+    description: V(always), V(passed) (machines of hosts that did not pass stay) or V(never).
     type: str
     choices: [always, passed, never]
     required: true
@@ -22,7 +22,7 @@ options:
     elements: dict
     default: []
   before:
-    description: The fleet's machines when the command had them.
+    description: The fleet's machines, as this command acquired them.
     type: list
     elements: dict
     default: []
@@ -38,20 +38,23 @@ options:
     default: []
     suboptions:
       host:
-        description: The host's name, which is its machine's.
+        description: The host's name, which is also its machine's name.
         type: str
         required: true
-      stored:
-        description: Whether the storage node has its record, verified.
-        type: bool
-        default: false
-      passed:
-        description: Whether that record passed.
-        type: bool
-        default: false
+      run_id:
+        description: The run of this command; left out when none was found or made.
+        type: str
+      runs:
+        description: As M(dlrm_run_info) returned them; left out when nobody could read them.
+        type: list
+        elements: dict
       opened:
-        description: Whether a run may lie there that is not stored; left out when unknown.
+        description: Whether this command opened its run there.
         type: bool
+        default: false
+      verdict:
+        description: Of the host's record on the storage node; left out when there is none.
+        type: dict
 attributes:
   check_mode: {support: full, description: Only computes.}
   diff_mode: {support: none, description: Changes nothing.}
@@ -65,24 +68,24 @@ EXAMPLES = r"""
   dlrm_release_plan:
     policy: always
     machines: "{{ dlrm_instances_machines }}"
-    hosts: [{host: dlrm-int8-rerun-1, stored: true, passed: true}]
+    hosts: [{host: dlrm-int8-rerun-1, runs: [], verdict: {status: passed}}]
   delegate_to: localhost
   register: plan
 """
 
 RETURN = r"""
 release:
-  description: Names of the machines that go, by cloud; a cloud with none is left out.
+  description: Names of the machines that go, by cloud. A cloud with none is left out.
   returned: always
   type: dict
   sample: {aws: [dlrm-int8-rerun-1]}
 lines:
-  description: A sentence for each machine, with the cost of those that stay.
+  description: A sentence for each machine; for one that stays, with its cost.
   returned: always
   type: list
   elements: str
 interrupted:
-  description: What became of machines that ended before their results were stored, by host.
+  description: By host, why its machine ended before its results were stored.
   returned: always
   type: dict
 """
@@ -91,7 +94,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.times import utc_now
-from ansible.module_utils.dlrm_fleet.cloud.release_decision import decide, interrupted
+from ansible.module_utils.dlrm_fleet.cloud.release_decision import as_host, decide, interrupted
 
 ARGUMENTS: dict[str, Any] = {
     "policy": {"type": "str", "choices": ["always", "passed", "never"], "required": True},
@@ -104,9 +107,10 @@ ARGUMENTS: dict[str, Any] = {
         "default": [],
         "options": {
             "host": {"type": "str", "required": True},
-            "stored": {"type": "bool", "default": False},
-            "passed": {"type": "bool", "default": False},
-            "opened": {"type": "bool"},
+            "run_id": {"type": "str"},
+            "runs": {"type": "list", "elements": "dict"},
+            "opened": {"type": "bool", "default": False},
+            "verdict": {"type": "dict"},
         },
     },
 }
@@ -115,8 +119,9 @@ ARGUMENTS: dict[str, Any] = {
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     params = module.params
-    plan = decide(params["policy"], params["machines"], params["hosts"], params["created"])
-    ended = interrupted(params["hosts"], params["before"], params["machines"], utc_now())
+    hosts = [as_host(known) for known in params["hosts"]]
+    plan = decide(params["policy"], params["machines"], hosts, params["created"])
+    ended = interrupted(hosts, params["before"], params["machines"], utc_now())
     module.exit_json(changed=False, interrupted=ended, **plan)
 
 

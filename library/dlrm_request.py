@@ -8,9 +8,11 @@ DOCUMENTATION = r"""
 module: dlrm_request
 short_description: Check and type the public variables of a benchmark
 description:
-  - The only reader of the unprefixed variables (precision, profile, deadline and so on). Unknown
-    ones are refused with the nearest name, bad values with the allowed ones; all at once.
-  - The action plugin of the same name fills in every option. A task gives none.
+  - The only reader of the unprefixed variables (precision, profile, deadline and so on). One
+    message refuses every unknown name, with the nearest known one, and every bad value, with the
+    allowed ones.
+  - The action plugin of the same name fills in every option; a task gives none.
+extends_documentation_fragment: [dlrm.reads]
 options:
   variables:
     description: Public variables and their values, strings or typed.
@@ -32,10 +34,6 @@ options:
   project_dir:
     description: A folder of the repository, for its commit.
     type: path
-attributes:
-  check_mode: {support: full, description: Only reads.}
-  diff_mode: {support: none, description: Changes nothing.}
-  idempotent: {support: full, description: Changes nothing.}
 author:
   - dlrm-fleet contributors
 """
@@ -59,16 +57,16 @@ request:
   type: dict
 request_sha256:
   description:
-    - Of what is measured; without run_id, run_wait, force_stages, verify, keep, deadline,
-      exit_policy.
+    - The sha256 of what is measured (parameters and sources). How the run is watched does not enter
+      (run_id, run_wait, force_stages, verify, keep, deadline, exit_policy).
   returned: success
   type: str
 controller:
-  description: Who asks; id (user@host), machine_id (hashed), pid, pid_started (clock ticks).
+  description: Its id (user@host), machine_id (hashed), pid and pid_started (clock ticks).
   returned: success
   type: dict
 commit:
-  description: Of the repository, empty when unknown.
+  description: The repository's commit; empty when it is unknown.
   returned: success
   type: str
 """

@@ -8,41 +8,26 @@ DOCUMENTATION = r"""
 module: dlrm_result_info
 short_description: Judge what a run left on a host
 description:
-  - Finds the results of the request's stages below O(root), reads LoadGen's logs and the score of
-    the accuracy run, and judges them. A missing or broken result is a verdict, not an error.
+  - Finds the outputs of the request's stages below O(root), reads LoadGen's logs and the score of
+    the accuracy run, and judges them. A missing or broken output gives a verdict, not an error.
   - Lists the files that leave the host, each with its size and sha256.
+extends_documentation_fragment: [dlrm.root, dlrm.catalogue, dlrm.request, dlrm.reads]
 options:
-  root:
-    description: The host's root folder.
-    type: path
-    required: true
-  catalogue:
-    description: The stages, the content of C(benchmark/stages.json).
-    type: dict
-    required: true
-  request:
-    description: The normalised request of M(dlrm_request).
-    type: dict
-    required: true
   run_id:
-    description: The run.
+    description: The run; empty to look for nothing that is measured in one.
     type: str
     required: true
   image:
-    description: Name of the benchmark image, by content.
+    description: The benchmark image's name, which says its content.
     type: str
     required: true
   what:
     description:
-      - V(accuracy) only looks at the accuracy run, before performance is measured.
+      - V(accuracy) judges only the accuracy run, before performance is measured.
       - V(run) judges the whole run and lists its files.
     type: str
     choices: [accuracy, run]
     default: run
-attributes:
-  check_mode: {support: full, description: Only reads.}
-  diff_mode: {support: none, description: Changes nothing.}
-  idempotent: {support: full, description: Changes nothing.}
 author:
   - dlrm-fleet contributors
 """
@@ -72,11 +57,11 @@ verdict:
   returned: when O(what=run)
   type: dict
 comparability:
-  description: The marks the result carries.
+  description: The marks, and what is the same as in MLCommons' reference and what differs.
   returned: when O(what=run)
   type: dict
 summary:
-  description: LoadGen's C(mlperf_log_summary.txt), empty when there is none.
+  description: LoadGen's C(mlperf_log_summary.txt); empty if there is none.
   returned: when O(what=run)
   type: str
 artifacts:
@@ -85,7 +70,7 @@ artifacts:
   type: list
   elements: dict
 stages:
-  description: What other hosts may restore; document (stage.json), folder, files, source.
+  description: Stages that other hosts may restore; document (stage.json), folder, files, source.
   returned: when O(what=run)
   type: list
   elements: dict
@@ -121,7 +106,7 @@ def read(params: dict[str, Any], architecture: str) -> dict[str, Any]:
         root,
         params["catalogue"],
         params["request"],
-        params["run_id"],
+        params["run_id"] or None,
         params["image"],
         architecture,
     )

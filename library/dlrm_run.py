@@ -8,31 +8,20 @@ DOCUMENTATION = r"""
 module: dlrm_run
 short_description: Open or close a run on a host
 description:
-  - V(open) makes the run's lock with a lease of 90 s, which every poll of a stage renews, or takes
-    over one whose lease ended or whose process is gone. A living holder that is not this process
-    is refused, with its name.
-  - V(closed) says that the run's record is stored; only the run's holder may say so.
-  - Times are the host's own, whatever the controller's clock says. A lock that a power cut left
-    empty is set aside as C(run.lock.damaged-<time>) and made anew from C(opened.json).
+  - V(open) makes the run's lock with a lease of 90 s, which every poll of a stage renews. It takes
+    over a lock whose lease ended or whose process is gone. It fails while another controller holds
+    a run on this host, and names that controller.
+  - V(closed) marks the run's record as stored. Only the run's holder may do so.
+  - Times are by the host's clock, never by the controller's. A lock that a power cut left empty is
+    renamed to C(run.lock.damaged-<time>) and restored from C(opened.json).
+extends_documentation_fragment: [dlrm.root, dlrm.request_sha256, dlrm.controller]
 options:
-  root:
-    description: The host's root folder.
-    type: path
-    required: true
   run_id:
-    description: As M(dlrm_run_plan) decided.
+    description: As M(dlrm_run_plan) returned it.
     type: str
-    required: true
-  request_sha256:
-    description: As M(dlrm_request) returned it.
-    type: str
-    required: true
-  controller:
-    description: As M(dlrm_request) returned it.
-    type: dict
     required: true
   deadline_seconds:
-    description: How long the run may last; from now, also when it is taken over.
+    description: How many seconds the run may last from now, also when it is taken over.
     type: int
     required: true
   owner:
@@ -40,19 +29,19 @@ options:
     type: str
     required: true
   gone:
-    description: Holders that ran on the controller's machine and run no more, as
-      M(dlrm_run_info) returned them; their runs are orphaned.
+    description: Controllers that are known to have ended, as M(dlrm_run_info) returned them. Their
+      runs are orphaned.
     type: list
     elements: dict
     default: []
   state:
-    description: What the run is to be.
+    description: The state that the run shall have.
     type: str
     choices: [open, closed]
     default: open
 attributes:
-  check_mode: {support: full, description: Same answer; nothing is written.}
-  diff_mode: {support: full, description: Holder before and after.}
+  check_mode: {support: full, description: Gives the same answer and writes nothing.}
+  diff_mode: {support: full, description: Shows the holder before and after.}
   idempotent: {support: full, description: The same process opens a run once.}
 author:
   - dlrm-fleet contributors
@@ -78,12 +67,12 @@ opened_at:
   type: str
   sample: "2026-01-31T12:00:00Z"
 deadline:
-  description: Until when its stages may last, UTC.
+  description: When its stages must have ended, UTC.
   returned: success
   type: str
   sample: "2026-01-31T13:00:00Z"
 seconds_left:
-  description: Until that deadline, by the host's own clock; negative when it has passed.
+  description: Seconds until RV(deadline) by the host's clock; negative when it has passed.
   returned: success
   type: int
 """

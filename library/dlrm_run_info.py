@@ -8,34 +8,31 @@ DOCUMENTATION = r"""
 module: dlrm_run_info
 short_description: List the runs a host knows
 description:
-  - Reads every run's lock below O(root) and says who holds it and whether that one still lives.
+  - Reads every run's lock below O(root); says who holds it and whether the holder still lives.
+extends_documentation_fragment: [dlrm.reads]
 options:
   root:
     description: The host's root folder. One that does not exist has no runs.
     type: path
     required: true
   run_id:
-    description: The run that was asked for by name, if any; a recorded one waits for nobody.
+    description: The run that the user named, if any. RV(busy) is empty when it is recorded.
     type: str
   controller:
     description: As M(dlrm_request) returned it; without it RV(busy) stays empty.
     type: dict
   gone:
-    description: Holders known to run no more; their runs are orphaned. The action plugin finds
-      those that ran on the controller's machine.
+    description: Controllers that are known to have ended. Their runs are orphaned. The action
+      plugin finds those that ran on its own machine.
     type: list
     elements: dict
     default: []
   wait_seconds:
     description:
-      - Wait this long for the end of somebody else's living run. The module itself never waits;
-        the action plugin of the same name calls it again and again, each time for a moment.
+      - Wait up to this many seconds for the end of another controller's live run. The module itself
+        never waits. The action plugin of the same name calls it repeatedly, each time briefly.
     type: int
     default: 0
-attributes:
-  check_mode: {support: full, description: Only reads.}
-  diff_mode: {support: none, description: Changes nothing.}
-  idempotent: {support: full, description: Changes nothing.}
 author:
   - dlrm-fleet contributors
 """
@@ -65,11 +62,11 @@ runs:
   type: list
   elements: dict
 busy:
-  description: Who else holds this host, since when; empty when nobody does.
+  description: Who else holds this host and since when; empty when nobody does.
   returned: success
   type: str
 gone:
-  description: O(gone), and what the action plugin found, for M(dlrm_run).
+  description: O(gone) with what the action plugin found, for M(dlrm_run).
   returned: success
   type: list
   elements: dict

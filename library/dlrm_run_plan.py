@@ -9,24 +9,17 @@ module: dlrm_run_plan
 short_description: Decide which run a fleet continues, or that it starts a new one
 description:
   - Takes the runs of all hosts (M(dlrm_run_info)). The newest open run of the same request whose
-    holder is gone is adopted. A living holder that is not this process is refused, with its name.
-  - An open run stays open until its record is stored, so one that finished while nobody watched
-    is collected by the next command.
+    holder is gone is adopted. Fails while another controller holds a run, and names it.
+  - A run stays open until its record is stored, so the next command collects a run that finished
+    while nobody watched.
+extends_documentation_fragment: [dlrm.request_sha256, dlrm.controller]
 options:
   request:
     description: The normalised request of M(dlrm_request); its run_id names a run.
     type: dict
     required: true
-  request_sha256:
-    description: As M(dlrm_request) returned it.
-    type: str
-    required: true
-  controller:
-    description: As M(dlrm_request) returned it.
-    type: dict
-    required: true
   hosts:
-    description: For each host its name (host) and its runs (runs).
+    description: For each host its name (host) and its runs (runs, null where they were not read).
     type: list
     elements: dict
     required: true
@@ -61,14 +54,24 @@ run_id:
   sample: 20260131T120000Z-0a1b2c
 how:
   description:
-    - V(new); V(adopted), its holder is gone; V(collected), so is its holder and it was measured;
-      V(closed), it was named by run_id and is recorded.
+    - V(new); V(adopted) (its holder is gone); V(collected) (its holder is gone, and it was
+      measured); V(closed) (run_id names it, and it is recorded).
   returned: success
   type: str
 message:
-  description: Which, how and why, in a line.
+  description: Which run, how and why, in one line.
   returned: success
   type: str
+measures:
+  description: Whether the hosts measure; a closed run is only read.
+  returned: success
+  type: bool
+unknown_to:
+  description: Hosts that know nothing of the adopted or collected run. The machine of that name may
+    have stored its results and been released; this one is in its place.
+  returned: success
+  type: list
+  elements: str
 """
 
 from typing import Any

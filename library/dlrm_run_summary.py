@@ -9,12 +9,12 @@ module: dlrm_run_summary
 short_description: Account for every host of a run
 description:
   - Makes the table that ends a run and decides, by O(exit_policy), whether it passed.
-  - A host without record is listed with its failure, or as missing.
-  - With O(folder) it writes the verdict there, as data and as a file for C(--limit). What cannot be
-    written is said, and does not fail.
+  - A host without a record is listed with its failure, or as missing.
+  - With O(folder) it writes the verdict there, as data and as a file for C(--limit). It says which
+    file it cannot write, and does not fail.
 options:
   hosts:
-    description: Names of all hosts that were asked to run; one without an entry is missing.
+    description: Names of all hosts of the run; one without an entry in O(results) is missing.
     type: list
     elements: str
     default: []
@@ -41,6 +41,18 @@ options:
   run_id:
     description: The run; left out when none was found or made.
     type: str
+  storage:
+    description: Where the storage node keeps the runs, NODE:FOLDER.
+    type: str
+    required: true
+  report:
+    description: Where the report lies, or why it was not written.
+    type: str
+    default: "-"
+  precision:
+    description: What was asked for; names the folder of results on each host.
+    type: str
+    required: true
   folder:
     description:
       - Write C(verdict-NAME.json) and, when a host did not pass, C(failed-NAME.limit) into this
@@ -51,7 +63,7 @@ options:
     type: str
 attributes:
   check_mode: {support: full, description: Only computes.}
-  diff_mode: {support: none, description: The table says it.}
+  diff_mode: {support: none, description: The table shows it.}
   idempotent: {support: full, description: Equal files stay as they are.}
 author:
   - dlrm-fleet contributors
@@ -66,6 +78,8 @@ EXAMPLES = r"""
       - host: arm-02
         failure: {phase: unreachable, message: Connection timed out}
     exit_policy: 50
+    storage: storage-01:/srv/dlrm-storage
+    precision: int8
     folder: ~/.local/state/dlrm-fleet
     name: 20261110T121314Z-0a1b2c
   register: run_summary
@@ -97,13 +111,26 @@ limit:
   type: list
   elements: str
 files:
-  description: Paths, by what they hold, V(verdict) and V(limit); what was not written is missing.
+  description: Paths of the files it wrote, by what they hold, V(verdict) and V(limit).
   returned: always
   type: dict
-unwritten:
-  description: Why a file could not be written; empty otherwise.
+places:
+  description: Where everything lies, a line each; before them why a file could not be written.
   returned: always
   type: str
+refusal:
+  description: What to say where RV(passed) is false.
+  returned: always
+  type: str
+would:
+  description: What a real run would bring; for check mode.
+  returned: always
+  type: str
+refused:
+  description: What a real run would refuse, a message for each host; for check mode.
+  returned: always
+  type: list
+  elements: str
 """
 
 from pathlib import Path
@@ -112,7 +139,13 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.request.values import Problems, Reader
-from ansible.module_utils.dlrm_fleet.results.summary import VerdictFiles, summarise
+from ansible.module_utils.dlrm_fleet.results.summary import (
+    VerdictFiles,
+    check_words,
+    places,
+    refusal,
+    summarise,
+)
 
 ARGUMENTS: dict[str, Any] = {
     "hosts": {"type": "list", "elements": "str", "default": []},
@@ -128,6 +161,9 @@ ARGUMENTS: dict[str, Any] = {
     },
     "exit_policy": {"type": "str", "default": "all"},
     "run_id": {"type": "str"},
+    "storage": {"type": "str", "required": True},
+    "report": {"type": "str", "default": "-"},
+    "precision": {"type": "str", "required": True},
     "folder": {"type": "path"},
     "name": {"type": "str"},
 }
@@ -143,17 +179,25 @@ def main() -> None:
         module.fail_json(msg=problems.sentences[0])
     params = module.params
     outcome = summarise(params["results"], policy, params["hosts"], params["run_id"])
-    written, changed, unwritten = {}, False, ""
+    document, written, changed, unwritten = outcome["document"], {}, False, ""
     if params["folder"] and not module.check_mode:
         files = VerdictFiles(Path(params["folder"]), params["name"])
         try:
-            changed = files.write(outcome["document"], outcome["limit"])
+            changed = files.write(document, outcome["limit"])
         except (FleetError, OSError) as error:
             unwritten = (
-                f"The verdict was not written to {params['folder']!r} on this machine: {error}"
+                f"The verdict was not written to {params['folder']!r} on this machine: {error}\n"
             )
         written = files.written
-    module.exit_json(changed=changed, files=written, unwritten=unwritten, **outcome)
+    module.exit_json(
+        changed=changed,
+        files=written,
+        places=unwritten
+        + places(document, written, params["storage"], params["report"], params["precision"]),
+        refusal=refusal(outcome["lines"], written),
+        **check_words(document, params["hosts"], params["storage"]),
+        **outcome,
+    )
 
 
 if __name__ == "__main__":

@@ -6,22 +6,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: dlrm_spool
-short_description: Tell the storage node of a run that it may have to collect
+short_description: Announce a run to the storage node, which may have to collect it
 description:
   - Writes the run's entry into the storage node's spool, which its timer visits, and keeps the
     host's SSH keys as known.
+extends_documentation_fragment: [dlrm.storage_root, dlrm.host]
 options:
-  storage_root:
-    description: The storage node's folder.
-    type: path
-    required: true
   run_id:
-    description: The run; without it only the host keys are kept.
+    description: The run. Without it only the host keys are added.
     type: str
-  host:
-    description: The host's name in the inventory.
-    type: str
-    required: true
   entry:
     description:
       - What a visit needs beside O(source); host_root, request, request_sha256, controller,
@@ -60,7 +53,7 @@ options:
     elements: str
     default: []
   folder:
-    description: Where the keys of all fleets lie.
+    description: The folder that holds the keys of all fleets.
     type: path
     default: /etc/dlrm-fleet/storage
   fleet:
@@ -69,14 +62,14 @@ options:
     required: true
 attributes:
   check_mode: {support: full, description: Same answer; nothing is written.}
-  diff_mode: {support: none, description: An entry is an order, not a state}
-  idempotent: {support: full, description: An entry that stands there is left.}
+  diff_mode: {support: none, description: Returns the entry's path only.}
+  idempotent: {support: full, description: An entry that exists stays as it is.}
 author:
   - dlrm-fleet contributors
 """
 
 EXAMPLES = r"""
-- name: Tell the storage node of the run
+- name: Announce the run to the storage node
   dlrm_spool:
     storage_root: /srv/dlrm-storage
     run_id: 20260131T120000Z-0a1b2c
@@ -92,7 +85,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 path:
-  description: The entry; empty when there is none.
+  description: The entry's path; empty if no entry is needed.
   returned: always
   type: str
 """

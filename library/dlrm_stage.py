@@ -9,71 +9,56 @@ module: dlrm_stage
 short_description: Have one stage of a benchmark done
 description:
   - Finds the stage's result by its key, the sha256 of all that decides its bytes. A whole result
-    is not made again; a damaged one is removed and remade; a running one is attached to; else one
-    detached, unprivileged container is started. The deadline lives inside it.
-  - The module returns at once, or with O(wait_seconds) when the stage ends before. The action
-    plugin of the same name then watches the stage with M(dlrm_stage_info), prints how far it is,
-    and fails with the stage's own message.
-  - Makes the links of a finished stage. What the user put under such a name is left in place.
+    is not made again, a damaged one is removed and remade, a running stage is attached to.
+    Otherwise one detached, unprivileged container is started. It enforces the deadline itself.
+  - The module returns at once. With O(wait_seconds) it returns when the stage ends, at the latest
+    after that time. The action plugin of the same name then watches the stage with
+    M(dlrm_stage_info), prints its progress, and fails with the stage's own message.
+  - Links the published file names to a finished stage. A file of the user's with such a name stays.
+extends_documentation_fragment: [dlrm.root, dlrm.catalogue, dlrm.request, dlrm.controller]
 options:
-  root:
-    description: The host's root folder.
-    type: path
-    required: true
   stage:
     description: Name of the stage in O(catalogue).
     type: str
     required: true
-  catalogue:
-    description: The stages, the content of C(benchmark/stages.json).
-    type: dict
-    required: true
-  request:
-    description: The normalised request of M(dlrm_request).
-    type: dict
-    required: true
   run_id:
-    description: The open run. Not known yet is allowed in check mode.
+    description: The open run. It may be left out in check mode.
     type: str
   image:
-    description: Name of the benchmark image, by content. Not known yet is allowed in check mode.
+    description: Name of the benchmark image, by content. It may be left out in check mode.
     type: str
   user:
     description: The container's uid:gid, which owns O(root); never 0.
     type: str
     required: true
   deadline:
-    description: Until when the stage may last, UTC, RFC 3339, as M(dlrm_run) returned it.
+    description: When the stage must have ended, UTC, RFC 3339, as M(dlrm_run) returned it.
     type: str
     required: true
-  controller:
-    description: As M(dlrm_request) returned it.
-    type: dict
-    required: true
   commit:
-    description: Of the repository, for the documents.
+    description: The repository's commit, for the documents.
     type: str
     default: ""
   host:
-    description: This host's name in the documents. By default its own; the action gives the
-      inventory's.
+    description: This host's name in the documents. By default its own; the action plugin gives
+      the inventory's.
     type: str
   force:
-    description: Make it again, once in a run.
+    description: Make the stage again although it is done, but only once in a run.
     type: bool
     default: false
   wait_seconds:
     description:
-      - Watch a stage that runs for so long; one that ends meanwhile needs no second call. The
-        action asks for 5.
+      - Watch a running stage for up to this many seconds. A stage that ends in that time needs no
+        second call. The action plugin asks for 5.
     type: float
     default: 0
 attributes:
-  check_mode: {support: full, description: Also where neither engine nor root exist yet.}
-  diff_mode: {support: full, description: Who made the result before and after; links.}
+  check_mode: {support: full, description: Works even where neither engine nor root folder exists.}
+  diff_mode: {support: full, description: Shows which run made the result, before and after; links.}
   idempotent: {support: full, description: A result is made once.}
 requirements:
-  - docker (Python SDK), but in check mode
+  - docker (Python SDK), except in check mode
 author:
   - dlrm-fleet contributors
 """
@@ -96,8 +81,8 @@ EXAMPLES = r"""
 RETURN = r"""
 state:
   description:
-    - done; running; would_run (check mode); skipped, not part of this request; preparing, files of
-      the user's folder are still to be hashed, call again; failed.
+    - done; running; would_run (check mode); skipped (not part of this request, or not needed on
+      this host); preparing (files of the user's folder are not hashed yet, call again); failed.
   returned: success
   type: str
 key:
@@ -118,7 +103,7 @@ lines:
   type: list
   elements: str
 token:
-  description: What was said of a running stage, for M(dlrm_stage_info).
+  description: What was printed about a running stage, for M(dlrm_stage_info).
   returned: success
   type: str
 document:
@@ -130,7 +115,7 @@ message:
   returned: success
   type: str
 seconds_left:
-  description: Until the deadline, by the host's clock.
+  description: Seconds until the deadline, by the host's clock.
   returned: success
   type: int
 cause:
@@ -140,7 +125,7 @@ cause:
   returned: failure of the stage
   type: str
 exit_code:
-  description: Of the container.
+  description: The container's exit code.
   returned: failure of the stage
   type: int
 log_tail:

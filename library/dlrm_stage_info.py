@@ -8,44 +8,30 @@ DOCUMENTATION = r"""
 module: dlrm_stage_info
 short_description: How far the stages of a host are
 description:
-  - Returns all stages, or one, in one call; waits for news when asked to.
-  - Renews the run's lease. Saves log and exit of a container that ended, then removes it.
+  - Returns all stages, or one, in one call. Waits for news when told to.
+  - Renews the run's lease. Saves log and exit code of a container that ended, then removes it.
+extends_documentation_fragment: [dlrm.root, dlrm.catalogue, dlrm.request, dlrm.controller]
 options:
-  root:
-    description: The host's root folder.
-    type: path
-    required: true
-  catalogue:
-    description: The stages, the content of C(benchmark/stages.json).
-    type: dict
-    required: true
-  request:
-    description: The normalised request of M(dlrm_request).
-    type: dict
-    required: true
   run_id:
-    description: The run; without it keys that take it are null.
+    description: The run. Without it the keys that depend on it are null.
     type: str
   image:
-    description: Name of the benchmark image, by content; without it keys that take it are null.
+    description: Name of the benchmark image, by content. Without it the keys that depend on it are
+      null.
     type: str
-  controller:
-    description: As M(dlrm_request) returned it.
-    type: dict
-    required: true
   stage:
-    description: Only this one.
+    description: Look at this stage only.
     type: str
   wait_seconds:
-    description: Return after this long even if nothing changed. By default 15 s where O(token)
-      tells of a call before, else at once.
+    description: Return after this many seconds even if nothing changed. By default 15 with
+      O(token), else 0.
     type: float
   token:
-    description: RV(token) of the call before; what it said is no news.
+    description: RV(token) of the previous call. What that call said is not news.
     type: str
     default: ""
 attributes:
-  check_mode: {support: full, description: Then neither renews nor saves.}
+  check_mode: {support: full, description: Renews and saves nothing.}
   diff_mode: {support: none, description: Changes no result.}
   idempotent: {support: full, description: Changes no result.}
 requirements:
@@ -71,12 +57,12 @@ RETURN = r"""
 stages:
   description:
     - In order, each as M(dlrm_stage) returns one. The state is done, running, failed, absent,
-      skipped, or unknown while the engine does not answer.
+      skipped, or unknown while the container engine does not answer.
   returned: success
   type: list
   elements: dict
 token:
-  description: What was said, for the next call.
+  description: What this call said, for the next one.
   returned: success
   type: str
 """

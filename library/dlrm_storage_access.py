@@ -11,14 +11,11 @@ description:
   - Each key opens one command, without a shell, from the storage node's addresses only. One sends
     files below O(root), the other takes files into C(incoming/) there.
   - Also keeps what a run asked beside its lock, so that the storage node can collect it by itself.
+extends_documentation_fragment: [dlrm.root]
 options:
   user:
     description: The login user whose C(authorized_keys) is changed.
     type: str
-    required: true
-  root:
-    description: The host's root folder.
-    type: path
     required: true
   owner:
     description: uid:gid of everything below O(root).

@@ -9,6 +9,7 @@ module: dlrm_storage_node_info
 short_description: Say what a storage node lacks to take results
 description:
   - Looks, in one call, at everything that the role C(dlrm_storage) sets up there; installs nothing.
+extends_documentation_fragment: [dlrm.reads]
 options:
   root:
     description: Where the storage node keeps artifacts and runs.
@@ -35,10 +36,6 @@ options:
     description: The systemd timer that must be enabled and active; empty when none is wanted.
     type: str
     default: ""
-attributes:
-  check_mode: {support: full, description: Only reads.}
-  diff_mode: {support: none, description: Changes nothing.}
-  idempotent: {support: full, description: Changes nothing.}
 author:
   - dlrm-fleet contributors
 """

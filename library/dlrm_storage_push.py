@@ -12,15 +12,8 @@ description:
     that was cut goes on where it ended; M(dlrm_storage_restore) verifies what arrived.
 requirements:
   - rsync on both machines
+extends_documentation_fragment: [dlrm.storage_root, dlrm.host]
 options:
-  storage_root:
-    description: The storage node's folder.
-    type: path
-    required: true
-  host:
-    description: The host's name in the inventory.
-    type: str
-    required: true
   host_root:
     description: The host's root folder.
     type: path

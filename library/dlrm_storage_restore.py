@@ -13,11 +13,8 @@ description:
     whence it was restored.
   - Says which files are still to come. A stage that is done, and a file that lies there already
     with the right content, costs no transfer.
+extends_documentation_fragment: [dlrm.root]
 options:
-  root:
-    description: The host's root folder.
-    type: path
-    required: true
   owner:
     description: uid:gid of everything below O(root), never 0.
     type: str

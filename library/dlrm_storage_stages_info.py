@@ -10,27 +10,12 @@ short_description: Say which stages of a request the storage node has for a host
 description:
   - Runs on the storage node. Finds by their keys the stages whose results serve every host, and of
     those the ones whose files a measurement reads; of all others the manifest suffices.
+extends_documentation_fragment: [dlrm.storage_root, dlrm.catalogue, dlrm.request, dlrm.reads]
 options:
-  storage_root:
-    description: The storage node's folder.
-    type: path
-    required: true
-  catalogue:
-    description: What the stages are, the parsed C(benchmark/stages.json).
-    type: dict
-    required: true
-  request:
-    description: As M(dlrm_request) returned it.
-    type: dict
-    required: true
   architecture:
     description: Of the host.
     type: str
     default: ""
-attributes:
-  check_mode: {support: full, description: Only reads.}
-  diff_mode: {support: none, description: Changes nothing.}
-  idempotent: {support: full, description: Changes nothing.}
 author:
   - dlrm-fleet contributors
 """
@@ -55,6 +40,16 @@ missing:
   returned: always
   type: list
   elements: str
+to_make:
+  description: RV(missing), stages that are forced, and the request's own folders, which only a look
+    at them tells to be unchanged.
+  returned: always
+  type: list
+  elements: str
+catalogue:
+  description: O(catalogue) with the stages whose result serves every host alone.
+  returned: always
+  type: dict
 sources:
   description: The files of the request's own folders, as they were last seen; by folder.
   returned: always
@@ -66,6 +61,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.modules import finish
+from ansible.module_utils.dlrm_fleet.stages.catalogue import is_shared
 from ansible.module_utils.dlrm_fleet.storage.node.store import StageStore
 
 ARGUMENTS: dict[str, Any] = {
@@ -79,13 +75,18 @@ ARGUMENTS: dict[str, Any] = {
 def read(params: dict[str, Any], _check: bool) -> dict[str, Any]:
     store = StageStore(Path(params["storage_root"]))
     chosen, missing = store.choose(params["catalogue"], params["request"], params["architecture"])
-    sources = {}
-    for source in params["request"]["sources"].values():
-        if source is not None and source["kind"] == "folder":
-            files = store.source(source["path"])
-            if files is not None:
-                sources[source["path"]] = files
-    return {"stages": [one.as_dict() for one in chosen], "missing": missing, "sources": sources}
+    request, catalogue = params["request"], params["catalogue"]
+    given = [source for source in request["sources"].values() if source is not None]
+    folders = [source["path"] for source in given if source["kind"] == "folder"]
+    looked_at = [f"{folder} is looked at" for folder in folders]
+    seen = {folder: store.source(folder) for folder in folders}
+    return {
+        "stages": [one.as_dict() for one in chosen],
+        "missing": missing,
+        "to_make": [*missing, *request.get("force_stages", []), *looked_at],
+        "catalogue": {**catalogue, "stages": [*filter(is_shared, catalogue["stages"])]},
+        "sources": {folder: files for folder, files in seen.items() if files is not None},
+    }
 
 
 def main() -> None:

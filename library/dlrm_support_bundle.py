@@ -8,14 +8,14 @@ DOCUMENTATION = r"""
 module: dlrm_support_bundle
 short_description: Write gathered texts as one tar.gz
 description:
-  - Runs on the controller. Every text is redacted once more; only its owner may read the file.
+  - Runs on the controller. Redacts every text once more. Only its owner may read the file.
 options:
   path:
-    description: The file to write, C(.tar.gz); its folder exists.
+    description: The file to write, C(.tar.gz). Its folder must exist.
     type: path
     required: true
   name:
-    description: The folder inside.
+    description: The folder inside the bundle.
     type: str
     required: true
   files:

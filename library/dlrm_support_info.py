@@ -9,7 +9,8 @@ module: dlrm_support_info
 short_description: Gather what explains a failure, redacted
 description:
   - Reads manifests, locks, verdicts, the ends of logs and the versions of the programs.
-  - Secrets are taken out on this machine, before anything leaves it. Data and weights stay.
+  - Removes secrets on this machine, before anything leaves it. Reads neither data nor weights.
+extends_documentation_fragment: [dlrm.reads]
 options:
   root:
     description: The benchmark host's folder.
@@ -20,10 +21,6 @@ options:
   verdict_dir:
     description: The controller's folder of verdicts.
     type: path
-attributes:
-  check_mode: {support: full, description: Only reads.}
-  diff_mode: {support: none, description: Changes nothing.}
-  idempotent: {support: full, description: Changes nothing.}
 author:
   - dlrm-fleet contributors
 """
@@ -69,7 +66,7 @@ COMMANDS = {
 
 
 def said(module: AnsibleModule, words: list[str]) -> str:
-    # Ansible of the virtual environment that runs this.
+    # First of the virtual environment that runs this: there lies its Ansible.
     beside = Path(sys.executable).parent / words[0]
     program = str(beside) if beside.exists() else module.get_bin_path(words[0])
     if not program:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the base image of the benchmark container from this machine's own distribution, for places
-# where no registry answers. The result is an archive as `docker save` writes it; no engine is
-# needed here, so it can be made before the engine is installed.
+# where no registry answers. The result is an archive as `docker save` writes it. It needs no container
+# engine, so it can be made before one is installed.
 set -euo pipefail
 
 usage() {
@@ -9,10 +9,10 @@ usage() {
 Usage: base_archive.sh [--if-no-registry REFERENCE] OUTPUT.tar
 
 Writes OUTPUT.tar, an image archive tagged dlrm-base:<first 12 of the root file system's sha256>.
-The packages come from the mirrors and suites in this machine's apt sources. Does nothing when
-OUTPUT.tar exists: remove it to have a newer one. Needs root or sudo.
+The packages come from the mirrors and suites in this machine's apt sources. Does nothing if
+OUTPUT.tar exists; remove it to make a newer one. Needs root or sudo.
 
-  --if-no-registry REFERENCE   do nothing when the registry of this image reference answers
+  --if-no-registry REFERENCE   do nothing if the registry of this image reference answers
 TEXT
 }
 
@@ -23,7 +23,7 @@ as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -- "$@"; fi
 }
 
-# The host part of an image reference, as the engine reads it.
+# The host part of an image reference, as the container engine reads it.
 registry_of() {
     local first=${1%%/*}
     case "$1" in
@@ -32,7 +32,7 @@ registry_of() {
     printf 'index.docker.io'
 }
 
-# 200 and 401 are what a registry says at /v2/; a proxy's refusal is none of them.
+# At /v2/ a registry answers 200 or 401; a proxy that refuses answers neither.
 registry_answers() {
     python3 - "https://$1/v2/" <<'PYTHON'
 import sys
@@ -49,7 +49,7 @@ sys.exit(0 if status in (200, 401) else 1)
 PYTHON
 }
 
-# Lines "uri suite component" of the distribution's own suites; third-party sources stay out.
+# Prints lines "uri suite component" of the distribution's own suites, without third-party sources.
 distribution_sources() {
     # shellcheck disable=SC2016 # apt expands these
     apt-get indextargets --format '$(ORIGIN) $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' \
@@ -67,7 +67,7 @@ make_rootfs() {
         sources=$(distribution_sources "$origin" "$suite")
         mirror=$(awk -v suite="$suite" '$2 == suite { print $1; exit }' <<<"$sources")
     fi
-    [ -n "$mirror" ] || die "no source of '$origin' for the suite '$suite' in this machine's apt sources. Add the distribution's own source, then run this again."
+    [ -n "$mirror" ] || die "this machine's apt sources name no '$origin' source for the suite '$suite'. Add the distribution's own source, then run this again."
     components=$(awk -v suite="$suite" '$2 == suite { print $3 }' <<<"$sources" | sort -u | paste -sd,)
     keyring=/usr/share/keyrings/${origin,,}-archive-keyring.gpg
     [ -r "$keyring" ] || die "the keyring '$keyring' is missing. Install the package ${origin,,}-keyring or ${origin,,}-archive-keyring."
@@ -79,18 +79,18 @@ make_rootfs() {
     as_root env PATH="$PATH:/usr/sbin:/sbin" debootstrap --variant=minbase --keyring="$keyring" \
         --components="$components" --include=python3,python3-venv,ca-certificates \
         "$suite" "$rootfs" "$mirror" >"$rootfs.log" 2>&1 \
-        || { tail -n 20 "$rootfs.log" >&2; die "debootstrap of '$suite' from '$mirror' failed (its last lines stand above). Check the mirror and the network."; }
+        || { tail -n 20 "$rootfs.log" >&2; die "debootstrap of '$suite' from '$mirror' failed (the lines above are its last). Check the mirror and the network."; }
     as_root rm -f "$rootfs/etc/apt/sources.list"
     awk -v key="$keyring" '{ print "deb [signed-by=" key "] " $1 " " $2 " " $3 }' <<<"$sources" \
         | as_root tee "$rootfs/etc/apt/sources.list.d/distribution.list" >/dev/null
-    # Documentation is left out of the packages that are installed later, too.
+    # Also leave documentation out of packages that are installed later.
     printf 'path-exclude /usr/share/%s/*\n' doc man info locale \
         | as_root tee "$rootfs/etc/dpkg/dpkg.cfg.d/slim" >/dev/null
     say "applying the distribution's updates"
     as_root env LC_ALL=C DEBIAN_FRONTEND=noninteractive chroot "$rootfs" \
         sh -ec 'apt-get update -qq && apt-get dist-upgrade -y -qq --no-install-recommends' >>"$rootfs.log" 2>&1 \
-        || { tail -n 20 "$rootfs.log" >&2; die "the update inside '$rootfs' failed (its last lines stand above). Check the mirror and the network."; }
-    # What differs between two machines with the same packages must not enter the image's name.
+        || { tail -n 20 "$rootfs.log" >&2; die "the update inside '$rootfs' failed (the lines above are its last). Check the mirror and the network."; }
+    # Remove what differs between two machines with the same packages: it must not change the image's name.
     # shellcheck disable=SC2016 # the inner shell expands it
     as_root sh -ec 'cd "$1" && rm -rf var/lib/apt/lists/* var/cache/apt/* var/cache/debconf/*-old var/cache/ldconfig/* \
         var/log/* var/lib/dpkg/*-old usr/share/doc/* usr/share/man/* usr/share/info/* usr/share/locale/* tmp/* run/* \
@@ -132,7 +132,7 @@ main() {
     done
     [ -n "$output" ] || { usage >&2; exit 2; }
     if [ -s "$output" ]; then
-        say "'$output' is there; nothing to do"
+        say "'$output' exists; nothing to do"
         return
     fi
     if [ -n "$reference" ]; then
@@ -143,21 +143,21 @@ main() {
         fi
         say "the registry '$registry' does not answer within 8 s; making '$output' instead"
     fi
-    command -v apt-get >/dev/null || die "this machine has no apt-get, only Debian and Ubuntu can make the archive. Make it on one of them, then copy it to '$output'."
+    command -v apt-get >/dev/null || die "this machine has no apt-get; only Debian and Ubuntu can make the archive. Make it on one of them, then copy it to '$output'."
     if [ "$(id -u)" -ne 0 ] && ! command -v sudo >/dev/null; then
-        die "making '$output' needs root and sudo is not installed. Run it as root."
+        die "making '$output' needs root, and sudo is not installed. Run it as root."
     fi
 
     # shellcheck disable=SC1091 # the machine's own file
     . /etc/os-release
     local suite=$VERSION_CODENAME origin=${ID^} work epoch
     mkdir -p "$(dirname "$output")"
-    # Beside the output: /tmp may be small or not allow device files.
+    # Beside the output, because /tmp may be small or not allow device files.
     work=$(mktemp -d "$(realpath "$(dirname "$output")")/base-image.XXXXXX")
     # shellcheck disable=SC2064 # the value of now
     trap "as_root rm -rf --one-file-system '$work'" EXIT
     make_rootfs "$work/rootfs" "$suite" "$origin"
-    # Later times than the newest package's own are those of this run.
+    # Times later than the newest package's are from this run, so they are clamped.
     epoch=$(as_root find "$work/rootfs/var/lib/dpkg/info" -name '*.md5sums' -printf '%T@\n' | sort -n | tail -n 1)
     epoch=${epoch%.*}
     as_root tar -C "$work/rootfs" --sort=name --numeric-owner --format=gnu --one-file-system \

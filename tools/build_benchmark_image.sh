@@ -8,7 +8,7 @@ trap 'rm -rf "$context"' EXIT
 
 cp -r benchmark/. "$context"
 rm -rf "$context/tests"
-# The same surroundings as roles/dlrm_image gives a build: the machine's CA bundle, wheels that no index serves.
+# As in roles/dlrm_image, the build gets the machine's CA bundle and the wheels that no index serves.
 if [ -n "${PIP_CERT:-}" ]; then cp "$PIP_CERT" "$context/ca/ca.crt"; fi
 if [ -d "${PIP_FIND_LINKS:-}" ]; then
     find "$PIP_FIND_LINKS" -maxdepth 1 -name '*.whl' -exec cp -t "$context/wheels" {} +
@@ -23,7 +23,7 @@ fi
 
 before=$(docker image ls --quiet "$2")
 DOCKER_BUILDKIT=0 docker build --quiet --target "$1" --tag "$2" "${arguments[@]}" "$context" >/dev/null
-# What had the name until now is of use to nobody; where a test still runs in it, it stays.
+# Remove the image that had the name before. It stays if a test still runs in it.
 if [ -n "$before" ] && [ "$before" != "$(docker image ls --quiet "$2")" ]; then
     docker image rm "$before" >/dev/null 2>&1 || true
 fi

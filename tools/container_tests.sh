@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the image's `test` target from benchmark/ and runs benchmark/tests inside it, as the product's containers run.
+# Builds the image's `test` target from benchmark/ and runs benchmark/tests inside it, with the rights of the product's containers.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -7,7 +7,7 @@ name=dlrm-bench-test
 tools/build_benchmark_image.sh test "$name"
 if [ "${1:-}" = --build-only ]; then exit 0; fi
 
-# The root folder makes names of tests those of tests/skips.toml. Output goes through a volume-less tmpfs: the tests write nothing on this machine.
+# --rootdir / gives the tests the names that tests/skips.toml uses. Output goes to a tmpfs, so the tests write nothing on this machine.
 run_tests() { # pytest's arguments...
     docker run --rm --name "$name-$$" --user 65532:65532 --read-only --network none --init \
         --cap-drop ALL --cap-add SYS_NICE --security-opt no-new-privileges \

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every static check, from quick to slow. Nothing is skipped by configuration.
+# Runs every static check, from quick to slow. No configuration skips one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

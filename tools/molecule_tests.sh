@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Every Molecule scenario, in two lanes beside each other, against hosts made once.
+# Runs every Molecule scenario, in two parallel lanes, against hosts that are made once.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# These change the bare machines and the stand-in for a cloud; all others share the machine with an engine, one after the other.
+# These use the bare machines and the stand-in for a cloud. All others use the machine with a container engine, one after the other.
 bare_lane=(dlrm_host dlrm_instances dlrm_schedule)
 engine_lane=()
 for file in molecule/*/molecule.yml; do
@@ -14,7 +14,7 @@ for file in molecule/*/molecule.yml; do
     esac
 done
 
-# Molecule's notes of what is made and prepared: a folder a lane, or one would skip what the other did.
+# Molecule's notes of what is made and prepared, one folder for each lane, so that no lane skips what the other did.
 notes=.cache/molecule-notes
 rm -rf "$notes"
 mkdir -p "$notes"
@@ -30,13 +30,13 @@ run_lane() { # folder of notes, scenarios...
     shift
     for scenario in "$@"; do scenarios+=(--scenario-name "$scenario"); done
     molecule_in "$folder" test --destroy=never "${scenarios[@]}" && return
-    # Molecule cleans up after a failure only where it also destroys, and the other lane still needs the hosts.
+    # After a failure Molecule cleans up only if it also destroys, but the other lane still needs the hosts.
     molecule_in "$folder" cleanup "${scenarios[@]}" || true
     return 1
 }
 
 remove_hosts() {
-    # Killed half-way, the lane in the background would go on against hosts that are gone.
+    # If this script is killed, the lane in the background must not continue against hosts that are gone.
     if [ -n "$bare" ]; then kill -- "-$bare" 2>/dev/null || true; fi
     molecule_in engine destroy --scenario-name default
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole suite, or the parts named: lint unit container end_to_end clouds molecule fleet faults. Prints how long each took.
+# Runs the whole suite or the named parts: lint unit container end_to_end clouds molecule fleet faults. Prints how long each took.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,7 +15,7 @@ run_unit() {
     pytest_here --numprocesses 2 --dist loadfile tests/unit tests/contract tests/inventories
 }
 
-# The container's own tests run inside its image: same Python, same PyTorch, same LoadGen.
+# The container's own tests run inside its image, with its Python, PyTorch and LoadGen.
 run_container() {
     tools/container_tests.sh
 }
@@ -28,13 +28,13 @@ run_end_to_end() {
     pytest_here tests/end_to_end
 }
 
-# Each fault in one phase, on SSH hosts made of containers; every phase and kills at random: tests/long/faults.sh.
+# Each fault in one phase, on SSH hosts made of containers. tests/long/faults.sh has every phase, and kills at random.
 run_faults() {
     pytest_here --ignore tests/faults/matrix/test_random.py tests/faults
 }
 
-# The clouds' state machine against servers that speak AWS's and Google's protocols, and the whole command on a machine of AWS's stand-in;
-# more sequences: tests/long/clouds.sh.
+# The clouds' state machine against servers that speak AWS's and Google's protocols, and the whole command on a machine of AWS's
+# stand-in. tests/long/clouds.sh has more sequences.
 run_clouds() {
     pytest_here tests/clouds
 }
@@ -47,13 +47,13 @@ run_fleet() {
 tools/test_requirements.sh
 export PYTHONPATH="$PWD/tests/plugins${PYTHONPATH:+:$PYTHONPATH}"
 
-# Hosts of the demo ask for 10 GiB free, and a first run leaves up to 12 GiB of images, volumes and files on the same disk.
+# The demo's hosts need 10 GiB free, and a first run leaves up to 12 GiB of images, volumes and files on the same disk.
 say_if_disk_is_short() {
     local folder free
     folder=$(docker info --format '{{.DockerRootDir}}')
     free=$(df --output=avail --block-size=1G "$folder" | tail -n 1 | tr -d ' ')
     if [ "$free" -lt 22 ]; then
-        echo "The whole suite needs some 22 GiB free at $folder, which has $free: free some if a test says that its disk is short."
+        echo "The whole suite needs about 22 GiB free at $folder, which has $free GiB. Free some if a test says that its disk is short."
     fi
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the suite needs beside the virtual environment: a Docker engine that answers and a few of the distribution's packages.
+# Installs what the suite needs besides the virtual environment: a Docker engine that answers, and a few packages.
 set -euo pipefail
 
 as_root() {
@@ -16,7 +16,7 @@ for program in "${!package_of[@]}"; do
 done
 if [ "${#missing[@]}" -gt 0 ]; then
     command -v apt-get >/dev/null 2>&1 || {
-        echo "The test suite needs these Debian packages (or their like): ${missing[*]}. Install them and run it again." >&2
+        echo "The test suite needs these Debian packages or their equivalents: ${missing[*]}. Install them and run it again." >&2
         exit 1
     }
     echo "Installing for the tests: ${missing[*]}"
@@ -30,7 +30,7 @@ if ! engine_answers; then
     if [ -d /run/systemd/system ]; then
         as_root systemctl start docker
     else
-        # The init script raises limits that a container or a small VM may not raise; the engine itself does not need them.
+        # Not by the init script: it raises limits, which a container or a small VM may not, and Docker does not need them.
         as_root sh -c 'setsid dockerd >/var/log/dockerd.log 2>&1 </dev/null &'
     fi
     for _ in $(seq 60); do

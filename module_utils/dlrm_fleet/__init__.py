@@ -1,1 +1,1 @@
-"""What the modules of dlrm-fleet share: pure, typed, Python 3.9; runs on controllers and hosts."""
+"""Code that the modules of dlrm-fleet share: typed; Python 3.9, since it also runs on hosts."""

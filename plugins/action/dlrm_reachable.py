@@ -1,4 +1,4 @@
-"""Waits a bounded time until a machine answers; of one that does it asks no more than an echo."""
+"""Waits a bounded time until a machine answers an echo, and asks it for nothing more."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         if self._task.check_mode:
             return {**result, "skipped": True}
-        # What is asked of a delegate is told of the delegate.
+        # Messages name the delegate.
         name = self._task.delegate_to or task_vars["inventory_hostname"]
         timeout = float(self._task.args.get("timeout", 60))
         ends = time.monotonic() + timeout
@@ -33,7 +33,7 @@ class ActionModule(ActionBase):
             if time.monotonic() >= ends:
                 said = f"{name} did not answer within {timeout:.0f} s: {reason}"
                 return {**result, "failed": True, "msg": said}
-            # A connection that broke is not used again.
+            # Do not use a broken connection again.
             if hasattr(self._connection, "reset"):
                 self._connection.reset()
             time.sleep(PAUSE_SECONDS)
@@ -46,10 +46,10 @@ class ActionModule(ActionBase):
             return str(error)
         if WORD in answer["stdout"]:
             return ""
-        return answer["stderr"].strip() or f"exit code {answer['rc']} of an echo"
+        return answer["stderr"].strip() or f"an echo ended with exit code {answer['rc']}"
 
     def _leave_hung_master(self, name):
-        """The process that keeps a connection open answers at once, or it hangs for ever."""
+        """Leave a hung SSH master: it answers at once, or it hangs for ever."""
         connection = self._connection
         if not hasattr(connection, "_build_command"):
             return
@@ -61,5 +61,5 @@ class ActionModule(ActionBase):
         except subprocess.TimeoutExpired:
             for part in (word.decode() for word in asked if word.startswith(b"ControlPath=")):
                 Path(part.split("=", 1)[1].strip('"')).unlink(missing_ok=True)
-            said = f"[{name}] the open SSH connection hung and was left; a new one is made"
+            said = f"[{name}] the open SSH connection hung and was dropped; a new one is made"
             self._display.display(said)

@@ -1,4 +1,4 @@
-"""Lists a host's runs; where somebody else's lives, waits for its end as long as it is told to.
+"""Lists a host's runs; waits up to wait_seconds for the end of another controller's live run.
 
 A host cannot know that a controller elsewhere is gone; the machine it ran on can.
 """
@@ -11,13 +11,13 @@ from pathlib import Path
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
-# Each look is a short call of its own: no connection is held meanwhile.
+# Each look is a short call of its own: no connection is held in between.
 POLL_SECONDS = 10
 SAY_SECONDS = 60
 
 
 def _gone(answer, controller):
-    """Holders of living runs that ran on this machine and no longer do: their controllers."""
+    """Controllers that hold live runs, ran on this machine and have ended."""
     held = [run["controller"] for run in answer.get("runs", []) if run["state"] == "live"]
     here = (controller or {}).get("machine_id")
     return [one for one in held if one["machine_id"] == here and not _runs(one)]
@@ -40,7 +40,7 @@ class ActionModule(ActionBase):
         answer = self._look(task_vars, ends=0)
         gone = _gone(answer, self._task.args.get("controller"))
         if gone:
-            # Killed a moment ago, it left a lease that nobody has to wait for.
+            # That controller was killed: nobody has to wait for its lease.
             self._task.args["gone"] = gone
             answer = self._look(task_vars, ends=0)
         left = said = 0 if self._task.check_mode else wait

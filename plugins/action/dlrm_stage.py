@@ -1,4 +1,4 @@
-"""Starts a stage and watches it, printing a line a host, until it is done, failed or too late."""
+"""Starts a stage and watches it until it is done, failed or late; prints its progress."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import time
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
-# The first call: long enough for a stage of seconds, short enough that a long one's start is said.
+# The first call: long enough for a stage of seconds, short enough to print a long one's start.
 FIRST_SECONDS = 5
 PAUSE_SECONDS = 5
-# The container stops itself at the deadline, 30 s later it is killed; a poll comes on top.
+# The container is stopped at the deadline and killed 30 s later; a poll takes some time, too.
 GRACE_SECONDS = 40
 WATCHED = ("root", "stage", "catalogue", "request", "run_id", "image", "controller")
 
@@ -22,7 +22,7 @@ class ActionModule(ActionBase):
         args = {"host": self._host, "wait_seconds": FIRST_SECONDS, **self._task.args}
         self._ends = time.monotonic() + args["request"]["deadline_seconds"]
         started = self._call("dlrm_stage", args)
-        # The host says how long is left: its clock may be a day off ours.
+        # The host says how much time is left: its clock may differ from ours by a day.
         self._ends = min(self._ends, time.monotonic() + started.get("seconds_left", 1e9))
         while started.get("state") == "preparing":
             self._say(*started["lines"])
@@ -32,7 +32,7 @@ class ActionModule(ActionBase):
             return {**result, **started}
         ended = self._watch({name: args.get(name) for name in WATCHED}, started["token"])
         if ended["state"] == "done":
-            # Once more, for the links. What was just made is not read a second time.
+            # Once more, for the links. What was just made need not be verified.
             args.update(request={**args["request"], "verify": False}, force=False)
             ended = self._call("dlrm_stage", args)
             self._say(*ended.get("lines", []))
@@ -66,7 +66,7 @@ class ActionModule(ActionBase):
                 return answer
             lost = f"{args['stage']}: connection lost ({reason})"
             if self._is_late():
-                return {"failed": True, "msg": f"{lost}, beyond the deadline"}
+                return {"failed": True, "msg": f"{lost}, and the deadline has passed"}
             self._say(f"{lost}, trying again until {self._task.args['deadline']}")
             time.sleep(PAUSE_SECONDS)
 

@@ -9,15 +9,15 @@ name: dlrm_controller
 type: aggregate
 short_description: Keep localhost in plays that name it beside other hosts
 description:
-  - C(--limit) chooses machines. It also removes localhost, and a play whose every host is lost ends
-    the playbook before results are judged and machines released. So a limit that reaches a play
-    on C(localhost) and others is given localhost, too.
-  - A play on localhost alone is left to the limit, as Ansible has it.
+  - C(--limit) chooses machines. It also removes localhost, and a play that loses all its hosts ends
+    the playbook before results are judged and machines released. So when a play of the playbook
+    names C(localhost) and others, localhost is added to the limit.
+  - The limit stays as it is when no play of the playbook does so.
 """
 
 
 def with_localhost(limit: list[str], reached: list[str]) -> list[str]:
-    """The limit's patterns and localhost; `reached`: names the limit leaves of all hosts."""
+    """The limit's patterns and localhost; `reached`: names of the hosts within the limit."""
     if any(pattern.startswith("&") for pattern in limit):
         # An intersection would remove localhost again.
         return [*reached, "localhost"]
@@ -42,7 +42,7 @@ class CallbackModule(CallbackBase):
 
 
 def names_both(play) -> bool:
-    """True for hosts: machines:localhost."""
+    """Whether a play names localhost and others, as in hosts: machines:localhost."""
     patterns = ":".join(play.hosts if isinstance(play.hosts, list) else [str(play.hosts)])
     names = patterns.replace(",", ":").split(":")
     return "localhost" in names and len(names) > 1

@@ -1,6 +1,6 @@
 """How much of our own time 100 machines take: python -m tests.clouds.bench aws|gcp [COUNT].
 
-The server runs in a process of its own; CPU time, memory and calls are those of the controller.
+The server runs in a process of its own, so CPU time, memory and calls are the controller's alone.
 """
 
 from __future__ import annotations

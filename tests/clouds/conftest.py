@@ -1,4 +1,4 @@
-"""Each test of the suite runs once a cloud, against its stand-in."""
+"""Runs each test of the suite once for each cloud, against the cloud's stand-in."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 @pytest.fixture(autouse=True)
 def _nobody_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The clouds' libraries reach the stand-ins on this machine and nobody else."""
+    """Lets the clouds' libraries reach only the stand-ins on this machine."""
     asked: list[str] = []
     connect = socket.socket.connect
 
@@ -51,7 +51,7 @@ def cloud(
 
 @pytest.fixture
 def world(cloud: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    """A cloud with nothing in it, signed in."""
+    """An empty cloud, with the test signed in."""
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
     for name, value in cloud.environment().items():
@@ -62,5 +62,5 @@ def world(cloud: World, monkeypatch: pytest.MonkeyPatch) -> World:
 
 @pytest.fixture
 def pace() -> Pace:
-    """The product's logic, in milliseconds; limits far beyond what a loaded machine needs."""
+    """The product's waits, in milliseconds. The limits are far longer than a busy machine needs."""
     return Pace(base=0.005, cap=0.05, limit=1.0, poll=0.005, patience=120.0, workers=8)

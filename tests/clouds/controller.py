@@ -1,4 +1,4 @@
-"""A controller of its own process, to be killed: python -m tests.clouds.controller FILE."""
+"""A controller in its own process, which tests kill: python -m tests.clouds.controller FILE."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Of two machines one is done: it is released while the other measures, and not measured again.
+"""One of two machines is done: it is released while the other measures, and not measured again.
 
 Not collected by name: tests/long/clouds.sh runs it.
 """

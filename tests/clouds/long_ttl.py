@@ -1,4 +1,4 @@
-"""The controller dies when performance begins, the machine at its TTL: the record exists.
+"""The controller dies when performance begins, the machine ends at its TTL: the record exists.
 
 Not collected by name: tests/long/clouds.sh runs it.
 """
@@ -29,7 +29,7 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
 
 
 def is_collected(operator: Operator) -> bool:
-    """By the round that the timer starts, now or a moment ago."""
+    """Whether a round has collected the run: the timer's, or the one that this starts."""
     storage = operator.fleet.storage
     storage.run(*VISIT, check=False)
     return bool(storage.shell(f"ls {STORE}/runs/*/{NAME}/run.json 2>/dev/null", check=False))
@@ -50,7 +50,7 @@ def test_the_record_survives_controller_and_machine(operator: Operator) -> None:
     process.wait()
     assert storage.shell(f"ls {STORE}/runs 2>/dev/null || true").strip() == "", "stored already"
 
-    # Nobody watches: the stage ends by itself, its lease runs out, the timer's round collects.
+    # Nobody watches: the stage ends by itself, then the lease; the timer's round collects the run.
     wait_until(lambda: is_collected(operator), "the run was collected", pause=5)
     assert server.alive() == [NAME]
     server.pass_time(10 * TTL)

@@ -1,4 +1,4 @@
-"""The whole command against AWS's stand-in whose machine is one of the SSH hosts of tests/fleet."""
+"""Runs the whole command against AWS's stand-in, whose machine is an SSH host of tests/fleet."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAME = names(1)[0]
 
 
 class Operator:
-    """The product's inventory, a storage node of the user's own, machines to have."""
+    """An operator with the product's inventory, an own storage node, and machines to acquire."""
 
     def __init__(self, fleet: Fleet, world: AwsWorld) -> None:
         self.fleet, self.world = fleet, world
@@ -37,12 +37,12 @@ class Operator:
     def _power(self, address: str, on: bool) -> None:
         [host] = [host for host in self.hosts.values() if host.address == address]
         if not on:
-            # Its disk goes with the machine.
+            # Removing the machine also removes its disk.
             host.shell("rm -rf /srv/dlrm", check=False)
         docker("start" if on else "kill", host.container)
 
     def show_keys(self) -> None:
-        """Each machine's own host key on its console."""
+        """Shows each machine's own host key on its console."""
         for name, host in self.hosts.items():
             self.world.server.application.console[name] = self.key(host.name)
 
@@ -63,7 +63,7 @@ class Operator:
             "ansible_ssh_private_key_file": str(self.fleet.keys / "login"),
             "ansible_ssh_common_args": checked,
         }
-        # The login user of the machine comes from the fleet's description, through its tag.
+        # The fleet's description names the machine's login user; the machine's tag passes it on.
         group = self.world.group(len(self.hosts), ssh_user=USER)
         mine = {"ansible_host": storage.address, "ansible_user": USER, **reach}
         document = {
@@ -115,7 +115,7 @@ class Operator:
 def operating(
     cloud: Path, full: Path, name: str, prepared: bool = True, count: int = 1
 ) -> Iterator[Operator]:
-    """An operator with machines to have, in folders `cloud` and `full`; all is removed after."""
+    """An operator with machines to acquire, in folders `cloud` and `full`; all is removed after."""
     world = AwsWorld(cloud)
     fleet = Fleet(full, count=count, name=name, prepared=prepared)
     try:

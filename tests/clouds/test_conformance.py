@@ -1,4 +1,4 @@
-"""What any provider must do, whichever cloud it translates for."""
+"""What every provider must do, for whichever cloud it translates."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_strangers_disks_and_addresses_stay(world: World, pace: Pace) -> None:
         {},
         {"project": "billing", "fleet": FLEET, "machine": "bench-arm-9"},
         {"project": "dlrm-fleet", "fleet": "bench2", "machine": "bench-arm-9"},
-        # Without the label machine it was not made by us: a person labelled it.
+        # A machine without the label machine is not ours: a person labelled it.
         {"project": "dlrm-fleet", "fleet": FLEET},
     ],
     ids=["none", "project", "fleet", "no-machine"],
@@ -129,7 +129,7 @@ def test_quota_names_which_asked_left_and_how_to_raise(world: World, pace: Pace)
     assert "asks for 32 vCPUs" in said
     assert "of 64" in said
     assert "Raise it" in said
-    # What this command made is gone again; what was there before stays.
+    # The machines that this command made are gone again; the one from before stays.
     assert world.server.alive() == names(1)
 
 
@@ -153,7 +153,7 @@ def test_expired_credentials(world: World, pace: Pace) -> None:
     with pytest.raises(CloudError, match="does not accept the credentials") as raised:
         acquire(world.provider(), FLEET, world.machines(2), pace)
     assert raised.value.kind == "credentials"
-    # No repetition of ours: it would not help. Google's library asks for a new token twice.
+    # The product does not repeat the call, which would not help. Google's library asks twice.
     assert world.server.faults.calls["list"] <= 3
 
 

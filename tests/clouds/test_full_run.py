@@ -1,4 +1,4 @@
-"""Nothing, a controller killed in the midst, the same command, a result, nothing."""
+"""From no machine to no machine: a killed controller, the same command again, a stored run."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_killed_in_the_midst_the_same_command_brings_the_result(operator: Operat
     folder = path.removesuffix("/run.json")
     storage.shell(f"cd {folder} && sha256sum --check --strict --quiet SHA256SUMS")
 
-    # A closed run makes no machine.
+    # A command on a closed run acquires no machine.
     code, said = operator.run(run_id=record["run_id"])
     assert code != 0
     assert "No machine is acquired: run_id names a run among machines that are there." in said

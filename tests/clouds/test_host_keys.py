@@ -1,4 +1,4 @@
-"""A machine's key comes from its cloud's own channel, and from nowhere else."""
+"""A machine's host key comes only from its cloud's own channel."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_keys_come_from_the_clouds_channel(world: World, pace: Pace, tmp_path: P
     file = tmp_path / "known_hosts"
     file.write_text("other.example ssh-ed25519 AAAA\n")
     missing = write_host_keys(world.provider(), made.machines, str(file), pace)
-    # The second one's key never appeared: it is named, not guessed.
+    # The second machine's key never appeared, so the machine is named as missing.
     assert missing == names(2)[1:]
     first = made.machines[0]
     lines = file.read_text().splitlines()

@@ -1,4 +1,4 @@
-"""A spot machine that the cloud takes back: its host's verdict, and nothing of it left."""
+"""The cloud takes a spot machine back: its host gets a verdict, and nothing of it is left."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh
 def world(tmp_path: Path) -> Iterator[AwsWorld]:
     made = AwsWorld(tmp_path)
     made.show_host_key(names(1)[0], KEY)
-    # Nothing is switched on: no connection gets that far.
+    # No machine runs behind the address, so no connection succeeds.
     made.server.application.hardware = Hardware(
         {names(1)[0]: "127.0.0.1"}, lambda _address, _on: None
     )
@@ -57,7 +57,7 @@ def test_a_spot_machine_taken_back_is_interrupted(world: AwsWorld, tmp_path: Pat
     reached = tmp_path / "reached"
 
     def taken(_call: Call) -> None:
-        """From the first attempt to reach it the cloud shows that the machine has ended."""
+        """Ends the machine in the cloud at the first attempt to reach it."""
         if reached.exists() and world.server.alive():
             world.end_by_hand(name)
 

@@ -1,4 +1,4 @@
-"""The controller dies between a request and its answer (SIGKILL); the next one adopts."""
+"""SIGKILL ends the controller between a request and its answer; the next one adopts the machine."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def kill_at(world: World, hold: Hold, folder: Path, do: str, count: int = 4) -> 
 def test_killed_before_the_answer_to_a_creation(
     world: World, pace: Pace, tmp_path: Path, name: int
 ) -> None:
-    # AWS starts to show the machine only later: nothing but the token can tell.
+    # AWS shows the machine only later, so only the token can prevent a second one.
     world.server.faults.hidden_listings = 1
     kill_at(world, Hold(CREATE, names(4)[name - 1]), tmp_path, "acquire")
     assert names(4)[name - 1] in world.server.alive()
@@ -69,7 +69,7 @@ def test_killed_before_the_answer_to_a_deletion(world: World, pace: Pace, tmp_pa
 
 
 def test_killed_and_never_repeated(world: World, tmp_path: Path) -> None:
-    """Nobody comes back: the TTL's layers end what was made, protected by a schedule or not."""
+    """If no command follows, the TTL's two layers end the machine, with or without a schedule."""
     kill_at(world, Hold(CREATE, names(4)[1]), tmp_path, "acquire")
     assert world.server.alive() != []
     world.server.pass_time(TTL + 120)

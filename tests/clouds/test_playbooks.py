@@ -1,4 +1,4 @@
-"""provision, orphans and teardown as an operator calls them, against each stand-in."""
+"""Runs provision, orphans and teardown as an operator does, against each stand-in."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Operator:
             text=True,
             timeout=600,
         )  # fmt: skip
-        # Ansible wraps long lines, wherever that falls.
+        # Ansible wraps long lines, so join them again.
         return done.returncode, " ".join((done.stdout + done.stderr).split())
 
 

@@ -1,4 +1,4 @@
-"""The policies in docs/ are those of the calls the providers make, and those are all they make."""
+"""The policies in docs/ allow exactly the calls that the providers make."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ansible.module_utils.dlrm_fleet.cloud.gcp import provider as gcp
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "module_utils/dlrm_fleet/cloud"
-# Google asks these of an insert beside compute.instances.create; AWS of RunInstances and of
-# CreateSchedule.
+# Google requires these for an insert besides compute.instances.create; AWS requires them for
+# RunInstances and CreateSchedule.
 IMPLIED_GCP = {
     "compute.disks.create", "compute.disks.setLabels", "compute.images.useReadOnly",
     "compute.instances.setLabels", "compute.instances.setMetadata", "compute.instances.setTags",
@@ -47,6 +47,6 @@ def test_aws_calls_and_actions_agree() -> None:
 def test_google_calls_and_permissions_agree() -> None:
     text = (SOURCES / "gcp/provider.py").read_text().partition("class Gcp")[2]
     asked = set(re.findall(r'"(compute\.\w+\.\w+)"', text))
-    # One call is made for both: f"compute.{key}.list".
+    # The code makes both names in one place: f"compute.{key}.list".
     asked |= {"compute.disks.list", "compute.addresses.list"}
     assert asked | IMPLIED_GCP == set(gcp.PERMISSIONS)

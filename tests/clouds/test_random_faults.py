@@ -1,4 +1,4 @@
-"""Random commands under random faults; afterwards the cloud's own books: no orphan, no twin."""
+"""Random commands under random faults leave no orphan and no duplicate in the cloud's state."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ansible.module_utils.dlrm_fleet.cloud.retry import Pace
 from .test_conformance import names
 from .worlds import FLEET, World
 
-# Of both clouds together; the long suite asks for more.
+# For both clouds together; the long suite runs more.
 SEQUENCES = int(os.environ.get("DLRM_FAULT_SEQUENCES", "40")) // 2
 
 
@@ -55,7 +55,7 @@ def test_no_orphans_and_no_twins(world: World, pace: Pace, seed: int) -> None:
         assert len(alive) == len(set(alive)), "twins"
         assert set(alive) <= set(names(4))
     world.server.faults.clear()
-    # Google answers a repeated request with the old refusal; ours is told from it by its age.
+    # Google answers a repeated request with the old refusal; its age tells it from a new one.
     world.age_requests(600)
     count = dice.randint(0, 4)
     acquire(provider, FLEET, world.machines(count), pace)

@@ -1,4 +1,4 @@
-"""Before anything is measured: the plan, refusals, a host key that is not the machine's."""
+"""What happens before anything is measured: plan, refusals, a host key of another machine."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_storage_node_that_would_go_is_refused(operator: Operator) -> None:
 
 
 def test_another_host_key_is_refused_and_the_machine_released(operator: Operator) -> None:
-    """Who answers at its address without the key the cloud shows is not the machine."""
+    """Another machine answers at the address: it lacks the key that the cloud shows."""
     server = operator.world.server
     server.application.console[NAME] = operator.key(STORAGE)
     code, said = operator.run(dlrm_connection_timeout_seconds=5)

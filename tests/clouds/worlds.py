@@ -1,4 +1,4 @@
-"""One face for both stand-ins: the conformance suite knows no cloud. A third one joins here."""
+"""One interface for all stand-ins: the conformance suite knows no cloud. Add a third one here."""
 
 from __future__ import annotations
 
@@ -51,18 +51,18 @@ class World:
         raise NotImplementedError
 
     def new_provider(self) -> Provider:
-        """Signed in anew."""
+        """A new provider, signed in."""
         return self.provider()
 
     def listed(self) -> list[Found]:
-        """As the cloud shows the fleet now."""
+        """The fleet's machines, as the cloud shows them now."""
         return [item for item in self.provider().list_machines(FLEET) if item.live]
 
     def age_requests(self, seconds: float) -> None:
-        """Let what was asked lie so long ago."""
+        """Move all earlier requests this far into the past."""
 
     def quota_after(self, times: int, made: list[int]) -> Rule:
-        """So many creations succeed, then the quota is used up."""
+        """A rule: this many creations succeed, then the quota is used up."""
 
         def rule(call: Call) -> Fault | None:
             if call.action != CREATE:
@@ -73,7 +73,7 @@ class World:
         return rule
 
     def sign_out(self) -> dict[str, str]:
-        """The same without credentials."""
+        """Remove the credentials."""
         raise NotImplementedError
 
     def add_stranger(self, name: str, labels: dict[str, str]) -> None:
@@ -83,7 +83,7 @@ class World:
         raise NotImplementedError
 
     def add_leftovers(self, labels: dict[str, str]) -> None:
-        """A disk and an address nobody uses."""
+        """Add a disk and an address that nothing uses."""
         raise NotImplementedError
 
     def show_host_key(self, name: str, key: str) -> None:
@@ -116,7 +116,7 @@ class AwsWorld(World):
         }  # fmt: skip
 
     def provider(self) -> Provider:
-        # Making boto3's clients takes a second of work; what they remember is no state of ours.
+        # Making boto3's clients takes a second. They hold no state of the product, so share them.
         if self._provider is None:
             self._provider = Aws(["us-east-1"], self.role, self.server.url)
         self._provider._images.clear()  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What a module documents is what it takes; ansible-doc reads it; examples use it."""
+"""A module's documentation equals its arguments, ansible-doc reads it, and its examples use it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 from ansible.module_utils.dlrm_fleet.request import request
+from ansible.plugins.loader import fragment_loader
+from ansible.utils.plugin_docs import add_fragments
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODULES = sorted(path.stem for path in (REPOSITORY / "library").glob("*.py"))
@@ -18,7 +20,7 @@ IMPLIED = {"type": "str", "required": False, "default": None, "choices": None, "
 
 
 def documented(option: dict[str, Any]) -> dict[str, Any]:
-    """Type, default and so on with what leaving them out means."""
+    """An option's type, default and so on; a part that is left out gets its implied value."""
     found = {**IMPLIED, **{name: option[name] for name in COMPARED if name in option}}
     inner = option.get("options") or option.get("suboptions") or {}
     return {**found, "options": {name: documented(inner[name]) for name in inner}}
@@ -32,10 +34,18 @@ def loaded_yaml(text: str) -> Any:
     return yaml.safe_load(text)
 
 
+def whole_documentation(name: str) -> Any:
+    """With the fragments it names, put together as ansible-doc does."""
+    fragment_loader.add_directory(str(REPOSITORY / "plugins/doc_fragments"))
+    path = REPOSITORY / "library" / f"{name}.py"
+    documentation = loaded_yaml(load(name).DOCUMENTATION)
+    add_fragments(documentation, str(path), fragment_loader, is_module=True)
+    return documentation
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_documented_options_are_the_arguments(name: str) -> None:
-    module = load(name)
-    documentation = loaded_yaml(module.DOCUMENTATION)
+    module, documentation = load(name), whole_documentation(name)
     assert documentation["module"] == name
     options = {key: documented(value) for key, value in documentation["options"].items()}
     arguments = {key: documented(value) for key, value in module.ARGUMENTS.items()}

@@ -1,4 +1,4 @@
-"""Schemas, their examples, and every writer's output before every reader."""
+"""Schemas and their examples; what each writer writes is valid, and each reader reads it."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def run(ctx):
 
 @pytest.fixture
 def container(tmp_path: Path) -> Callable[[int], tuple[int, StageFolder, dict[str, Any]]]:
-    """The container's real runner beside the host's real readers; only the stage is of the test."""
+    """The container's real runner and the host's real readers; only the stage is the test's."""
 
     def run(seed: int) -> tuple[int, StageFolder, dict[str, Any]]:
         asked = example("request")

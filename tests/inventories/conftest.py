@@ -1,4 +1,4 @@
-"""Ansible run against this machine's stand-ins of the clouds (see stand_in/)."""
+"""Runs Ansible against stand-ins of the clouds on this machine (see stand_in/)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ AWS = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
 }
-# What gcloud auth application-default login writes, with secrets that open nothing.
+# What `gcloud auth application-default login` writes, with secrets that open nothing.
 GOOGLE_CREDENTIALS = {
     "type": "authorized_user",
     "client_id": "test",
@@ -38,14 +38,14 @@ GOOGLE_CREDENTIALS = {
 
 @dataclass
 class Clouds:
-    """The running stand-ins, the project's inventories with a Google project filled in."""
+    """The running stand-ins, and the project's inventories with a Google project set."""
 
     pid: int
     folder: Path
     inventories: Path
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run a program of this Python's environment where the clouds' host names lead here."""
+        """Run a program of this Python environment where the clouds' host names lead here."""
         program = Path(sys.executable).parent / command[0]
         enter = ["nsenter", f"--target={self.pid}", "--mount", "--net", f"--wd={ROOT}"]
         if os.geteuid() != 0:
@@ -54,7 +54,7 @@ class Clouds:
             [*enter, str(program), *command[1:]],
             env={
                 "PATH": os.environ["PATH"],
-                # Nobody's own credentials, collections or ssh settings.
+                # Without the user's own credentials, collections and SSH settings.
                 "HOME": str(self.folder),
                 "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
                 "REQUESTS_CA_BUNDLE": str(self.folder / "ca.pem"),
@@ -75,7 +75,7 @@ class Clouds:
         """Each host's variables as a play sees them, templates resolved."""
         output.mkdir()
         sources = [part for name in names for part in ("-i", str(self.inventories / name))]
-        # What plays and roles set while they run: facts.json holds an example of each.
+        # Plays and roles set facts while they run; facts.json holds an example of each.
         facts = json.loads((HERE / "facts.json").read_text())
         variables = json.dumps({**facts, "output": str(output), **(extra or {})})
         done = self.run("ansible-playbook", *sources, "-e", variables, str(HERE / "resolve.yml"))

@@ -1,4 +1,4 @@
-"""Every inventory alone and every two at once: same groups, same variables, nothing unresolved."""
+"""Each inventory alone and each pair: same groups, same variables, nothing unresolved."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ HOSTS: dict[str, dict[str, tuple[set[str], str | None]]] = {
             {"benchmark_hosts", "cloud_gcp", "cloud", "arch_aarch64", "instance_c4a"},
             "203.0.113.2",
         ),
-        # No public address: the private one.
+        # It has no public address, so the private one is used.
         "gcp-bench-x86": (
             {"benchmark_hosts", "cloud_gcp", "cloud", "arch_x86_64", "instance_c3"},
             "10.164.0.2",
@@ -79,16 +79,16 @@ STATIC_GROUPS = {
 }
 ALONE = [(name,) for name in HOSTS]
 PAIRS = list(itertools.combinations(HOSTS, 2))
-# The other way round: what was named first must not matter.
+# Some pairs in the other order, which must not matter.
 REVERSED = [("gcp", "local"), ("azure", "onprem"), ("gcp", "aws")]
 
 
 def project_names(variables: dict[str, Any]) -> set[str]:
-    """Names the project gives a meaning to; the rest are Ansible's and what a cloud tells."""
+    """The variables that this project defines; the others come from Ansible and the clouds."""
     return {
         name
         for name in variables
-        # The machines a cloud's inventory describes are that cloud's own.
+        # The machines that a cloud's inventory describes belong to that cloud.
         if (name.startswith("dlrm_") and not name.startswith("dlrm_instances_fleet_"))
         or name == "profile"
     }
@@ -98,7 +98,7 @@ def project_names(variables: dict[str, Any]) -> set[str]:
 def wanted_names(
     clouds: Clouds, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[set[str], dict[str, Any]]:
-    """What inventories/local gives its host: the measure for the others."""
+    """The variables that inventories/local gives its host; the others must give the same."""
     resolved = clouds.resolve("local", output=tmp_path_factory.mktemp("local") / "out")
     return project_names(resolved["local"]), resolved["localhost"]
 
@@ -112,7 +112,7 @@ def test_every_variable_resolves(
 ) -> None:
     resolved = clouds.resolve(*names, output=tmp_path / "out")
     fleet = {host: known for name in names for host, known in HOSTS[name].items()}
-    # Stopped, untagged and other projects' machines are in each stand-in; none may enter.
+    # Each stand-in also holds stopped, untagged and other projects' machines; none may appear.
     assert resolved.keys() == {*fleet, "localhost"}
     assert project_names(resolved["localhost"]) == project_names(wanted_names[1])
     profile = "official" if CLOUDS.intersection(names) else "demo"

@@ -1,4 +1,4 @@
-"""Lets ansible-lint import our modules, so that its args rule checks the tasks that call them."""
+"""Lets ansible-lint import our modules, so that its rule args checks the tasks that call them."""
 
 from pathlib import Path
 

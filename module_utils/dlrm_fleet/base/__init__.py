@@ -1,1 +1,1 @@
-"""What every room stands on: errors, documents, times, owners, words, locks, commands, disks."""
+"""Used by every other room: errors, documents, times, owners, wording, locks, commands, disks."""

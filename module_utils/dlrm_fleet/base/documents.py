@@ -1,4 +1,4 @@
-"""Documents on disk: JSON read with worded errors, written atomically; hashes and times."""
+"""Reads and writes JSON documents on disk; hashes files and texts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ CHUNK_BYTES = 8 * 1024 * 1024
 
 
 def read_json(path: str | os.PathLike[str], schema_version: int | None = 1) -> dict[str, Any]:
-    """The JSON object in path; `schema_version` None: any version."""
+    """The JSON object in `path`; `schema_version` None accepts any version.
+
+    Raises FleetError when there is none. Its words may enter run.json: see judge/verdict.py.
+    """
     what = f"cannot read {os.fspath(path)!r}"
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -61,7 +64,10 @@ def write_atomic(
     mode: int = 0o644,
     owner: tuple[int, int] | None = None,
 ) -> None:
-    """Readers see the old file or the new one, also after a power cut; `owner`: uid and gid."""
+    """Readers see the old file or the new one, even after a power cut. Raises DiskError.
+
+    `owner`: uid and gid.
+    """
     target = Path(path)
     temporary = target.with_name(f"{target.name}.{os.getpid()}.partial")
     try:
@@ -75,7 +81,7 @@ def write_atomic(
         temporary.replace(target)
         sync_directory(target.parent)
     except OSError as error:
-        # Full disk or not, the old file stands and no half one stays.
+        # The old file stays; the half-written one goes.
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise disk_error(f"cannot write {str(target)!r}", error) from None
@@ -91,7 +97,7 @@ def sync_directory(path: str | os.PathLike[str]) -> None:
 
 
 def canonical_json(document: object) -> str:
-    """One text for equal documents: sorted keys, no spaces, ASCII."""
+    """Equal documents give equal texts: sorted keys, no spaces, ASCII."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
@@ -100,7 +106,7 @@ def sha256_text(text: str) -> str:
 
 
 def sha256_file(path: str | os.PathLike[str], progress: Callable[[int], None] | None = None) -> str:
-    """`progress` is called with the bytes read so far."""
+    """Hexadecimal; `progress` is called with the number of bytes read so far."""
     digest = hashlib.sha256()
     done = 0
     try:
@@ -116,7 +122,7 @@ def sha256_file(path: str | os.PathLike[str], progress: Callable[[int], None] | 
 
 
 def read_text(path: Path) -> str | None:
-    """None when there is no such file or it may not be read."""
+    """The text; None when there is no such file or it may not be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -8,8 +8,8 @@ DISK_REMEDIES = {
     errno.ENOSPC: "Free space on that file system, then run again",
     errno.EDQUOT: "Free space or raise the user's quota, then run again",
     errno.EROFS: "Mount that file system writable, then run again",
-    errno.EACCES: "Give the folder to its user, then run again",
-    errno.EPERM: "Give the folder to its user, then run again",
+    errno.EACCES: "Make its user the owner of that folder, then run again",
+    errno.EPERM: "Make its user the owner of that folder, then run again",
     errno.EIO: "The disk reports errors: look at the host's kernel log",
 }
 
@@ -38,5 +38,5 @@ class DiskError(FleetError):
 
 
 def disk_error(what: str, error: OSError) -> DiskError:
-    """The system's reason, and what a user can do about it."""
+    """A DiskError with the system's reason and, where one is known, a remedy."""
     return DiskError(what, error.strerror or str(error), DISK_REMEDIES.get(error.errno or 0, ""))

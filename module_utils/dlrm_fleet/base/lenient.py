@@ -1,4 +1,4 @@
-"""Reading documents that may lack anything: stage.json of an interrupted run, a half host.json."""
+"""Reads documents that may be incomplete, such as stage.json of an interrupted run."""
 
 from __future__ import annotations
 

@@ -31,7 +31,10 @@ class Owner:
         self.text = f"{self.uid}:{self.gid}"
 
     def make_directory(self, path: Path, exclusive: bool = False) -> None:
-        """Like mkdir -p; only what is made here changes its owner."""
+        """Like mkdir -p. Only folders made here change their owner.
+
+        Raises DiskError; with `exclusive` FileExistsError when `path` is there already.
+        """
         missing = [p for p in [path, *path.parents] if not p.is_dir()]
         try:
             for directory in reversed(missing):
@@ -52,7 +55,7 @@ class Owner:
 
 
 def inherit_owner(path: Path) -> None:
-    """The owner of the folder it lies in."""
+    """Give `path` the owner of the folder it lies in."""
     if os.geteuid() == 0:
         parent = path.parent.stat()
         os.chown(path, parent.st_uid, parent.st_gid, follow_symlinks=False)

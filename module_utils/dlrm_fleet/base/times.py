@@ -1,4 +1,4 @@
-"""Times in UTC, to the second, as all documents have them."""
+"""Times as all documents have them: UTC, to the second."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ def parse_time(text: str) -> datetime:
         return datetime.strptime(text, TIME_FORMAT).replace(tzinfo=timezone.utc)
     except (TypeError, ValueError):
         raise FleetError(
-            f"cannot read the time {text!r}", "YYYY-mm-ddTHH:MM:SSZ (UTC) is wanted"
+            f"cannot read the time {text!r}", "it must be YYYY-mm-ddTHH:MM:SSZ (UTC)"
         ) from None

@@ -7,7 +7,7 @@ from typing import Any
 
 from .times import parse_time
 
-# A status older than this says its age: the container writes one at least every 5 s.
+# A status older than this is shown with its age: the container writes one at least every 5 s.
 STALE_SECONDS = 20
 
 

@@ -1,4 +1,4 @@
-"""From a plan to machines: creates, adopts, removes what is half made. No cloud's own words."""
+"""Turns a plan into machines: creates, adopts, removes what is half made. Knows no cloud."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .provider import Provider
 from .release import end
 from .retry import Pace, call, parallel
 
-# How often an earlier request's outcome is stepped over: a machine made and ended many times.
+# How many earlier requests of one machine are skipped; it may have been made and ended often.
 MAX_GENERATIONS = 64
-# How often twins and vanished machines are set right before giving up.
+# How many rounds correct duplicate and vanished machines before giving up.
 ROUNDS = 4
-# How often the list is asked for a machine whose request had no clear answer.
+# How often a machine is looked for after its request got no clear answer.
 LOOKS = 6
 
 
@@ -31,12 +31,15 @@ class Acquired:
 
 
 def survey(provider: Provider, fleet: str, machines: Sequence[Machine], pace: Pace) -> Plan:
-    """The plan, changing nothing."""
+    """Returns the plan; changes nothing."""
     return make_plan(fleet, machines, call(pace, lambda: provider.list_machines(fleet)))
 
 
 def acquire(provider: Provider, fleet: str, machines: Sequence[Machine], pace: Pace) -> Acquired:
-    """All wanted machines run and are protected, or what this call made is gone again."""
+    """Makes all wanted machines run, each with its end set in the cloud.
+
+    Raises FleetError if that fails; what this call made is then removed.
+    """
     created: set[str] = set()
     removed: list[str] = []
     for _ in range(ROUNDS):
@@ -63,13 +66,13 @@ def acquire(provider: Provider, fleet: str, machines: Sequence[Machine], pace: P
         FleetError(
             f"fleet {fleet!r} does not settle",
             f"machines still appear or vanish after {ROUNDS} rounds",
-            "See whether another controller works on the same fleet, then repeat",
+            "Check whether another controller works on the same fleet, then repeat",
         ),
     )  # fmt: skip
 
 
 def _create_all(provider: Provider, plan: Plan, pace: Pace) -> None:
-    """Raises the first error; on one, requests that have not begun are not begun."""
+    """Raises the error of a creation that failed. After a failure no further request begins."""
     results = parallel(
         pace,
         lambda machine: _create(provider, machine, plan.generations.get(machine.name, 0), pace),
@@ -83,7 +86,7 @@ def _create_all(provider: Provider, plan: Plan, pace: Pace) -> None:
 
 
 def _create(provider: Provider, machine: Machine, generation: int, pace: Pace) -> Found | None:
-    """Zones in order, then types. Only a clear refusal for want of capacity leads to the next."""
+    """Tries all zones of a type, then the next type. Only a lack of capacity leads to the next."""
     tried: list[str] = []
     for placement in machine.placements:
         try:
@@ -122,13 +125,13 @@ def _create_there(
             raise
     raise FleetError(
         f"cannot create {machine.name}",
-        f"{MAX_GENERATIONS} earlier requests of this name are still remembered by the cloud",
+        f"the cloud still remembers {MAX_GENERATIONS} earlier requests of this name",
         "Give the fleet another name, or repeat in an hour",
     )
 
 
 def _look_for(provider: Provider, machine: Machine, pace: Pace) -> Found | None:
-    """A machine whose request may have taken effect; None after some looks."""
+    """The machine, if its request took effect after all; None if LOOKS looks do not show it."""
     for look in range(LOOKS):
         found = call(pace, lambda: provider.list_machines(machine.fleet))
         mine = [item for item in found if item.machine == machine.name and item.live]
@@ -142,7 +145,7 @@ def _look_for(provider: Provider, machine: Machine, pace: Pace) -> Found | None:
 def _await_running(
     provider: Provider, fleet: str, machines: Sequence[Machine], pace: Pace
 ) -> list[Found]:
-    """Until all wanted ones run. One that ends meanwhile is left to the next round."""
+    """Waits until all wanted machines run. The next round handles one that ends meanwhile."""
     until = pace.until()
     wanted = {machine.name for machine in machines}
     while True:
@@ -163,7 +166,7 @@ def _await_running(
 
 
 def _protect_all(provider: Provider, live: Sequence[Found], pace: Pace) -> None:
-    """Every machine, also an adopted one, has the cloud's own end."""
+    """Lets the cloud itself end every machine at its TTL, adopted machines included."""
 
     def protect(item: Found) -> None:
         until = item.expires_at
@@ -180,7 +183,7 @@ def _protect_all(provider: Provider, live: Sequence[Found], pace: Pace) -> None:
 def _undone(
     provider: Provider, fleet: str, created: set[str], pace: Pace, error: FleetError
 ) -> FleetError:
-    """The error, after what this call made (answered or not) was removed; it says what was."""
+    """Removes what this call made, answered or not; returns the error, which names it."""
     if not created:
         return error
     try:
@@ -189,8 +192,8 @@ def _undone(
         end(provider, fleet, mine, pace)
     except FleetError as failed:
         said = (
-            f" What was made before the failure may still be there ({failed}): run"
-            " playbooks/teardown.yml; the TTL ends it otherwise."
+            f" Machines made before the failure may still be there ({failed}) Run"
+            " playbooks/teardown.yml; otherwise their TTL ends them."
         )
     else:
         names = ", ".join(sorted(item.name for item in mine))

@@ -1,4 +1,4 @@
-"""What the modules do with a cloud: one code path for check mode, diff and the real thing."""
+"""What the modules do with a cloud. Check mode, diff and the real run share one code path."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def information(asked: FleetRequest, known_hosts: str | None, check_mode: bool) 
 
 
 def write_host_keys(provider: Provider, found: list[Found], path: str, pace: Pace) -> list[str]:
-    """Keys of running machines into the file; the names of those that show none yet."""
+    """Writes running machines' keys into the file; returns the machines that show none yet."""
     until = pace.clock() + min(HOST_KEY_PATIENCE, pace.patience)
     keys: dict[str, list[str]] = {}
     waiting = [item for item in found if item.live]

@@ -1,4 +1,4 @@
-"""Inventory data (dlrm_instances_fleet_<cloud>) to machines; names every mistake at once. Pure."""
+"""Reads machines from dlrm_instances_fleet_<cloud>; reports all mistakes at once. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FIELDS = {
 }
 REQUIRED = ("types", "zones", "image", "disk", "ssh_user", "ssh_public_key")
 MAX_NAME = 63
-# A schedule's name on AWS holds it beside a machine's id.
+# The name of a schedule on AWS holds the fleet's name and a machine's id.
 MAX_FLEET = 32
 MAX_COUNT = 500
 
@@ -32,12 +32,12 @@ MAX_COUNT = 500
 def machines(
     fleet: str, groups: dict[str, Any], chosen: Sequence[str], ttl_seconds: int
 ) -> list[Machine]:
-    """Every machine of the chosen groups, by name; raises FleetError listing every problem."""
+    """The machines of the chosen groups. Raises FleetError that lists every mistake."""
     problems: list[str] = []
     if not NAME.match(fleet or "") or len(fleet) > MAX_FLEET:
         problems.append(
-            f"fleet {fleet!r} is no name: small letters, digits and -, a letter first,"
-            f" {MAX_FLEET} at most"
+            f"fleet {fleet!r} is not a valid name (small letters, digits and -, a letter first,"
+            f" at most {MAX_FLEET} characters)"
         )
     problems += [
         f"group {name!r} is not described; known: {', '.join(sorted(groups)) or 'none'}"
@@ -109,7 +109,7 @@ def _problems(fleet: str, name: str, group: Any) -> list[str]:
     for key, value in group.items():
         wanted = FIELDS.get(key)
         if wanted is not None and not isinstance(value, wanted):
-            found.append(f"{name}.{key} is {value!r}, a {wanted.__name__} is wanted")
+            found.append(f"{name}.{key} is {value!r}, type {wanted.__name__} is wanted")
     return found or _values(fleet, name, group)
 
 
@@ -120,19 +120,22 @@ def _values(fleet: str, name: str, group: dict[str, Any]) -> list[str]:
         found.append(f"{name}.count is {count!r}, 0 to {MAX_COUNT} is allowed")
     longest = f"{fleet}-{name}-{count}"
     if not NAME.match(longest) or len(longest) > MAX_NAME:
-        found.append(f"{longest!r} is no machine's name (small letters, digits, -; {MAX_NAME})")
+        found.append(
+            f"{longest!r} is not a valid machine name (small letters, digits and -,"
+            f" at most {MAX_NAME} characters)"
+        )
     if group.get("role", "benchmark") not in ROLES:
         found.append(f"{name}.role is {group['role']!r}, allowed: {', '.join(ROLES)}")
     if not str(group["ssh_public_key"]).startswith(("ssh-", "ecdsa-", "sk-")):
-        found.append(f"{name}.ssh_public_key is no public key (ssh-ed25519 AAAA...)")
+        found.append(f"{name}.ssh_public_key is not a public key such as ssh-ed25519 AAAA...")
     if not LABEL_VALUE.match(str(group["ssh_user"])):
-        found.append(f"{name}.ssh_user: small letters, digits, - and _ are allowed")
+        found.append(f"{name}.ssh_user may hold small letters, digits, - and _ only")
     found += _disk_problems(name, group["disk"])
     for key, value in group.get("labels", {}).items():
         if key.lower() in RESERVED_LABELS:
-            found.append(f"{name}.labels.{key} is ours; choose another name")
+            found.append(f"{name}.labels.{key} is reserved; choose another name")
         elif not LABEL_KEY.match(str(key)) or not LABEL_VALUE.match(str(value)):
-            found.append(f"{name}.labels.{key}: small letters, digits, - and _ are allowed")
+            found.append(f"{name}.labels.{key} may hold small letters, digits, - and _ only")
     return found
 
 

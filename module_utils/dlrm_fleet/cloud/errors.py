@@ -1,4 +1,4 @@
-"""Why a cloud refused, in kinds that decide what happens next."""
+"""The kinds of a cloud's refusals. The kind decides what happens next."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BAD_PARAMETER = "bad parameter"
 THROTTLING = "throttling"
 SERVER = "server"
 NOT_FOUND = "not found"
-# A request of this name was answered before, and what it made (or its failure) is over.
+# An earlier request with this token failed, or the machine it made has ended.
 STALE = "stale"
 # The name or the client token belongs to an earlier request with other parameters.
 EXISTS = "exists"
@@ -42,11 +42,11 @@ class CloudError(FleetError):
 
 TODO = {
     CREDENTIALS: "Sign in again, or check the variables and files the SDK reads, then repeat",
-    PERMISSION: "Let the account do this; docs/clouds.md has the least-privilege policy",
+    PERMISSION: "Allow the account this action; docs/clouds.md has the least-privilege policy",
     BAD_PARAMETER: "Correct the machine's description in dlrm_instances_fleet_*",
     THROTTLING: "The cloud still limits the rate after all retries; repeat later",
-    SERVER: "The cloud did not answer properly after all retries; repeat the command, it adopts"
-    " what was made",
+    SERVER: "The cloud gave no proper answer to any retry; repeat the command, which adopts what"
+    " was made",
 }
 
 
@@ -65,7 +65,7 @@ def guarded(
 def refusal(
     kind: str, cloud: str, action: str, message: str, todo: str = "", code: str = ""
 ) -> CloudError:
-    """What every provider says in the same words: the kind, the call, the cloud's own message."""
+    """A refusal in words that all providers share: kind, call, and the cloud's own message."""
     head = {
         CREDENTIALS: f"{cloud} does not accept the credentials for {action}",
         PERMISSION: f"{cloud} denied the action {action}",

@@ -1,4 +1,4 @@
-"""SSH host keys from the cloud's own channel into a known_hosts file. Pure but for the file."""
+"""Writes SSH host keys, which the cloud's own channel shows, into a known_hosts file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KEY = re.compile(r"((?:ssh|ecdsa)-[a-z0-9-]+) ([A-Za-z0-9+/]+={0,3})")
 
 
 def from_console(output: str) -> list[str]:
-    """Keys between cloud-init's marks, the last such block (a machine may have booted twice)."""
+    """Keys of the last block between cloud-init's marks (a machine may have booted twice)."""
     if END not in output or BEGIN not in output:
         return []
     block = output[: output.rindex(END)]
@@ -24,7 +24,7 @@ def from_console(output: str) -> list[str]:
 def merge(text: str, keys: dict[str, list[str]], gone: Iterable[str] = ()) -> str:
     """known_hosts with these addresses' keys; lines of other addresses stay as they are.
 
-    `keys`: address -> keys. `gone`: addresses whose machines ended; others may get them.
+    `keys`: address -> keys. `gone`: addresses of ended machines, whose lines are removed.
     """
     replaced = {*keys, *gone}
     lines = [line for line in text.splitlines() if line.partition(" ")[0] not in replaced]
@@ -33,7 +33,7 @@ def merge(text: str, keys: dict[str, list[str]], gone: Iterable[str] = ()) -> st
 
 
 def write(path: str, text: str) -> bool:
-    """Whether the file changed; a reader sees the old or the new one."""
+    """Replaces the file by a rename; returns whether it changed."""
     target = Path(path)
     old = target.read_text(encoding="utf-8") if target.exists() else ""
     if old == text:

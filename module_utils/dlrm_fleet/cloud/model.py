@@ -18,7 +18,7 @@ NAME = re.compile(r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
 LABEL_KEY = re.compile(r"^[a-z][-_a-z0-9]{0,62}$")
 LABEL_VALUE = re.compile(r"^[-_a-z0-9]{0,63}$")
 
-# Of a found machine.
+# The states of a found machine.
 PENDING = "pending"
 RUNNING = "running"
 STOPPED = "stopped"
@@ -47,7 +47,7 @@ class Disk:
 
 @dataclass(frozen=True)
 class Machine:
-    """One wanted machine; `placements` in order of preference, zones before types."""
+    """One wanted machine. `placements`: all zones of the first type, then of the next type."""
 
     name: str
     fleet: str
@@ -58,7 +58,7 @@ class Machine:
     disk: Disk
     ttl_seconds: int
     spot: bool = False
-    # A benchmark's end does not release it.
+    # If true, the end of a benchmark does not release the machine.
     keep: bool = False
     network: dict[str, Any] = field(default_factory=dict)
     ssh_user: str = ""
@@ -66,7 +66,7 @@ class Machine:
     extra_labels: dict[str, str] = field(default_factory=dict)
 
     def labels(self, generation: int) -> dict[str, str]:
-        """No time in them: a repeated request must be the same request."""
+        """Holds no time, because a repeated request must be the same request."""
         return {
             **self.extra_labels,
             **({"keep": "true"} if self.keep else {}),
@@ -112,7 +112,7 @@ class Found:
 
     @property
     def expires_at(self) -> datetime | None:
-        """From its creation and its label; None where one is missing."""
+        """Creation time plus the label ttl-seconds; None if either is missing."""
         seconds = self.labels.get("ttl-seconds", "")
         if self.created_at is None or not seconds.isdigit():
             return None
@@ -121,7 +121,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Leftover:
-    """What bills or acts beside machines: disk, address, schedule."""
+    """A disk, address or schedule: no machine, but it bills or acts."""
 
     kind: str
     id: str
@@ -130,13 +130,13 @@ class Leftover:
 
 
 def ours(labels: dict[str, str], fleet: str | None = None) -> bool:
-    """All our labels, and of this fleet; a similar name is not enough."""
+    """Whether all our labels are there, with this fleet's name; a similar name is not enough."""
     if labels.get("project") != PROJECT or not labels.get("machine") or not labels.get("fleet"):
         return False
     return fleet is None or labels["fleet"] == fleet
 
 
 def token(machine: Machine, placement: Placement, generation: int) -> str:
-    """64 hex digits, equal for every repetition of one request, by whichever controller."""
+    """64 hex digits; the same for a repeated request, whichever controller sends it."""
     parts = (machine.fleet, machine.name, str(generation), placement.type, placement.zone)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Desired against found: what to create, remove, wait for. Pure."""
+"""Compares wanted with found machines: what to create, remove and wait for. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NEVER = datetime.max.replace(tzinfo=timezone.utc)
 
 @dataclass(frozen=True)
 class Plan:
-    """`reasons`: for each id to remove, why. `generations`: where each creation starts."""
+    """`reasons`: why each id is removed. `generations`: the first generation to try, by name."""
 
     keep: list[Found]
     create: list[Machine]
@@ -29,12 +29,12 @@ class Plan:
 
 
 def age_order(found: Found) -> tuple[datetime, str]:
-    """The oldest first; the id decides between equals, so that all controllers agree."""
+    """Sorts the oldest first. The id decides between equals, so that all controllers agree."""
     return (found.created_at or _NEVER, found.id)
 
 
 def make_plan(fleet: str, machines: Sequence[Machine], found: Iterable[Found]) -> Plan:
-    """Raises FleetError where a machine is there that is not of a wanted type."""
+    """Raises FleetError if a found machine has a type that its group does not name."""
     mine = sorted((item for item in found if ours(item.labels, fleet)), key=age_order)
     wanted = {machine.name: machine for machine in machines}
     plan = Plan([], [], [], [], {}, {})
@@ -51,7 +51,7 @@ def make_plan(fleet: str, machines: Sequence[Machine], found: Iterable[Found]) -
         elif item.state == STOPPED:
             _remove(plan, item, "it is stopped: it cannot run, and its disk bills")
         elif name in kept:
-            _remove(plan, item, f"{kept[name].id} is the same machine and older")
+            _remove(plan, item, f"it duplicates {kept[name].id}, which is older")
         else:
             kept[name] = item
     _refuse_other_types(wanted, kept)
@@ -75,8 +75,8 @@ def _refuse_other_types(wanted: dict[str, Machine], kept: dict[str, Found]) -> N
         raise FleetError(
             "the fleet has machines of another type",
             "; ".join(other),
-            "Nothing was changed. Tear the fleet down first (playbooks/teardown.yml), or give this"
-            " one another name (dlrm_instances_fleet_name)",
+            "Nothing was changed. Tear the fleet down first (playbooks/teardown.yml), or give the"
+            " new fleet another name (dlrm_instances_fleet_name)",
         )
 
 

@@ -1,4 +1,4 @@
-"""What machines cost by the dated price table; budget and fit. Pure."""
+"""The price of machines by the dated price table; checks of the budget and of sizes. Pure."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ HOURS_A_MONTH = 730
 
 
 def machine_rate(prices: dict[str, Any], cloud: str, type_name: str) -> float:
-    """USD an hour, on demand; a spot machine is counted as one (its price moves)."""
+    """USD an hour, on demand. A spot machine counts the same, because its own price moves."""
     table = prices.get(cloud, {}).get("machines", {})
     if type_name not in table:
         raise FleetError(
             f"no price is known for {type_name} on {cloud}",
             f"the table of {prices.get('as_of', 'unknown date')} lists"
             f" {', '.join(sorted(table)) or 'nothing'}",
-            "Add it to dlrm_instances_prices, so that the budget can be kept",
+            "Add its price to dlrm_instances_prices; the budget needs it",
         )
     return float(table[type_name])
 
 
 def disk_rate(prices: dict[str, Any], cloud: str, disk: Disk) -> float:
-    """USD an hour: size, and IOPS and throughput beyond what comes with it."""
+    """USD an hour of the size, and of IOPS and throughput beyond the free ones."""
     table = prices.get(cloud, {}).get("disk", {})
     month = disk.size_gib * float(table.get("gib_month", 0))
     month += max(0, (disk.iops or 0) - int(table.get("free_iops", 0))) * float(
@@ -40,7 +40,7 @@ def disk_rate(prices: dict[str, Any], cloud: str, disk: Disk) -> float:
 
 
 def hourly(prices: dict[str, Any], cloud: str, machine: Machine) -> float:
-    """The dearest of its types: where it lands is not known before."""
+    """USD an hour of the dearest of its types: which one it gets is not known before."""
     types = {placement.type for placement in machine.placements}
     rate = max(machine_rate(prices, cloud, name) for name in types)
     address = float(prices.get(cloud, {}).get("address_hour", 0))
@@ -54,14 +54,14 @@ def check_budget(cost: float, budget: float | None, ttl_seconds: int) -> float:
         raise FleetError(
             "dlrm_budget_usd is missing",
             f"the fleet may cost {usd(cost)} until its TTL of {span(ttl_seconds)}",
-            "Say how much it may cost at most: -e dlrm_budget_usd=...",
+            "Set the most that it may cost: -e dlrm_budget_usd=...",
         )
     if cost > budget:
         raise FleetError(
             "the fleet is over budget",
-            f"it may cost {usd(cost)} until its TTL of {span(ttl_seconds)}, dlrm_budget_usd allows"
-            f" {usd(budget)}",
-            "Take fewer or smaller machines, a shorter TTL, or raise dlrm_budget_usd",
+            f"it may cost {usd(cost)} until its TTL of {span(ttl_seconds)}, but dlrm_budget_usd"
+            f" allows {usd(budget)}",
+            "Use fewer or smaller machines or a shorter TTL, or raise dlrm_budget_usd",
         )
     return budget
 

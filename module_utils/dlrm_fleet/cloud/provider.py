@@ -16,31 +16,31 @@ class Provider(Protocol):
     name: str
 
     def list_machines(self, fleet: str | None) -> list[Found]:
-        """Machines with our labels in all configured regions, ended ones too while shown."""
+        """Machines with our labels in all configured regions, and ended ones the cloud shows."""
 
     def create(
         self, machine: Machine, placement: Placement, token: str, generation: int
     ) -> Found | None:
-        """Ask once; returns when the cloud has accepted it. None: made, not shown yet.
+        """Ask once; return when the cloud has accepted. None: made, but not shown yet.
 
-        Kinds with a meaning here: CAPACITY, STALE (an earlier request of this token made
-        something that is over), EXISTS (an earlier one is there; look for it).
+        These kinds of CloudError decide what the caller does: CAPACITY; STALE: an earlier request
+        with this token failed, or its machine has ended; EXISTS: its machine may still be there.
         """
 
     def protect(self, found: Found, until: datetime) -> None:
-        """Let the cloud end the machine then; nothing where that was fixed at creation."""
+        """Let the cloud itself end the machine at that time, even if the controller is dead."""
 
     def delete(self, machines: Sequence[Found]) -> None:
-        """Ask to end them; returns at once; one that is gone already is no error."""
+        """Ask to end them and return at once. A machine that is already gone is no error."""
 
     def leftovers(self, fleet: str | None) -> list[Leftover]:
-        """Disks, addresses, schedules with our labels or names."""
+        """Disks, addresses and schedules with our labels or names."""
 
     def remove(self, leftover: Leftover) -> None:
-        """Remove one of them; one that is gone already is no error."""
+        """Remove one of them. One that is already gone is no error."""
 
     def host_keys(self, found: Found) -> list[str]:
-        """Public host keys ("ssh-ed25519 AAAA...") by the cloud's own channel; [] = not yet."""
+        """Public host keys ("ssh-ed25519 AAAA...") from the cloud's own channel; [] = not yet."""
 
     def quota(self, error: CloudError, machine: Machine, placement: Placement) -> CloudError:
         """The same error with which quota, asked, left and how to raise it."""

@@ -1,4 +1,4 @@
-"""Ends machines by their labels and sees that nothing of them is left. No cloud's own words."""
+"""Ends machines by their labels and checks that nothing of them is left. Knows no cloud."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .plan import age_order
 from .provider import Provider
 from .retry import Pace, call, parallel
 
-# Requests to end machines carry this many at most.
+# One request ends at most this many machines.
 BATCH = 100
 
 
 def doomed(provider: Provider, fleet: str, names: Sequence[str] | None, pace: Pace) -> list[Found]:
-    """What a teardown would end; refuses a name that is not ours."""
+    """The machines that a teardown would end, oldest first. Refuses a name that is not ours."""
     found = call(pace, lambda: provider.list_machines(fleet))
     mine = [item for item in found if ours(item.labels, fleet) and item.state != GONE]
     if names is None:
@@ -24,9 +24,8 @@ def doomed(provider: Provider, fleet: str, names: Sequence[str] | None, pace: Pa
     if strangers:
         raise FleetError(
             f"refused to remove {', '.join(strangers)}",
-            f"no machine with the labels of fleet {fleet!r} has that name; without them it is not"
-            " ours",
-            "Leave the name out, or remove that machine by hand",
+            f"no machine with this name carries the labels of fleet {fleet!r}, so it is not ours",
+            "Leave the name out, or remove the machine by hand",
         )
     return sorted((item for item in mine if item.machine in names), key=age_order)
 
@@ -34,7 +33,10 @@ def doomed(provider: Provider, fleet: str, names: Sequence[str] | None, pace: Pa
 def release(
     provider: Provider, fleet: str, pace: Pace, names: Sequence[str] | None = None
 ) -> list[str]:
-    """Ends the fleet (or some of it) and its disks, addresses and schedules; returns the names."""
+    """Ends the fleet or its named machines, and their disks, addresses and schedules.
+
+    Returns the machines' names.
+    """
     mine = doomed(provider, fleet, names, pace)
     end(provider, fleet, mine, pace)
     _clear(provider, fleet, names, pace)
@@ -42,7 +44,7 @@ def release(
 
 
 def end(provider: Provider, fleet: str, machines: Iterable[Found], pace: Pace) -> None:
-    """Until the cloud shows none of them any more. Only what still carries our labels is ended."""
+    """Ends what still carries our labels; returns once the cloud shows none of it any more."""
     wanted = {item.id for item in machines}
     until = pace.until()
     while wanted:
@@ -60,7 +62,7 @@ def end(provider: Provider, fleet: str, machines: Iterable[Found], pace: Pace) -
                 f"{len(left)} machines of fleet {fleet!r} are not gone",
                 f"after {pace.patience:.0f} s the cloud still shows "
                 + ", ".join(f"{item.name} ({item.state}, {item.zone})" for item in left),
-                "Repeat playbooks/teardown.yml; look at the cloud's console if it stays",
+                "Run playbooks/teardown.yml again; if they stay, look at the cloud's console",
             )
         pace.sleep(pace.poll)
 
@@ -90,8 +92,8 @@ def _clear(provider: Provider, fleet: str, names: Sequence[str] | None, pace: Pa
                 raise result
         if pace.clock() >= until:
             raise FleetError(
-                f"fleet {fleet!r} left {len(left)} things that bill or act",
+                f"{len(left)} disks, addresses or schedules of fleet {fleet!r} are not gone",
                 ", ".join(f"{item.kind} {item.id} ({item.place})" for item in left),
-                "Repeat playbooks/teardown.yml; look at the cloud's console if they stay",
+                "Run playbooks/teardown.yml again; if they stay, look at the cloud's console",
             )
         pace.sleep(pace.poll)

@@ -1,4 +1,4 @@
-"""The plan and the machines in lines and in data. Pure."""
+"""Plan and machines as lines for people and as data for modules. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .ttl import LAYERS, STILL_BILLS
 def plan_lines(
     cloud: str, plan: Plan, machines: list[Machine], prices: dict[str, Any], budget: float
 ) -> list[str]:
-    """What a person reads before he says yes."""
+    """The lines that a person reads before agreeing to the plan."""
     first = machines[0] if machines else None
     lines = [
         f"{cloud}: {len(plan.create)} to create, {len(plan.keep)} there already,"
@@ -56,7 +56,7 @@ def _creation(cloud: str, machine: Machine, prices: dict[str, Any]) -> str:
 
 
 def machine_data(cloud: str, item: Found, prices: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """For modules' results. `cost_usd`: so far, without the disk; None = no price is known."""
+    """For modules' results. `cost_usd`: until now, without the disk; None if no price is known."""
     age = max(0.0, (now - item.created_at).total_seconds()) if item.created_at else 0.0
     rate = prices.get(cloud, {}).get("machines", {}).get(item.type)
     return {
@@ -85,7 +85,7 @@ def machine_data(cloud: str, item: Found, prices: dict[str, Any], now: datetime)
 def orphan_lines(
     cloud: str, machines: list[dict[str, Any]], leftovers: list[Leftover]
 ) -> list[str]:
-    """What is there, how old, what it cost, who will end it."""
+    """One line for each: what it is, how old, what it cost, and when the cloud ends it."""
     lines = []
     for item in machines:
         cost = "unknown cost" if item["cost_usd"] is None else f"{usd(item['cost_usd'])} so far"

@@ -1,4 +1,4 @@
-"""Waiting between calls: exponential, with full jitter, within a limit."""
+"""Repeats calls, with exponential waits and full jitter, within a limit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ U = TypeVar("U")
 
 @dataclass
 class Pace:
-    """Seconds. `limit`: how long one call is repeated; `patience`: how long a state is awaited."""
+    """In seconds. `limit`: how long a call is repeated. `patience`: how long a state may take."""
 
     base: float = 1.0
     cap: float = 30.0
@@ -34,7 +34,7 @@ class Pace:
 
 
 def call(pace: Pace, function: Callable[[], T], least_attempts: int = 5) -> T:
-    """Repeat while the refusal is transient, at least so often and at most for the limit.
+    """Repeat while the refusal is transient, until both the limit and the attempts are used up.
 
     Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
@@ -48,7 +48,7 @@ def call(pace: Pace, function: Callable[[], T], least_attempts: int = 5) -> T:
             over = pace.clock() >= deadline and attempt >= least_attempts
             if not error.transient or over:
                 raise
-            # Jitter, nothing secret.
+            # Jitter needs no secure random numbers.
             pace.sleep(random.uniform(0, min(pace.cap, pace.base * 2 ** min(attempt, 16))))
 
 
@@ -58,9 +58,9 @@ def parallel(
     items: Sequence[T],
     stop: threading.Event | None = None,
 ) -> list[Any]:
-    """The result of each, in order; an error stands in its result's place.
+    """The result of each item, in order; an item that failed has its error as its result.
 
-    With `stop`, what has not begun when one failed is not begun: its result is None.
+    With `stop`, no item begins after a failure; the result of such an item is None.
     """
 
     def one(item: T) -> Any:

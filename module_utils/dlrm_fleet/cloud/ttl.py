@@ -8,7 +8,7 @@ from ..base.errors import FleetError
 from ..base.wording import span
 
 MARGIN_SECONDS = 1800
-# Longest the clouds' own timers take: GCE's maxRunDuration is 120 days.
+# The longest TTL that the clouds' own timers take: GCE's maxRunDuration is at most 120 days.
 MAX_SECONDS = 120 * 86400
 
 LAYERS = {
@@ -22,7 +22,7 @@ STILL_BILLS = {
 
 
 def check(ttl_seconds: int, deadline_seconds: int, transfer_seconds: int) -> None:
-    """Raises FleetError unless TTL >= deadline + transfer + 30 min."""
+    """Raises FleetError unless deadline + transfer + 30 min <= TTL <= MAX_SECONDS."""
     least = deadline_seconds + transfer_seconds + MARGIN_SECONDS
     if ttl_seconds < least:
         raise FleetError(
@@ -34,14 +34,15 @@ def check(ttl_seconds: int, deadline_seconds: int, transfer_seconds: int) -> Non
     if ttl_seconds > MAX_SECONDS:
         raise FleetError(
             f"the TTL of {span(ttl_seconds)} is too long",
-            f"the clouds' own timers take {span(MAX_SECONDS)} at most",
+            f"the clouds' own timers take at most {span(MAX_SECONDS)}",
+            f"Set dlrm_instances_ttl_seconds to {MAX_SECONDS} or less",
         )
 
 
 def user_data(ttl_seconds: int, ssh_public_key: str) -> str:
-    """cloud-config: the login key, and a timer that powers the machine off, reboots included.
+    """cloud-config: the login key, and a timer that powers the machine off, also after a reboot.
 
-    No absolute time in it: a repeated request must be the same request.
+    Holds no absolute time, because a repeated request must be the same request.
     """
     service = "[Unit]\nDescription=End of this machine's life\n[Service]\nType=oneshot\n"
     service += "ExecStart=/usr/bin/systemctl poweroff\n"

@@ -1,4 +1,4 @@
-"""The container engine; the only importer of the Docker SDK."""
+"""The container engine. No other file imports the Docker SDK."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from ..base.errors import FleetError
 from .limits import KILL_AFTER_SECONDS, OVERDUE_SECONDS
 
-# The engine answers late while it loads images or writes much.
+# The engine answers slowly while it loads images or writes a lot.
 CLIENT_TIMEOUT_SECONDS = 300
 LOG_TAIL_BYTES = 1024 * 1024
 END_SECONDS = 10
@@ -22,12 +22,12 @@ LABEL = "dlrm-fleet"
 
 
 class EngineError(FleetError):
-    """The engine does not answer, or not as it should; it may when it is asked again."""
+    """The engine does not answer, or answers with an error. Asking again may help."""
 
 
 @dataclass(frozen=True)
 class ContainerSpec:
-    """What one attempt of one stage is started with."""
+    """How one attempt of one stage is started."""
 
     name: str
     image: str
@@ -41,7 +41,7 @@ class ContainerSpec:
 
 @dataclass(frozen=True)
 class Container:
-    """What the engine knows about one; `raw` is the SDK's object."""
+    """What the engine knows about a container; `raw` is the SDK's object."""
 
     name: str
     labels: dict[str, str]
@@ -57,12 +57,12 @@ class Container:
 
     @property
     def alive(self) -> bool:
-        """ "created" is a start in progress, or one whose starter died."""
+        """ "created" counts: its start is in progress, or whoever started it died."""
         return self.status in ("created", "running", "paused", "restarting")
 
     @property
     def overdue(self) -> bool:
-        """Started, and not ended when its time was over; by a clock that nobody sets."""
+        """It started and still lives after its time, by the monotonic clock, which nobody sets."""
         ends = self.labels.get(f"{LABEL}.ends")
         if ends is None or not self.alive or self.status == "created":
             return False
@@ -74,7 +74,7 @@ class Container:
 
 
 class Engine:
-    """Opened lazily, so that check mode works where neither SDK nor engine is installed."""
+    """Connects on first use, so that check mode works where neither SDK nor engine is installed."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -87,6 +87,7 @@ class Engine:
         return self._client
 
     def image_id(self, image: str) -> str:
+        """FleetError when this host does not have the image."""
         client = self.client
         import docker
 
@@ -96,16 +97,16 @@ class Engine:
         except docker.errors.ImageNotFound:
             raise FleetError(
                 f"image {image!r} is not on this host",
-                "the engine does not know it, or somebody removed it",
-                "Run again: role dlrm_image makes it before the stages",
+                "the container engine does not have it; somebody may have removed it",
+                "Run again: role dlrm_image provides it before the stages",
             ) from None
 
     def containers(self, stage: str, key: str) -> list[Container]:
-        """Of this root, running or not, newest attempt first."""
+        """Those of this root, stage and key, running or not; newest attempt first."""
         return self._listed([f"{LABEL}.stage={stage}", f"{LABEL}.key={key}"])
 
     def others(self, key: str) -> list[Container]:
-        """Of this root and alive, but not of this key."""
+        """Living containers of this root with any other key."""
         found = [entry for entry in self._listed([LABEL]) if entry.alive]
         return [entry for entry in found if entry.labels.get(f"{LABEL}.key") != key]
 
@@ -118,7 +119,7 @@ class Engine:
         return sorted(listed, key=lambda container: -container.attempt)
 
     def start(self, spec: ContainerSpec) -> Container:
-        """Create and start; one with this name and these labels is attached to instead."""
+        """Create and start a container, or return the one with this name and these labels."""
         client = self.client
         import docker
 
@@ -134,7 +135,7 @@ class Engine:
                 present = self._by_name(name)
                 if present is not None and present.labels == {**present.labels, **spec.labels}:
                     return present
-                # Another root on the same engine: same stage, same key, its own container.
+                # Another root on this engine has the same stage and key: ours gets another name.
                 suffix = hashlib.sha256(str(self.root).encode()).hexdigest()[:6]
                 name = f"{spec.name}-{suffix}"
         else:
@@ -168,25 +169,25 @@ class Engine:
         return kept
 
     def await_end(self, container: Container, seconds: float) -> None:
-        """Returns when it has ended, at the latest after `seconds`; nobody looks meanwhile."""
+        """Returns when it has ended, at the latest after `seconds`. It does not poll."""
         import docker
         import requests
 
         until = time.monotonic() + seconds
         try:
-            # One that was only created counts as ended: it is not waited for by the engine.
+            # To the engine, one that was only created has ended: wait() would return at once.
             if container.status != "created":
                 container.raw.wait(timeout=seconds)
                 return
         except docker.errors.NotFound:
             return
         except (docker.errors.DockerException, requests.RequestException, OSError):
-            # Not ended in time; or the engine does not answer, which the next look tells.
+            # Not ended in time, or the engine does not answer: the next look finds out.
             pass
         time.sleep(max(0.0, until - time.monotonic()))
 
     def end_overdue(self, containers: list[Container]) -> bool:
-        """Kill those of `containers` whose time is over; True: there was one."""
+        """Kill those of `containers` whose time is over; True when there was one."""
         overdue = [container for container in containers if container.overdue]
         for container in overdue:
             self._end(container)
@@ -195,7 +196,7 @@ class Engine:
     def _end(self, container: Container) -> None:
         import docker
 
-        with _worded(f"cannot end container {container.name!r}, whose time is over"):
+        with _worded(f"cannot kill container {container.name!r}, which runs past its time"):
             try:
                 if container.status == "paused":
                     container.raw.unpause()
@@ -230,8 +231,8 @@ def _connect() -> Any:
         raise FleetError(
             "cannot import the Docker SDK for Python (docker)",
             f"it is not installed for {sys.executable}",
-            "Run role dlrm_host, which installs it, and let ansible_python_interpreter name the"
-            " python of its venv",
+            "Run role dlrm_host, which installs it, and set ansible_python_interpreter to the"
+            " python of its virtual environment",
         ) from None
     with _worded("cannot reach the container engine"):
         client = docker.from_env(timeout=CLIENT_TIMEOUT_SECONDS)
@@ -241,7 +242,7 @@ def _connect() -> Any:
 
 @contextmanager
 def _worded(what: str) -> Iterator[None]:
-    """Engine and transport errors in words; NotFound and conflicts stay the caller's matter."""
+    """Turns engine and transport errors into EngineError. The caller gets NotFound and 409."""
     import docker
     import requests
 
@@ -255,7 +256,7 @@ def _worded(what: str) -> Iterator[None]:
         raise EngineError(what, str(error.explanation or error)) from None
     except (docker.errors.DockerException, requests.RequestException, OSError) as error:
         raise EngineError(
-            what, str(error), "Is the engine running, and may this user reach its socket?"
+            what, str(error), "Check that the engine runs and that this user may use its socket"
         ) from None
 
 
@@ -265,7 +266,7 @@ def _properties(spec: ContainerSpec) -> dict[str, Any]:
     return {
         "image": spec.image,
         "entrypoint": [""],
-        # The deadline lives inside: it holds with controller and connection dead.
+        # Enforced inside, the deadline holds without controller and connection.
         "command": f"timeout -k {KILL_AFTER_SECONDS} {spec.seconds} dlrm-bench stage".split(),
         "user": spec.user,
         "environment": {"HOME": "/tmp"},

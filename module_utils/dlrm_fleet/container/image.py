@@ -16,8 +16,8 @@ from pathlib import Path
 from ..base.documents import sha256_file
 from ..base.errors import FleetError
 
-# Below the context's top. tests, bench: not copied into the image. ca: reaches the builder alone.
-# wheels: a machine's own stock; what is installed from it is pinned by hash in requirements*.txt.
+# At the context's top. tests, bench: not copied into the image. ca: only the builder reads it.
+# wheels: this machine's own stock; requirements*.txt pins by hash what is installed from it.
 OUTSIDE = ("tests", "bench", "ca", "wheels")
 CACHES = ("__pycache__",)
 CACHE_SUFFIXES = (".pyc", ".egg-info", ".partial")
@@ -25,7 +25,10 @@ DIGEST_REFERENCE = re.compile(r"^[^\s@]+@sha256:[0-9a-f]{64}$")
 
 
 def content_sha256(context: Path, base: str) -> str:
-    """Paths below context, executable bits and bytes, then `base`; no times, owners or machine."""
+    """Hexadecimal, over paths, executable bits and bytes below `context`, then `base`.
+
+    Times, owners and the machine do not enter. Raises FleetError.
+    """
     if not (context / "Dockerfile").is_file():
         raise FleetError(
             f"cannot name the image of {str(context)!r}",
@@ -42,7 +45,7 @@ def content_sha256(context: Path, base: str) -> str:
 
 
 def context_files(context: Path) -> list[Path]:
-    """In an order that does not depend on the filesystem or the locale."""
+    """The files that enter the hash; their order depends on neither filesystem nor locale."""
     return sorted(_walk(context, context), key=lambda path: path.relative_to(context).as_posix())
 
 
@@ -76,13 +79,16 @@ def _kind_and_content(path: Path) -> tuple[str, str]:
 
 
 def base_identity(base: str, base_archive: Path | None) -> tuple[str, str]:
-    """(reference for FROM, what enters the hash): a digest, or an archive's tag and sha256."""
+    """(what the build's FROM names, what enters the hash). Raises FleetError.
+
+    Both are the digest reference `base`; with an archive, its first tag and its sha256.
+    """
     if base_archive is not None:
         return _archive_tag(base_archive), f"sha256:{sha256_file(base_archive)}"
     if not DIGEST_REFERENCE.match(base):
         raise FleetError(
             f"base image {base!r} is not pinned",
-            "a reference by digest is wanted, such as debian@sha256:<64 hexadecimal digits>",
+            "it must name a digest, such as debian@sha256:<64 hexadecimal digits>",
             "Give the digest, or an archive made by tools/base_archive.sh as base_archive",
         )
     return base, base
@@ -91,7 +97,7 @@ def base_identity(base: str, base_archive: Path | None) -> tuple[str, str]:
 def _archive_tag(archive: Path) -> str:
     """The first tag in an archive as `docker save` writes it."""
     what = f"cannot use {str(archive)!r} as base image"
-    todo = "Remove it and make it with tools/base_archive.sh"
+    todo = "Remove it and make a new one with tools/base_archive.sh"
     try:
         with tarfile.open(archive) as tar:
             names = set(tar.getnames())
@@ -104,7 +110,7 @@ def _archive_tag(archive: Path) -> str:
     except (OSError, tarfile.TarError) as error:
         raise FleetError(what, f"it cannot be read as a tar archive ({error})", todo) from None
     except (KeyError, IndexError, TypeError, ValueError):
-        why = "its manifest.json names no tag, an archive as 'docker save' writes it is wanted"
+        why = "its manifest.json names no tag, as that of 'docker save' does"
         raise FleetError(what, why, todo) from None
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-# /dev/shm, where the catalogue (benchmark/stages.json) names no other size for the stage.
+# Size of /dev/shm, unless the catalogue (benchmark/stages.json) names another for the stage.
 DEFAULT_SHM_BYTES = 64 * 1024 * 1024
-# The container gets SIGTERM at its deadline and SIGKILL so much later.
+# The container gets SIGTERM at its deadline and SIGKILL this much later.
 KILL_AFTER_SECONDS = 30
-# Then whoever looks next kills it: a paused container cannot end by itself.
+# After that the next look at it kills it: a paused container cannot end by itself.
 OVERDUE_SECONDS = KILL_AFTER_SECONDS + 5

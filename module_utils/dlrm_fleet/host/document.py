@@ -1,4 +1,4 @@
-"""host.json, read back: what the host was when it was prepared, and of what machine type."""
+"""Reads host.json back, and names the machine type that it describes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ALLOWED = ("allowed_sockets", "allowed_cores", "allowed_threads")
 
 
 def read_host(root: Path) -> dict[str, Any]:
-    """{} where the host has none yet, or a damaged one."""
+    """host.json below `root`; {} when it is missing or damaged."""
     try:
         return read_json(root / "host.json")
     except FleetError:
@@ -22,9 +22,9 @@ def read_host(root: Path) -> dict[str, Any]:
 
 
 def machine_type(host: dict[str, Any]) -> str | None:
-    """What a tuned engine depends on: the CPU, its instruction sets, how much of it may be used.
+    """What a tuned inference engine depends on: CPU, instruction sets, how much of it may be used.
 
-    Neither the machine's name nor its memory, disk or microcode. None: host.json does not say.
+    Name, memory, disk and microcode of the machine do not enter. None: host.json does not say.
     """
     cpu = as_dict(host.get("cpu"))
     if not cpu.get("model") or not cpu.get("allowed_threads"):

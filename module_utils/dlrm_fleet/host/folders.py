@@ -16,14 +16,14 @@ from ..base.owner import ids
 
 FOLDER_MODE = 0o755
 OWN_FOLDERS = ("stages", "runs", "incoming")
-SEED_FOLDERS = ("data", "model", "results")
+PUBLISHED_FOLDERS = ("data", "model", "results")
 
 
 class Folders:
     """Ensures folders and links below `root`, owned by `owner` ('uid:gid').
 
     Attributes:
-        changes: path -> what was (or, without `act`, would be) made of it.
+        changes: path -> what was done to it; without `act`, what would be.
     """
 
     def __init__(self, root: Path, owner: str, act: bool) -> None:
@@ -33,7 +33,7 @@ class Folders:
         self.changes: dict[str, str] = {}
 
     def ensure(self) -> None:
-        """The root and the folders of our own in it."""
+        """The root and this project's own folders in it."""
         if self.act:
             self.root.parent.mkdir(parents=True, exist_ok=True)
         self.folder(self.root)
@@ -41,13 +41,13 @@ class Folders:
             self.folder(self.root / name)
 
     def link_home(self, home: Path, user: str) -> None:
-        """Makes one place of the home's and the root's data, model and results.
+        """Makes data, model and results the same folders in the home and in the root.
 
-        Either the home's name is a link into the root, or, where the user has a folder already, the
-        root's is a link to that. `user` is the home's 'uid:gid': the home may lie on a file system
-        whose door is closed to root.
+        The home's name becomes a link into the root. Where the user has a folder already, the
+        root's name becomes a link to that folder instead. The home is touched as `user`
+        ('uid:gid'), since it may lie on a file system that root may not enter.
         """
-        for name in SEED_FOLDERS:
+        for name in PUBLISHED_FOLDERS:
             with _as_user(ids(user)):
                 theirs = self._home_target(home / name)
             if theirs in (None, str(self.root / name)):
@@ -89,7 +89,7 @@ class Folders:
             aside.replace(path)
 
     def _home_target(self, path: Path) -> str | None:
-        """The user's folder of that name, what his link names, or None when there is nothing."""
+        """The user's folder, or the target of the user's link; None when there is neither."""
         try:
             found = path.lstat()
         except FileNotFoundError:
@@ -97,19 +97,19 @@ class Folders:
         if stat.S_ISLNK(found.st_mode):
             return str(path.readlink())
         if not stat.S_ISDIR(found.st_mode):
-            why = "it is a file; wanted a folder, a link or nothing"
+            why = "it is a file, not a folder or a link"
             raise FleetError(f"cannot use {str(path)!r}", why, "Rename it")
         return str(path)
 
     def _use_their_folder(self, path: Path, target: str) -> None:
-        """The user's own folder stays where it is, with what is in it and whose it is."""
+        """Links to the user's own folder, which stays as it is."""
         if path.is_dir() and not path.is_symlink():
             if any(path.iterdir()):
                 why = f"both it and the user's own {target!r} hold files"
                 raise FleetError(
                     f"cannot link {str(path)!r}",
                     why,
-                    "Move the files of one into the other, remove it",
+                    "Move the files of one into the other, then remove the empty one",
                 )
             if self.act:
                 path.rmdir()

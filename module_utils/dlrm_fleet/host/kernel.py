@@ -1,4 +1,4 @@
-"""What the kernel says about this host's life: which boot it is, how often memory ran out."""
+"""What the kernel says about this host: which boot this is, how often memory ran out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from ..base.documents import sha256_text
 
 
 def boot() -> str:
-    """Changes when the host is rebooted; also when a host that is a container is restarted."""
+    """16 hexadecimal digits that change when the host reboots.
+
+    They also change when a host that is a container restarts.
+    """
     parts = []
     try:
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
@@ -21,9 +24,10 @@ def boot() -> str:
 
 
 def oom_kills() -> int:
-    """Processes the kernel ended for lack of memory since boot, on the whole host (proc_vmstat(5)).
+    """Processes the kernel killed for lack of memory since boot, on the whole host.
 
-    The engine's own OOMKilled sees only containers with a memory limit, and ours have none.
+    Source: proc_vmstat(5). The engine's own OOMKilled covers only containers with a memory limit,
+    and ours have none.
     """
     try:
         lines = Path("/proc/vmstat").read_text().splitlines()

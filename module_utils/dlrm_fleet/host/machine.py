@@ -21,7 +21,7 @@ ARM_CORES = {
     ("0x41", "0xd84"): "Arm Neoverse V3",
     ("0x41", "0xd8e"): "Arm Neoverse N3",
 }
-# Ours -> any of these kernel names.
+# Our name -> the kernel's names; any of them counts.
 FLAGS = {
     "amx": ("amx_int8",),
     "avx512_vnni": ("avx512_vnni",),
@@ -49,7 +49,7 @@ class HostReader:
             return ""
 
     def fields(self, path: str, separator: str = ":") -> dict[str, str]:
-        """`name : value` lines; the first of a name counts."""
+        """`name : value` lines; of a repeated name the first counts."""
         result: dict[str, str] = {}
         for line in self.text(path).splitlines():
             name, found, value = line.partition(separator)
@@ -105,7 +105,7 @@ def read_cpu(reader: HostReader) -> dict[str, Any]:
 
 
 def _places(reader: HostReader) -> dict[int, tuple[int, str]]:
-    """Online CPU -> (socket, core); a core is named by its threads, core_id may repeat in a die."""
+    """Online CPU -> (socket, core). A core is named by its threads, since core_id may repeat."""
     online = expand_list(reader.text("sys/devices/system/cpu/online"))
     if not online:
         listed = re.findall(r"^processor\s*:\s*(\d+)", reader.text("proc/cpuinfo"), re.MULTILINE)
@@ -149,7 +149,7 @@ def read_memory(reader: HostReader) -> dict[str, float | None]:
 
 
 def filesystem(path: Path) -> dict[str, float | None]:
-    """Sizes of path's filesystem; free: what an unprivileged user may still write."""
+    """Sizes of path's filesystem in GiB; free is what an unprivileged user may still write."""
     try:
         stat = os.statvfs(path)
     except OSError:
@@ -219,9 +219,10 @@ def read_tuning(reader: HostReader) -> dict[str, Any]:
 
 
 def find_problems(host: dict[str, Any], needs: dict[str, Any]) -> list[str]:
-    """A sentence for each need that is not met; an unknown amount is not held against the host.
+    """A sentence for each need that is not met. A need counts as met where the amount is unknown.
 
-    Memory counts as installed: what a stage of ours uses now must not refuse its own re-attaching.
+    Installed memory counts, not free memory: a running stage of ours uses some, and the next
+    command must be able to attach to it.
 
     needs: memory_gib, disk_gib, shm_gib; instruction_sets, where "a|b" means either.
     """
@@ -242,7 +243,7 @@ def find_problems(host: dict[str, Any], needs: dict[str, Any]) -> list[str]:
     for wanted in needs.get("instruction_sets") or []:
         if not any(flags.get(name) for name in wanted.split("|")):
             names = " or ".join(wanted.split("|"))
-            found_names = ", ".join(sorted(name for name in flags if flags[name])) or "none of ours"
+            found_names = ", ".join(sorted(name for name in flags if flags[name])) or "none we use"
             problems.append(
                 f"Host {host['name']!r} needs the instruction set {names}, its CPU "
                 f"{host['cpu']['model']!r} has {found_names}; use another machine type."

@@ -1,6 +1,6 @@
 """What software a host has: programs, a container engine that answers, a Python environment.
 
-Looks only, at files and at the engine's socket: one look instead of a task each.
+It only looks, at files and at the engine's socket: one call instead of a task for each question.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 PROGRAM_FOLDERS = ("usr/bin", "usr/sbin", "usr/local/bin", "usr/local/sbin")
 ENGINE_SECONDS = 10
-# One line of a locked list: name==version, perhaps a marker; hashes stand on lines of their own.
+# A line of a lock file: name==version, perhaps a marker. Hashes stand on lines of their own.
 LOCKED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)\s*(?:;\s*([^\\]+))?")
 
 
@@ -33,7 +33,7 @@ class EngineConnection(http.client.HTTPConnection):
 
 
 def engine(path: str) -> dict[str, Any]:
-    """Whether the engine at socket `path` answers, and what it says of itself (the API's /info).
+    """Whether the container engine at socket `path` answers, and what its API's /info says.
 
     Returns answers (bool), version (str or None) and live_restore (bool); never raises.
     """
@@ -81,10 +81,10 @@ def user_ids(name: str) -> str | None:
 
 
 def missing_packages(environment: Path, locked: str) -> list[str]:
-    """The packages of the locked list `locked` (its text) that `environment` lacks.
+    """Names of the packages that `environment` lacks of those in the lock file's text `locked`.
 
-    A name with several lines (one a Python version) is there in any of their versions; which one
-    fits is pip's to say, at the installation. Lines for another operating system ask for nothing.
+    A name may have several lines, one for each Python version: any of their versions counts, since
+    pip picks the right one when it installs. Lines for Windows are ignored.
     """
     wanted: dict[str, set[str]] = {}
     for line in locked.splitlines():

@@ -1,1 +1,1 @@
-"""What a measurement is worth: LoadGen's logs, MLPerf's rules, the verdict, comparability."""
+"""Judges a measurement: LoadGen's logs, MLPerf's rules, the verdict, comparability."""

@@ -7,7 +7,7 @@ from typing import Any
 from ..base.lenient import as_dict, facts_of
 from .rules import DEMO_MARK, SERVER_LATENCY_MS, SERVER_MIN_QUERIES, UNVERIFIED_MARK
 
-# Beside MLCommons' reference implementation of dlrm-v2.
+# What is the same as in MLCommons' reference implementation of dlrm-v2.
 OFFICIAL_IDENTICAL = ("model", "data", "aggregation trace", "seeds", "rules")
 DEMO_IDENTICAL = ("model's layers", "aggregation", "seeds")
 QUANTIZATION = {
@@ -22,7 +22,7 @@ Document = dict[str, Any]
 
 
 def marks(request: Document) -> list[str]:
-    """Demo results always say that they are not comparable, whatever the request's list holds."""
+    """The request's marks, and always the mark of its profile: no demo result goes unmarked."""
     given = [str(mark) for mark in request.get("marks") or []]
     profile = as_dict(request.get("parameters")).get("profile")
     own = UNVERIFIED_MARK if profile == "official" else DEMO_MARK
@@ -32,7 +32,7 @@ def marks(request: Document) -> list[str]:
 def comparability(
     request: Document, performance: Document | None, audit: Document | None = None
 ) -> Document:
-    """Marks, and what is the same as in MLCommons' reference and what is not (docs/native.md)."""
+    """Marks, and what equals MLCommons' reference and what differs (docs/native.md)."""
     result: Document = {"marks": marks(request)}
     if performance is None:
         return result

@@ -1,4 +1,4 @@
-"""LoadGen's mlperf_log_summary.txt and mlperf_log_detail.txt, read as they stand.
+"""Reads LoadGen's mlperf_log_summary.txt and mlperf_log_detail.txt.
 
 Formats: results.cc (LogSummary, LogDetail), test_settings_internal.cc, logging.cc of LoadGen 5.1.1.
 """
@@ -43,7 +43,7 @@ class Summary:
 
     @property
     def samples_per_second(self) -> float:
-        """Offline's figure, or Server's completed one."""
+        """Offline: samples per second. Server: completed samples per second."""
         for name in ("Samples per second", "Completed samples per second"):
             if name in self.fields:
                 return _finite(name, self.fields[name])
@@ -70,7 +70,7 @@ class Detail:
 
 
 def parse_summary(text: str) -> Summary:
-    """Refuses an empty summary, one without `Result is`, and one cut before LoadGen's last line."""
+    """FleetError when it is empty, lacks `Result is` or is cut before LoadGen's last line."""
     if not text.strip():
         raise FleetError(
             f"cannot read {SUMMARY_NAME!r}", "it is empty: LoadGen did not end", _RERUN
@@ -134,9 +134,9 @@ def _number_or_text(value: str) -> int | float | str:
 
 
 def parse_detail(text: str, finished_key: str = "num_errors") -> Detail:
-    """Refuses an empty log, a cut last line, and one without `finished_key`.
+    """FleetError when it is empty, its last line is cut or `finished_key` is missing.
 
-    A performance run ends with `num_errors`; an accuracy run has no such line: give `power_end`.
+    A performance run ends with `num_errors`. An accuracy run has no such line: give `power_end`.
     """
     what = f"cannot read {DETAIL_NAME!r}"
     if not text.strip():
@@ -165,7 +165,7 @@ def parse_detail(text: str, finished_key: str = "num_errors") -> Detail:
 
 
 def _unreadable(detail: Detail, number: int, line: str) -> None:
-    """LoadGen does not escape what a SUT puts into a message: such a line still counts."""
+    """Counts a line that is not JSON: LoadGen does not escape what a SUT puts into a message."""
     is_error = '"is_error": true' in line or '"key": "error_' in line
     note = f"line {number} is not JSON: {line[:120]}"
     (detail.errors if is_error else detail.warnings).append(note)
@@ -185,7 +185,7 @@ def _entry(detail: Detail, entry: Any) -> None:
 
 
 def performance(summary: Summary, detail: Detail) -> dict[str, Any]:
-    """What run.json says of a performance run (docs/contracts/run.schema.json)."""
+    """What run.json says about a performance run (docs/contracts/run.schema.json)."""
     scenario = summary.fields.get("Scenario", "")
     found = {
         "samples_per_second": summary.samples_per_second,
@@ -208,7 +208,7 @@ def performance(summary: Summary, detail: Detail) -> dict[str, Any]:
 
 
 def _server(detail: Detail) -> dict[str, Any]:
-    """Of many queries: their rate, their latency, and how long they took together."""
+    """Figures of a Server run: rate and latency of its queries, and how long it took."""
     queries = detail.number("result_query_count")
     completed = detail.number("result_completed_samples_per_sec")
     return {

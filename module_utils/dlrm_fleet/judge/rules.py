@@ -26,7 +26,7 @@ SEEDS = {
 
 
 def latency_reasons(performance: dict[str, Any]) -> list[str]:
-    """Server, whatever the profile: 99 of 100 queries within 60 ms, and LoadGen told so."""
+    """Server in every profile: LoadGen's bound is 60 ms, and 99 of 100 queries keep to it."""
     if performance["scenario"] != "Server":
         return []
     bound, reached = performance["latency_bound_ms"], performance["latency_p99_ms"]
@@ -44,7 +44,7 @@ def latency_reasons(performance: dict[str, Any]) -> list[str]:
 
 
 def official_reasons(performance: dict[str, Any], detail: loadgen_log.Detail) -> list[str]:
-    """What the official profile's run falls short of."""
+    """A sentence for each official setting that the run does not meet."""
     count = as_number(detail.values.get("effective_performance_sample_count")) or 0
     wanted = {
         "min_duration (ms)": (MIN_DURATION_SECONDS * 1000, performance["min_duration_ms"]),

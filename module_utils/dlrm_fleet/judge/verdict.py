@@ -1,7 +1,8 @@
-"""The one judge: does a run count, why not, and how quiet was the machine.
+"""The one judge: whether a run counts, why not, and how quiet the machine was.
 
 Pure: documents and log texts in, a judgement out. Called on the host (dlrm_result_info) and again
-on the storage node (dlrm_record); an outsider can repeat it from the run's folder.
+on the storage node (dlrm_record); an outsider can repeat it from the run's folder. Its sentences
+stand in run.json, which must not change when an older run is recorded again: do not reword them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from ..base.lenient import as_dict, as_number, facts_of
 from . import loadgen_log, rules
 from .comparability import comparability
 
-# Beyond these a run is noisy: it counts, but makes no baseline. Percent of CPU time.
+# A run above these (percent of CPU time) is noisy: it counts, but it is no baseline.
 NOISY_STEAL_PERCENT = 1.0
 NOISY_OTHER_LOAD_PERCENT = 5.0
 
@@ -28,7 +29,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Evidence:
-    """What is left of a run: stage.json documents and LoadGen's logs as text; None: not there."""
+    """What a run left: stage.json documents and LoadGen's logs as text; None: missing."""
 
     request: Document
     accuracy: Document | None = None
@@ -79,7 +80,7 @@ def judge(evidence: Evidence) -> Judgement:
 
 
 def grade_of(performance: Document | None) -> tuple[str, Document]:
-    """quiet, noisy or unknown, with what was seen while the stage measured."""
+    """(quiet, noisy or unknown; what was seen while the stage measured)."""
     seen = as_dict(facts_of(performance).get("evidence"))
     facts: Document = {**dict.fromkeys(EVIDENCE_NAMES), **seen}
     steal, other = as_number(facts["steal_percent"]), as_number(facts["other_load_percent"])
@@ -125,7 +126,7 @@ def _read_performance(
     pairs = as_number(facts.get("pairs_computed"))
     seconds = performance["duration_ms"] / 1000
     performance["pairs_per_second"] = pairs / seconds if pairs is not None and seconds > 0 else None
-    if facts.get("placement"):  # Older stages do not tell: their records stay as they are.
+    if facts.get("placement"):  # Older stages do not say: their records stay as they are.
         performance["placement"] = facts["placement"]
     performance.update(_per_part(performance["samples_per_second"], evidence.host))
     return performance, detail
@@ -163,10 +164,10 @@ def _status(
     accuracy: Document | None,
     reasons: list[str],
 ) -> str:
-    """What became of the run, before its numbers are judged; adds the reason of an early end."""
+    """The run's status before its numbers are judged. Adds the reason of an early end."""
     phase = str(as_dict(evidence.failure).get("phase", "") or "run")
-    # A connection lost meanwhile changes nothing of a run that the host measured to its end: the
-    # storage node's own visit never hears of it, and both must judge alike.
+    # A lost connection does not change a run that the host measured to its end: the storage node's
+    # own visit never hears of it, and both must come to the same verdict.
     measured = performance is not None and accuracy is not None
     if evidence.failure is not None and not (phase == "unreachable" and measured):
         reasons.insert(
@@ -260,7 +261,7 @@ def _inference_reasons(evidence: Evidence) -> list[str]:
 
 
 def _audit_reasons(evidence: Evidence) -> list[str]:
-    """TEST01, where it was asked: the performance run's answers are the accuracy run's."""
+    """With audit=test01: the performance run's answers must equal the accuracy run's."""
     if evidence.parameters.get("audit", "none") == "none" or evidence.performance is None:
         return []
     if evidence.audit is None:

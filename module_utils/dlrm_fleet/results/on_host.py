@@ -50,7 +50,7 @@ def find(
     root: Path,
     catalogue: dict[str, Any],
     request: dict[str, Any],
-    run_id: str,
+    run_id: str | None,
     image: str,
     architecture: str,
 ) -> Found:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.documents import write_json_atomic
+from ..judge.loadgen_log import SUMMARY_NAME
 
 WIDTH = 100
 COLUMNS = (
@@ -187,6 +188,39 @@ def _outcome(count: int, total: int, policy: str | int, passed: bool) -> str:
         return "No host was asked to run: check the inventory and --limit."
     wanted = {"all": "all must", "any": "one must"}.get(str(policy), f"{policy} % must")
     return f"{count} of {total} hosts passed, {wanted}: {'passed' if passed else 'FAILED'}."
+
+
+def check_words(document: dict[str, Any], hosts: list[str], storage: str) -> dict[str, Any]:
+    """What check mode says in place of a verdict, and what a real run would refuse."""
+    run = document["run_id"] or "<run id>"
+    failures = [row["failure"]["message"] for row in document["results"] if row["failure"]]
+    return {
+        "would": f"Check mode: nothing was run. A real run would bring the artifacts and results of"
+        f" {', '.join(hosts)} to {storage}/runs/{run}/<host>, write the report and judge them.",
+        "refused": failures,
+    }
+
+
+def places(
+    document: dict[str, Any], files: dict[str, str], storage: str, report: str, precision: str
+) -> str:
+    """Where everything lies, a line each. `storage`: node:folder; `files`: VerdictFiles.written."""
+    lines = {
+        "Results and logs": f"{storage}/runs/{document['run_id'] or NOTHING}/<host>/",
+        "Report": report,
+        "Verdict": files.get("verdict", NOTHING),
+        "To run again": files.get("limit", "nothing"),
+        "On each host": f"$HOME/results/{precision}/{SUMMARY_NAME}, $HOME/model/, $HOME/data/",
+    }
+    return "\n".join(f"{name + ':':<18}{value}" for name, value in lines.items())
+
+
+def refusal(lines: list[str], files: dict[str, str]) -> str:
+    """Why the command fails, and the one that runs again what did not pass."""
+    said = f"{lines[-1]} The reasons stand in the table above."
+    if "limit" not in files:
+        return said
+    return f"{said} Once more for these alone: the same command with --limit @{files['limit']}"
 
 
 class VerdictFiles:

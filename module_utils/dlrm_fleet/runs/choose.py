@@ -1,4 +1,4 @@
-"""One run for the fleet: new, adopted, collected or closed. Pure but for the new id."""
+"""Chooses the fleet's run: new, adopted, collected or closed. Pure except for the new id."""
 
 from __future__ import annotations
 
@@ -15,13 +15,38 @@ def decide(
     request_sha256: str,
     controller: dict[str, Any],
     hosts: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """run_id, how, a message that says why, whether hosts measure, and to whom the run is unknown.
+
+    `hosts`: [{host, runs of dlrm_run_info}]; runs is None where nobody could read them.
+    """
+    hosts = [entry for entry in hosts if entry["runs"] is not None]
+    if not hosts:
+        raise FleetError("no host told of its runs", "none of them could be read")
+    chosen = _choose(run_id, request_sha256, controller, hosts)
+    others = [
+        entry["host"]
+        for entry in hosts
+        if chosen["run_id"] not in [run["run_id"] for run in entry["runs"]]
+    ]
+    return {
+        **chosen,
+        "measures": chosen["how"] != "closed",
+        "unknown_to": others if chosen["how"] in ("adopted", "collected") else [],
+    }
+
+
+def _choose(
+    run_id: str | None,
+    request_sha256: str,
+    controller: dict[str, Any],
+    hosts: list[dict[str, Any]],
 ) -> dict[str, str]:
-    """run_id, how and a message that says why. `hosts`: [{host, runs of dlrm_run_info}]."""
     seen = [(entry["host"], run) for entry in hosts for run in entry["runs"]]
     wanted = [(host, run) for host, run in seen if run["run_id"] == run_id]
     if run_id is not None and wanted and all(run["state"] == "closed" for _host, run in wanted):
         _refuse_other_request(run_id, request_sha256, wanted)
-        return _answer(run_id, "closed", "it is recorded; nothing is measured anew")
+        return _answer(run_id, "closed", "its record is stored; nothing is measured again")
     _refuse_busy(controller, seen)
     if run_id is not None:
         return _named(run_id, request_sha256, wanted, hosts)
@@ -64,7 +89,7 @@ def _adopt(run_id: str, held: list[tuple[str, dict[str, Any]]]) -> dict[str, str
     }[run["state"]]
     why = f"opened {run['opened_at']} on {host} by {holder(run)}, {reason}"
     if all(run["measured"] for _host, run in held):
-        return _answer(run_id, "collected", f"it finished unwatched; {why}")
+        return _answer(run_id, "collected", f"it finished while no controller watched; {why}")
     return _answer(run_id, "adopted", why)
 
 
@@ -88,16 +113,16 @@ def _refuse_busy(controller: dict[str, Any], seen: list[tuple[str, dict[str, Any
 def _refuse_other_request(
     run_id: str, request_sha256: str, wanted: list[tuple[str, dict[str, Any]]]
 ) -> None:
-    # A damaged lock tells no request: who names that run is taken at his word.
+    # A damaged lock does not say its request: whoever names that run is believed.
     readable = [(host, run) for host, run in wanted if run["state"] != "damaged"]
     if not readable:
         return
     host, run = readable[0]
     if run["request_sha256"] != request_sha256:
         raise FleetError(
-            f"run_id {run_id!r} on host {host} is of another request",
-            f"sha256 {run['request_sha256'][:12]}, this one is {request_sha256[:12]}",
-            "Give the variables of that run, or leave run_id out",
+            f"run_id {run_id!r} on host {host} belongs to another request",
+            f"its sha256 is {run['request_sha256'][:12]}, this one's is {request_sha256[:12]}",
+            "Use the variables of that run, or leave run_id out",
         )
 
 

@@ -1,4 +1,4 @@
-"""The controller that holds a run: which machine, which process, does it live."""
+"""The controller that holds a run: which machine, which process, whether it lives."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..base.documents import sha256_text
 
 
 def machine_id() -> str:
-    """Equal exactly where process ids can be compared: machine, boot and pid namespace."""
+    """Equal exactly where process ids mean the same: one machine, boot and pid namespace."""
     parts = []
     for source in ("/etc/machine-id", "/proc/sys/kernel/random/boot_id"):
         try:
@@ -25,7 +25,7 @@ def machine_id() -> str:
 
 
 def process_started(pid: int) -> int | None:
-    """Clock ticks since boot (field 22 of /proc/<pid>/stat, proc(5)); None: no such process."""
+    """Its start, clock ticks since boot (field 22 of /proc/PID/stat, proc(5)); None: no process."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

@@ -1,8 +1,8 @@
 """The two documents of a run on a host: run.lock, renewed by each poll, and opened.json.
 
-run.lock is rewritten every few seconds, so it is the one a power cut may leave empty. opened.json
-repeats it but for the lease and is written when the run is opened or adopted: with it, a damaged
-run.lock loses nothing. Times are the host's own clock, never the controller's.
+run.lock is rewritten every few seconds, so a power cut may leave it empty. opened.json holds the
+same except the lease and is written only when the run is opened or adopted: a damaged run.lock is
+restored from it. All times are by the host's own clock, never by the controller's.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class LockDamaged(FleetError):
 
 
 def read_lock(folder: Path) -> dict[str, Any]:
-    """run.lock, or what opened.json knows of it; LockDamaged when neither can be read."""
+    """run.lock, or what opened.json says of it. LockDamaged when neither can be read."""
     try:
         return _checked(folder / "run.lock", {*FIELDS, "lease_until"})
     except LockDamaged as damage:
@@ -35,12 +35,12 @@ def read_lock(folder: Path) -> dict[str, Any]:
         except LockDamaged:
             raise damage from None
     written = max(_written(folder / name) for name in ("run.lock", "opened.json"))
-    # Its holder may live: it has as long as after any other renewal.
+    # The holder may still live: it gets as much time as after any other renewal.
     return {**opened, "lease_until": format_time(written + LEASE), "recovered": True}
 
 
 def write_lock(folder: Path, lock: dict[str, Any], owner: Owner | None) -> None:
-    """`owner`: the run is opened or adopted; None: renewed."""
+    """With `owner` the run is opened or adopted: both documents. Without: run.lock, renewed."""
     lock = {name: value for name, value in lock.items() if name != "recovered"}
     _set_damaged_aside(folder)
     names = ["run.lock"]
@@ -54,9 +54,9 @@ def write_lock(folder: Path, lock: dict[str, Any], owner: Owner | None) -> None:
 
 
 def unreadable(folder: Path, damage: LockDamaged) -> dict[str, Any]:
-    """What can be said of a run whose documents are both damaged."""
+    """What is said of a run whose documents are both damaged."""
     when = format_time(max(_written(folder / name) for name in ("run.lock", "opened.json")))
-    nobody = {"id": "nobody known", "machine_id": "", "pid": 0, "pid_started": None}
+    nobody = {"id": "an unknown controller", "machine_id": "", "pid": 0, "pid_started": None}
     return {
         "run_id": folder.name,
         "request_sha256": "",
@@ -67,7 +67,7 @@ def unreadable(folder: Path, damage: LockDamaged) -> dict[str, Any]:
 
 
 def _set_damaged_aside(folder: Path) -> None:
-    """Kept under a name that tells, for whoever wants to know what happened."""
+    """Renames damaged documents, so that someone can find out what happened."""
     for name in ("run.lock", "opened.json"):
         path = folder / name
         try:
@@ -83,7 +83,10 @@ def _set_damaged_aside(folder: Path) -> None:
 
 
 def _checked(path: Path, wanted: set[str]) -> dict[str, Any]:
-    """Another release's lock is not damaged: it is refused, with read_json's words."""
+    """The document, complete; LockDamaged when it is not.
+
+    A lock of another release is not damaged: read_json refuses it.
+    """
     try:
         document = read_json(path, schema_version=None)
     except FleetError as error:
@@ -101,11 +104,11 @@ def _checked(path: Path, wanted: set[str]) -> dict[str, Any]:
 
 
 def _remedy(path: Path) -> str:
-    return f"Give -e run_id={path.parent.name} to go on with that run, or remove {path.parent}"
+    return f"Continue that run with -e run_id={path.parent.name}, or remove {path.parent}"
 
 
 def _written(path: Path) -> datetime:
-    """When, by the host's clock; long ago when it is not there."""
+    """When it was written, by the host's clock; 1970 when it is not there."""
     try:
         return datetime.fromtimestamp(int(path.stat().st_mtime), timezone.utc)
     except OSError:

@@ -1,4 +1,4 @@
-"""The id of a run."""
+"""The id of a run: when it was made (UTC), and six random hexadecimal digits."""
 
 from __future__ import annotations
 

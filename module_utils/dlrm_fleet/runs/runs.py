@@ -18,7 +18,7 @@ from .lease import LEASE, lease_is_fresh, lease_lives
 from .lock import LockDamaged, read_lock, unreadable, write_lock
 from .run_id import RUN_ID
 
-# The stage that a run measures anew; with it the run only waits to be collected.
+# Every run makes this stage itself. Once it is done, the run only waits to be collected.
 MEASURED_STAGE = "performance"
 
 
@@ -29,9 +29,10 @@ def state(
     here: str,
     gone: Sequence[dict[str, Any]] = (),
 ) -> str:
-    """closed; orphaned: its process is gone; lapsed: nobody renewed; live.
+    """closed, orphaned (its process is gone), lapsed (its lease ended) or live.
 
-    `gone`: controllers of whose end the caller knows, since they ran on his machine.
+    `here`: machine_id() of this host. `gone`: controllers that are known to have ended, since they
+    ran on the caller's machine.
     """
     if closed:
         return "closed"
@@ -60,7 +61,7 @@ class Runs:
         return (self.path / run_id / "closed.json").exists()
 
     def is_open(self, run_id: str) -> bool:
-        """Was it opened here, and by whomever?"""
+        """Whether any controller has opened it here."""
         folder = self.path / run_id
         return (folder / "run.lock").exists() or (folder / "opened.json").exists()
 
@@ -92,7 +93,7 @@ class Runs:
         return found
 
     def busy(self, controller: dict[str, Any]) -> dict[str, Any] | None:
-        """A live run of somebody else."""
+        """A live run of another controller."""
         for run in self.listed():
             if run["state"] == "live" and not is_same_controller(run["controller"], controller):
                 return run
@@ -116,7 +117,7 @@ class Runs:
         owner: Owner,
         check: bool = False,
     ) -> tuple[bool, dict[str, Any]]:
-        """Make or take over the run; (changed, lock). Raises when somebody else is at work."""
+        """Make or take over the run: (changed, lock). FleetError when another one is live."""
         if not check:
             owner.make_directory(self.path)
         with nullcontext() if check else exclusive_lock(self.path):
@@ -136,7 +137,7 @@ class Runs:
             if self.is_open(run_id):
                 present = self._present(run_id, lock)
                 if self.is_closed(run_id):
-                    # Other hosts still measure it: whoever adopted it there holds it here, too.
+                    # It is still open on other hosts: whoever adopted it there holds it here, too.
                     if not check and not is_same_controller(present["controller"], controller):
                         write_lock(self.path / run_id, {**present, "controller": controller}, owner)
                     return False, present
@@ -145,7 +146,7 @@ class Runs:
                     if not check:
                         self._renew(present, now)
                     return False, present
-                # The adopter's deadline counts from now: the old one may have passed unwatched.
+                # The deadline counts from now: the old one may have passed while nobody watched.
                 lock["opened_at"] = present["opened_at"]
             if not check:
                 owner.make_directory(self.path / run_id)
@@ -153,7 +154,7 @@ class Runs:
             return True, lock
 
     def _present(self, run_id: str, wanted: dict[str, Any]) -> dict[str, Any]:
-        """Named with -e run_id, a run that tells nothing of itself is taken at the user's word."""
+        """The lock. If it is damaged, whoever named the run with -e run_id is believed."""
         try:
             return self.read(run_id)
         except LockDamaged as damage:
@@ -163,7 +164,7 @@ class Runs:
     def close(
         self, run_id: str, controller: dict[str, Any], owner: Owner, check: bool = False
     ) -> bool:
-        """Only its holder may say that a run is recorded: another one may be measuring."""
+        """Mark it as recorded; True: it was not. Only its holder may: another may be measuring."""
         if self.is_closed(run_id):
             return False
         _check_holder(self.read(run_id), controller)
@@ -178,7 +179,7 @@ class Runs:
         return True
 
     def renew(self, run_id: str, controller: dict[str, Any]) -> None:
-        """Called by each poll; refuses a controller that lost the run to another one."""
+        """Called by each poll. FleetError when another controller has taken the run over."""
         now = utc_now()
         present = self.read(run_id)
         _check_holder(present, controller)
@@ -202,16 +203,16 @@ def busy(run: dict[str, Any]) -> tuple[str, str]:
     return (
         f"run {run['run_id']} is held by {holder(run)} since {run['opened_at']},"
         f" lease until {run['lease_until']}",
-        "Wait, or stop that run; with -e run_wait=10m this command waits",
+        "Stop that run, or wait for its end with -e run_wait=10m",
     )
 
 
 def _check_holder(lock: dict[str, Any], controller: dict[str, Any]) -> None:
     if not is_same_controller(lock["controller"], controller):
         raise FleetError(
-            f"run {lock['run_id']} is no longer ours",
-            f"it was adopted by {holder(lock)} after our lease had ended",
-            "Watch it there; this controller stops",
+            f"this controller no longer holds run {lock['run_id']}",
+            f"{holder(lock)} adopted it after this controller's lease had ended",
+            "Follow that run there",
         )
 
 
@@ -219,9 +220,9 @@ def _check_request(run: dict[str, Any], request_sha256: str) -> None:
     if run["request_sha256"] != request_sha256:
         raise FleetError(
             f"cannot use run {run['run_id']}",
-            f"it was opened for another request (sha256 {run['request_sha256'][:12]},"
-            f" this one is {request_sha256[:12]})",
-            "Give the variables of that run, or leave run_id out",
+            f"it was opened for another request (its sha256 is {run['request_sha256'][:12]},"
+            f" this one's is {request_sha256[:12]})",
+            "Use the variables of that run, or leave run_id out",
         )
 
 

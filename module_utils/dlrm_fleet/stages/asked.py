@@ -1,4 +1,4 @@
-"""What a stage module is asked: which request, on which host, for whom; and its plan there."""
+"""What a stage module is given (request, host, controller), and the plan made from it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MACHINES = {"arm64": "aarch64", "amd64": "x86_64"}
 
 @dataclass(frozen=True)
 class Asked:
-    """One host's part of a request; run_id and image are None while not known (check mode)."""
+    """One host's part of a request; run_id and image are None while unknown (check mode)."""
 
     root: Path
     catalogue: dict[str, Any]
@@ -34,11 +34,11 @@ class Asked:
         return MACHINES.get(machine, machine)
 
     def plan(self) -> HostPlan:
-        """Made once a module call and passed on."""
+        """Made once for each call of a module, then passed on."""
         return HostPlan(self)
 
     def keep_lease(self) -> None:
-        """Called by every poll, and while long hashing goes on."""
+        """Called by every poll and during long hashing. FleetError when the run is not held."""
         if self.run_id is None:
             return
         runs = Runs(self.root)
@@ -53,7 +53,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Start:
-    """How a stage is to be started, beside what is asked."""
+    """How a stage is to be started, in addition to Asked."""
 
     stage: str
     user: str
@@ -65,7 +65,7 @@ class Start:
 
 
 class HostPlan(Plan):
-    """The plan of what is asked, from the stage.json files and known hashes below the root.
+    """A request's plan on this host, from the stage.json files and known hashes below the root.
 
     It hashes and changes nothing.
     """
@@ -84,12 +84,15 @@ class HostPlan(Plan):
         return StageFolder(self.asked.root, stage, key)
 
     def spared(self, stage: str) -> dict[str, Any] | None:
-        """The manifest of a stage that need not be made here: its files lie on the storage node
-        or were removed, and whatever reads them is done here or spared, too. None: it is made."""
+        """The manifest of a stage that need not be made here, else None.
+
+        Its files lie on the storage node or were pruned, and each stage that reads them is done
+        here or is spared, too.
+        """
         return self.stage(stage).document if self.is_spared(stage) else None
 
     def is_spared(self, stage: str) -> bool:
-        """Only its manifest is here, and no more of it is needed."""
+        """Only its manifest is here, and nothing here needs its files."""
         one = self.stage(stage)
         if one.key is None or one.document is None or self.folder(stage, one.key).manifest.exists():
             return False
@@ -109,6 +112,6 @@ class HostPlan(Plan):
         try:
             return source_files.known(self.asked.root, folder).files
         except FleetError:
-            # A missing folder is the stage's error when it starts, not the plan's. What was made
-            # of it may have been restored.
+            # A missing folder fails the stage when it starts, not the plan: what was made from it
+            # may have been restored.
             return source_files.recalled(self.asked.root, folder)

@@ -18,7 +18,7 @@ from .watch import watch
 def attend_stage(asked: Asked, start: Start, engine: Engine, wait_seconds: float) -> StageView:
     """Start or find the stage; a running one is watched for up to `wait_seconds`.
 
-    Each call costs host and controller the start of a Python: a stage of seconds needs one.
+    Each call starts a Python on host and controller, so a stage of seconds needs one call only.
     """
     plan = asked.plan()
     view = start_stage(plan, start, engine)
@@ -30,7 +30,7 @@ def attend_stage(asked: Asked, start: Start, engine: Engine, wait_seconds: float
 
 
 def _watched(plan: HostPlan, engine: Engine, started: StageView, seconds: float) -> StageView:
-    """What became of it, with what its start said and changed."""
+    """The view after watching, with the lines and changes of its start."""
     seen = watch(plan, engine, started.stage, seconds, started.token, check=False)[0]
     lines = list(started.lines)
     if seen.state == "done" and seen.document is not None:
@@ -41,7 +41,7 @@ def _watched(plan: HostPlan, engine: Engine, started: StageView, seconds: float)
 
 
 def _finished(plan: HostPlan, start: Start, engine: Engine, view: StageView) -> StageView:
-    """Links of a stage that is done; then its inputs that nothing reads any more go."""
+    """Links a stage that is done; then prunes those of its inputs that nothing reads any more."""
     owner = Owner(start.user)
     links, warnings = link_stage(plan, view.stage, view.key or "", owner, start.check)
     pruned = prune_inputs(plan, view.stage, engine, owner, start.check)

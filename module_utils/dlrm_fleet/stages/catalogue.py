@@ -1,4 +1,4 @@
-"""The catalogue (stages.json): what stages there are, what enters each, what applies. Pure."""
+"""The catalogue (stages.json): which stages there are, what enters each, which apply. Pure."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def stages(catalogue: dict[str, Any]) -> list[dict[str, Any]]:
     if catalogue.get("schema_version") != 1:
         raise FleetError(
             "cannot use the catalogue of stages",
-            f"schema_version 1 is wanted, found {catalogue.get('schema_version')!r}",
-            "Give the stages.json that stands beside the benchmark's code",
+            f"its schema_version must be 1, found {catalogue.get('schema_version')!r}",
+            "Use the stages.json that lies beside the benchmark's code",
         )
     seen: set[str] = set()
     for stage in catalogue["stages"]:
@@ -23,7 +23,7 @@ def stages(catalogue: dict[str, Any]) -> list[dict[str, Any]]:
             if wanted["stage"] not in seen:
                 raise FleetError(
                     f"cannot use stage {stage['name']!r} of the catalogue",
-                    f"its input {wanted['stage']!r} is no earlier stage",
+                    f"its input {wanted['stage']!r} is not an earlier stage",
                 )
         seen.add(stage["name"])
     return list(catalogue["stages"])
@@ -38,7 +38,7 @@ def stage(catalogue: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def applies(entry: dict[str, Any], parameters: dict[str, Any]) -> bool:
-    """Does a stage or an input with this `when` apply to the request?"""
+    """Whether a stage or an input with this `when` applies to the request."""
     when: dict[str, list[str | bool]] = entry.get("when", {})
     return all(parameters.get(field) in allowed for field, allowed in when.items())
 
@@ -61,13 +61,13 @@ def select(outputs: list[dict[str, Any]], patterns: list[str]) -> list[dict[str,
 def links(
     entry: dict[str, Any], parameters: dict[str, Any], architecture: str
 ) -> list[tuple[str, str]]:
-    """(output, path below the root) of the seed's names."""
+    """(output, path below the root) of the published file names."""
     values = {"architecture": architecture, "precision": parameters["precision"]}
     return [(link["output"], link["path"].format(**values)) for link in entry["links"]]
 
 
 def source(entry: dict[str, Any], request: dict[str, Any]) -> dict[str, Any] | None:
-    """Where the user's own files of this stage are; None: it takes none, or makes them itself."""
+    """Where the user's own files for this stage are; None: it takes none, or makes them itself."""
     field = entry.get("source")
     found: dict[str, Any] | None = request["sources"][field] if field else None
     return found
@@ -79,7 +79,7 @@ def needs_network(entry: dict[str, Any], request: dict[str, Any]) -> bool:
 
 
 def is_measured(entry: dict[str, Any]) -> bool:
-    """A stage of this run or this machine type measures the machine: it must not be disturbed."""
+    """Whether it measures the machine and must not be disturbed: its key has the run or the CPU."""
     return bool({"run_id", "cpu"} & set(entry["key_extra"]))
 
 
@@ -88,10 +88,10 @@ def shm_bytes(entry: dict[str, Any]) -> int:
 
 
 def is_shared(entry: dict[str, Any]) -> bool:
-    """A stage whose result serves every host: neither image, run nor CPU enters its key."""
+    """Whether its result serves every host: neither image, run nor CPU enters its key."""
     return not {"image", "run_id", "cpu"} & set(entry["key_extra"])
 
 
 def keeps_files(entry: dict[str, Any]) -> bool:
-    """Of a shared stage without a readable name (the weights as fetched) the manifest suffices."""
+    """Whether the storage node keeps its files: not of those without published file names."""
     return is_shared(entry) and bool(entry["links"])

@@ -9,7 +9,7 @@ from .asked import Asked, Start
 
 
 def seconds_left(asked: Asked, deadline: str) -> int:
-    """Never more than a run may last: the clock may have been set back."""
+    """At most what a run may last, since the clock may have been set back; below 0 when late."""
     seconds = int((parse_time(deadline) - utc_now()).total_seconds())
     return min(seconds, int(asked.request["deadline_seconds"]))
 

@@ -1,4 +1,4 @@
-"""Why a container ended, told apart, in words. Pure."""
+"""Why a container ended: a cause and a sentence. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ..base.errors import FleetError
 
 LOG_TAIL_LINES = 20
 LOG_TAIL_WIDTH = 200
-# timeout(1): 124 after TERM, 137 when it had to KILL; it judges within a second.
+# Exit codes of timeout(1): 124 after SIGTERM, 137 when it had to send SIGKILL.
 DEADLINE_CODE = 124
 KILLED_CODE = 137
-# The engine writes this for containers that ended while it was not there.
+# The engine gives this code to containers that ended while the engine was down.
 ENGINE_LOST_CODE = 255
-# What a container says of itself decides where its exit code cannot.
+# The container's own message decides where its exit code cannot.
 SAID_CAUSES = (
     (
         "out of memory",
@@ -27,22 +27,22 @@ SAID_CAUSES = (
 SAID_KILLED = ("sigkill", "signal 9", "oom killer")
 SIGNAL_HINTS = {
     4: ("it met an instruction this CPU does not have", "Use an image built for this CPU"),
-    7: ("memory behind a mapped file was not there", "Free space in /dev/shm and on the disk"),
-    9: ("somebody killed it, or the engine did when it was stopped", "Run again"),
+    7: ("a file it had mapped lacked memory or disk", "Free space in /dev/shm and on the disk"),
+    9: ("a person killed it, or the container engine did while shutting down", "Run again"),
     11: ("it crashed", "Run again; if it crashes again, report it with the log"),
-    15: ("somebody stopped its container, or the engine did when it was stopped", "Run again"),
+    15: ("a person stopped it, or the container engine did while shutting down", "Run again"),
 }
 
 
 @dataclass(frozen=True)
 class End:
-    """What is known about one that left no result; `said`: its own last word, or empty."""
+    """What is known about a container that left no result; `said`: its last message, or empty."""
 
     exit_code: int
     oom_killed: bool = False
     at_deadline: bool = False
     rebooted: bool = False
-    # OOM kills on the whole host since it started.
+    # Processes the kernel killed for lack of memory, on the whole host since it started.
     kernel_kills: int = 0
     said: str = ""
     # Why stage.json does not count although it is there.
@@ -69,16 +69,18 @@ def exit_cause(stage: str, end: End) -> tuple[str, str]:
     if end.rebooted and (number or end.exit_code == ENGINE_LOST_CODE):
         return _rebooted(stage, code)
     if end.exit_code == ENGINE_LOST_CODE:
-        return "engine gone", engine_gone(stage, f"it stopped while the stage ran ({code})")
+        return "engine gone", engine_gone(
+            stage, f"the container engine stopped while the stage ran ({code})"
+        )
     if number == signal.SIGKILL and end.kernel_kills > 0:
-        why = f"the kernel killed {_processes(end.kernel_kills)} of this host meanwhile ({code})"
+        why = f"the kernel killed {_processes(end.kernel_kills)} on this host meanwhile ({code})"
         return _out_of_memory(stage, why)
     if number:
         why, todo = SIGNAL_HINTS.get(number, ("somebody or the kernel sent it", "Run again"))
         what = f"stage {stage} was ended by signal {number} ({signal_name(number)})"
         return f"signal {number}", str(FleetError(what, why, todo))
     if end.exit_code == 0:
-        why = f"its {code} is good, but {end.damage or 'there is no stage.json'}"
+        why = f"it reported success ({code}), but {end.damage or 'there is no stage.json'}"
         what = f"stage {stage} ended without a result"
         return "no manifest", str(FleetError(what, why, "Run again"))
     last = end.log_tail[-1] if end.log_tail else ""
@@ -105,7 +107,7 @@ def _cause_of(text: str) -> str:
 
 
 def _out_of_memory(stage: str, why: str) -> tuple[str, str]:
-    todo = "Free memory on the host, or take one with more"
+    todo = "Free memory on the host, or use a host with more"
     return "out of memory", str(FleetError(f"stage {stage} ran out of memory", why, todo))
 
 
@@ -130,7 +132,7 @@ def signal_name(number: int) -> str:
 
 
 def said_in_log(tail: list[str]) -> str:
-    """dlrm-bench logs its message too: all that is left where status.json could not be written."""
+    """dlrm-bench's message in its log, or empty: needed if status.json could not be written."""
     for line in reversed(tail):
         found = re.search(r"\bfailed: (.+)", line)
         if found:
@@ -139,7 +141,7 @@ def said_in_log(tail: list[str]) -> str:
 
 
 def tail(log: bytes, paths: dict[str, str]) -> list[str]:
-    """The last lines as a terminal may show them, with the host's paths."""
+    """The last lines, safe to show in a terminal, with the host's paths."""
     lines = log.decode(errors="replace").rstrip().splitlines()[-LOG_TAIL_LINES:]
     return [_shown(on_host(line, paths)) for line in lines]
 
@@ -150,7 +152,7 @@ def _shown(line: str) -> str:
 
 
 def on_host(text: str, paths: dict[str, str]) -> str:
-    """Container paths in a text as the user knows them. `paths`: container path -> host path."""
+    """The text with the host's paths. `paths`: container path -> host path."""
     for inside in sorted(paths, key=len, reverse=True):
         pattern = re.escape(inside) + r"(?![\w-])"
         text = re.sub(pattern, lambda _found, to=paths[inside]: to, text)  # type: ignore[misc]

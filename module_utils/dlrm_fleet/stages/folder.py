@@ -1,4 +1,4 @@
-"""One result of one stage on disk: is it done, whole, tried before; its links."""
+"""One result of one stage on disk: whether it is done and whole, and its attempts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class StageFolder:
 
     @contextmanager
     def locked(self, owner: Owner | None = None) -> Iterator[None]:
-        """Two starts of one stage must not both find it absent. `owner`: make the folder."""
+        """Keeps two starts from both finding it absent. `owner`: makes the folder first."""
         if owner is not None:
             owner.make_directory(self.path)
         # Beside the folder, not in it: the container may remove what it finds there.
@@ -39,7 +39,10 @@ class StageFolder:
     def examine(
         self, verify: bool = False, alive: Callable[[], None] | None = None
     ) -> tuple[dict[str, Any] | None, str]:
-        """(stage.json, "") when done; (None, "") when absent; (None, why) when it is damaged."""
+        """(stage.json, "") when done; (None, "") when absent; (None, why) when it is damaged.
+
+        `verify`: also compare checksums; `alive` is called while they are computed.
+        """
         if not self.manifest.exists():
             return None, ""
         try:
@@ -62,8 +65,8 @@ class StageFolder:
         return document, ""
 
     def elsewhere(self) -> dict[str, Any] | None:
-        """The manifest of a result whose files stay on the storage node (module restore) or were
-        removed here (stage_release)."""
+        """The manifest of a result whose files stayed on the storage node (module
+        dlrm_storage_restore) or were pruned here."""
         try:
             document = read_json(self.elsewhere_path)
         except FleetError:
@@ -71,7 +74,7 @@ class StageFolder:
         return document if document.get("key") == self.key and document.get("outputs") else None
 
     def known(self) -> dict[str, Any] | None:
-        """What the keys of later stages need: of a result that lies here, or elsewhere."""
+        """The manifest of a result that lies here or elsewhere: later stages' keys need it."""
         return self.examine()[0] or self.elsewhere()
 
     def _damage(
@@ -91,14 +94,16 @@ class StageFolder:
         return ""
 
     def output(self, name: str) -> Path:
-        """A name that leaves the folder is refused: it would be removed or mounted by us."""
+        """Its path. FleetError for a name that leaves the folder: we would mount or remove it."""
         pure = PurePosixPath(name)
         if pure.is_absolute() or ".." in pure.parts or not pure.parts:
-            raise FleetError(f"output {name!r} of {str(self.manifest)!r}", "it leaves the folder")
+            raise FleetError(
+                f"cannot use output {name!r} of {str(self.manifest)!r}", "it leaves the folder"
+            )
         return self.path / pure
 
     def discard(self) -> None:
-        """stage.json first: what is left of a killed removal does not look finished."""
+        """Removes the result, stage.json first: a killed removal leaves nothing that looks done."""
         self.manifest.unlink(missing_ok=True)
         sync_directory(self.path)
         for entry in sorted(self.path.rglob("*"), reverse=True):
@@ -110,7 +115,7 @@ class StageFolder:
                 entry.unlink()
 
     def release(self, document: dict[str, Any], links: list[tuple[str, str]]) -> None:
-        """Keep the manifest alone. Killed anywhere, it is either whole or known as elsewhere."""
+        """Keeps the manifest only. If this is killed, the result is whole or known as elsewhere."""
         for output in document["outputs"]:
             self._refuse_outside(self.output(output["name"]))
         write_json_atomic(self.elsewhere_path, document)
@@ -127,7 +132,7 @@ class StageFolder:
         self.remove_outputs(document)
 
     def remove_outputs(self, document: dict[str, Any]) -> None:
-        """The files that the manifest names and folders that are empty then; nothing else."""
+        """Removes what the manifest names, and folders that are then empty; nothing else."""
         try:
             for output in document["outputs"]:
                 path = self.output(output["name"])
@@ -143,8 +148,8 @@ class StageFolder:
         here = self.path.resolve()
         if here not in (path.parent.resolve(), *path.parent.resolve().parents):
             raise FleetError(
-                f"{str(path)!r} is not removed",
-                f"its folder is a link that leaves {str(self.path)!r}",
+                f"cannot remove {str(path)!r}",
+                f"its folder is a link to a place outside {str(self.path)!r}",
                 "Remove it yourself if it is not needed",
             )
 
@@ -158,7 +163,7 @@ class StageFolder:
         return self.path / "attempts" / str(attempt)
 
     def new_attempt(self, owner: Owner) -> int:
-        """Numbered by exclusive mkdir: also without the lock no two starts get the same."""
+        """Its number. mkdir is exclusive: even without the lock no two starts get the same."""
         attempt = max(self.attempts(), default=0)
         while True:
             attempt += 1
@@ -169,7 +174,7 @@ class StageFolder:
             return attempt
 
     def attempt_document(self, attempt: int, name: str) -> dict[str, Any] | None:
-        """status.json or exit.json; None while it is not there or cannot be read."""
+        """Such as status.json; None while it is not there or cannot be read."""
         try:
             return read_json(self.attempt_path(attempt) / name)
         except FleetError:

@@ -15,7 +15,10 @@ def stage_key(
     source: dict[str, Any] | None,
     extra: dict[str, str],
 ) -> str:
-    """`inputs`: {stage, name, sha256} of each file; `source`: see source_identity."""
+    """64 hexadecimal digits. `inputs`: {stage, name, sha256} of each file.
+
+    `source`: see source_identity(). `extra`: values for the names in the stage's key_extra.
+    """
     return sha256_text(
         canonical_json(
             {
@@ -44,7 +47,7 @@ def source_identity(
 
 
 def short(key: str) -> str:
-    """As people read it, and as container names carry it."""
+    """The digits that messages and container names show."""
     return key[:12]
 
 

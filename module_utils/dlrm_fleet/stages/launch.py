@@ -24,7 +24,7 @@ from .reap import record_not_started
 def prepare(
     plan: HostPlan, start: Start, folder: StageFolder, engine: Engine
 ) -> tuple[ContainerSpec, dict[str, Any]]:
-    """Container and request.json but for their attempt; all that can refuse a start."""
+    """Container and request.json without the attempt. All that can refuse a start happens here."""
     asked, planned = plan.asked, plan.stage(start.stage)
     if asked.image is None or asked.run_id is None:
         raise FleetError(f"cannot start stage {start.stage!r}", "image and run_id must be given")
@@ -37,9 +37,9 @@ def prepare(
         if not made.manifest.exists():
             raise FleetError(
                 f"cannot start stage {start.stage!r}",
-                f"the files of its input {stage!r} are not here, its manifest alone",
+                f"only the manifest of its input {stage!r} is here, not the files",
                 f"Make them here with -e force_stages={stage}, or remove "
-                f"{str(folder.path)!r} and have this stage restored",
+                f"{str(folder.path)!r} so that this stage is restored",
             )
         below = f"/dlrm/inputs/{stage}"
         mounts.append((made.path, below, True))

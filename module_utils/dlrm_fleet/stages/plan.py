@@ -18,7 +18,10 @@ ReadSource = Callable[[str], Optional[list[dict[str, Any]]]]
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """`key` is None while `waits_for` holds; `inputs`: stage -> (its key, its chosen outputs)."""
+    """`key` is None while `waits_for` says what is not known yet.
+
+    `inputs`: stage -> (its key, those of its outputs that enter).
+    """
 
     name: str
     entry: dict[str, Any]
@@ -58,7 +61,7 @@ class Plan:
         return [self.stage(name) for name in self.entries]
 
     def stage(self, name: str) -> PlannedStage:
-        """One that applies."""
+        """The plan of one that applies."""
         found = self._done.get(name) or self._plan(self.entries[name])
         if found.document is not None:
             self._done[name] = found
@@ -82,7 +85,7 @@ class Plan:
         waits: list[str] = []
         for wanted, patterns in catalogue_rules.inputs(entry, self.request["parameters"]):
             if wanted not in self.entries:
-                why = f"its input {wanted!r} does not apply"
+                why = f"its input {wanted!r} does not apply to this request"
                 raise FleetError(f"cannot plan stage {name!r}", why)
             made = self.stage(wanted)
             if made.key is None or made.document is None:

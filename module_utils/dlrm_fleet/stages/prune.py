@@ -1,7 +1,7 @@
 """keep=needed: once a stage is done, remove the files of its inputs that nothing reads any more.
 
-What such an input was made from stays known: its manifest becomes elsewhere.json, as where the
-files lie on the storage node alone. So later stages keep their keys, and a rerun skips it.
+The manifest of such an input stays as elsewhere.json, as it does where the files lie on the storage
+node only. So later stages keep their keys, and a rerun skips the input.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from .plan import PlannedStage
 
 @dataclass
 class Pruned:
-    """`removed`: what went (in check mode: would go); `warnings`: what stays, and why."""
+    """`removed`: a line for each input pruned (in check mode: to prune); `warnings`: what stays."""
 
     removed: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
 def prune_inputs(plan: HostPlan, stage: str, engine: Engine, owner: Owner, check: bool) -> Pruned:
-    """Of the inputs of `stage`, which is done; empty unless the request says keep=needed."""
+    """Prunes the inputs of `stage`, which is done; only if the request says keep=needed."""
     pruned = Pruned()
     if plan.request.get("keep", "all") != "needed":
         return pruned
@@ -47,7 +47,7 @@ def prune_inputs(plan: HostPlan, stage: str, engine: Engine, owner: Owner, check
 
 
 def _is_read_no_more(plan: HostPlan, name: str) -> bool:
-    """All that read it are done and stay so. What a measurement reads is needed by the next run."""
+    """Its readers are done and stay so. What a measurement reads stays: the next run reads it."""
     readers = [plan.stage(reader) for reader in plan.readers(name)]
     return is_shared(plan.entries[name]) and all(
         is_shared(reader.entry)
@@ -65,7 +65,7 @@ def _will_be_forced(plan: HostPlan, reader: PlannedStage) -> bool:
 def _prune(plan: HostPlan, folder: StageFolder, engine: Engine, pruned: Pruned) -> None:
     document = folder.examine()[0]
     if document is None:
-        # A removal that was killed goes on; nothing else without a manifest is touched.
+        # Finish a removal that was killed. Nothing else without a manifest is touched.
         kept = None if folder.manifest.exists() else folder.elsewhere()
         if kept is not None and "released" in kept["provenance"]:
             folder.remove_outputs(kept)

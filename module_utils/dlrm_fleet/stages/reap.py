@@ -1,4 +1,4 @@
-"""What an ended container left is judged and saved before the container is removed."""
+"""Saves why a container ended and its log, then removes the container."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class NotSaved(FleetError):
         super().__init__(
             f"cannot save the log of attempt {attempt} of stage {folder.stage}",
             why,
-            "Free space below the host's root, then run again: its container is kept till then",
+            "Free space below the host's root, then run again; the container is kept until then",
         )
         self.ended = ended
 
@@ -71,7 +71,7 @@ def _judged(folder: StageFolder, container: Container, log: bytes) -> dict[str, 
 
 def record_engine_gone(folder: StageFolder, attempt: int) -> None:
     """For an attempt that has neither a container nor an exit.json."""
-    message = engine_gone(folder.stage, "it was removed, or the engine lost it")
+    message = engine_gone(folder.stage, "somebody removed it, or the container engine lost it")
     _write(folder, attempt, _ended(None, False, "engine gone", message, []))
 
 
@@ -82,7 +82,7 @@ def record_not_started(folder: StageFolder, attempt: int, message: str) -> None:
 def _ended(
     exit_code: int | None, oom_killed: bool, cause: str, message: str, log_tail: list[str]
 ) -> dict[str, Any]:
-    """exit.json: why an attempt ended; an empty cause: with a result."""
+    """exit.json: why an attempt ended; the cause is empty when it left a result."""
     return {
         "schema_version": 1,
         "exit_code": exit_code,
@@ -106,7 +106,7 @@ def _at_deadline(folder: StageFolder, container: Container) -> bool:
 
 
 def _ended_at(container: Container) -> datetime:
-    """The engine's times have nanoseconds; the second is enough, rounded up."""
+    """By the engine's clock, without the fraction of a second; now when it cannot be read."""
     text = container.finished_at.split(".")[0].rstrip("Z")
     try:
         ended = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S")

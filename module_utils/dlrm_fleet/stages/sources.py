@@ -20,7 +20,7 @@ RECALLED_NAME = "source_elsewhere.json"
 
 @dataclass(frozen=True)
 class SourceFiles:
-    """`files`: {name, bytes, sha256} of all, or None while some are not hashed; `line` says so."""
+    """`files`: {name, bytes, sha256} of all; None while some are not hashed: see `line`."""
 
     files: list[dict[str, Any]] | None
     line: str
@@ -34,9 +34,9 @@ def known(root: Path, folder: str) -> SourceFiles:
 def hash_folder(
     root: Path, folder: str, seconds: float, alive: Callable[[], None] | None = None
 ) -> SourceFiles:
-    """Hash for about `seconds`, whole files; call again until `files` is not None.
+    """Hash whole files for about `seconds`. Call again until `files` is not None.
 
-    `alive` is called every 8 MiB, so that a lease can be renewed meanwhile.
+    `alive` is called every 8 MiB, so that a lease can be renewed.
     """
     listed = _list(folder)
     cache = _read_cache(root)
@@ -63,7 +63,7 @@ def hash_folder(
 
 
 def recalled(root: Path, folder: str) -> list[dict[str, Any]] | None:
-    """The files of a folder that this host does not have, as the storage node told (restore)."""
+    """The files of a folder that is not on this host, as the storage node named them, or None."""
     try:
         files = read_json(root / RECALLED_NAME)["folders"].get(folder)
     except (FleetError, KeyError, AttributeError):
@@ -72,7 +72,7 @@ def recalled(root: Path, folder: str) -> list[dict[str, Any]] | None:
 
 
 def recall(root: Path, folders: dict[str, list[dict[str, Any]]], check: bool) -> bool:
-    """Keep what the storage node knows of folders; True: it was not known here."""
+    """Keep what the storage node knows about folders; True when it was not known here."""
     try:
         before = read_json(root / RECALLED_NAME)["folders"]
     except (FleetError, KeyError):
@@ -139,7 +139,7 @@ def _state(path: Path) -> dict[str, int]:
 
 
 def _read_cache(root: Path) -> dict[str, dict[str, Any]]:
-    """A cache that cannot be read is no cache: everything is hashed again."""
+    """Empty when it cannot be read: everything is hashed again."""
     try:
         files = read_json(root / CACHE_NAME).get("files")
     except FleetError:

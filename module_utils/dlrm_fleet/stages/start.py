@@ -24,7 +24,7 @@ HASH_SECONDS = 12
 
 
 def start_stage(plan: HostPlan, start: Start, engine: Engine) -> StageView:
-    """The stage done, running, or started; in check mode what would become of it."""
+    """Find the stage done or running, or start it; in check mode say what would happen."""
     asked, stage = plan.asked, start.stage
     entry = catalogue_rules.stage(asked.catalogue, stage)
     if stage not in plan.entries:
@@ -78,7 +78,7 @@ def _spared(stage: str, document: dict[str, Any]) -> StageView:
 
 
 def _hash_source(asked: Asked, entry: dict[str, Any]) -> str:
-    """Empty when nothing is left to hash, else how far it is."""
+    """How far hashing is; empty when nothing is left to hash."""
     source = catalogue_rules.source(entry, asked.request)
     if source is None or source["kind"] != "folder":
         return ""
@@ -117,7 +117,7 @@ def _settle(
     remake = _remake_reason(asked, start, document, damage)
     if document is not None and not remake:
         return done_view(folder.stage, document, asked.run_id)
-    # Refusals first: a result is not removed when its successor cannot start.
+    # Refuse first: a result is not removed when its successor cannot start.
     _refuse_company(start, folder, engine)
     spec, request = prepare(plan, start, folder, engine)
     if remake:
@@ -135,7 +135,7 @@ def _settle(
 
 
 def _reap_ended(folder: StageFolder, engine: Engine) -> Container | None:
-    """The living container, if any. Under the lock "created" means that its starter died."""
+    """The living container, if any. Under the lock, "created" means that whoever made it died."""
     alive = None
     found = engine.containers(folder.stage, folder.key)
     if engine.end_overdue(found):
@@ -149,7 +149,7 @@ def _reap_ended(folder: StageFolder, engine: Engine) -> Container | None:
 
 
 def _refuse_company(start: Start, folder: StageFolder, engine: Engine) -> None:
-    """What another run left running takes memory and time from this one's measurement."""
+    """A container that another run left would take memory and time from this run's stage."""
     others = engine.others(folder.key)
     if engine.end_overdue(others):
         others = engine.others(folder.key)
@@ -169,7 +169,7 @@ def _remake_reason(asked: Asked, start: Start, document: dict[str, Any] | None, 
         return f"remade because {damage}"
     made_by = document["run_id"] if document is not None else asked.run_id
     if start.force and made_by != asked.run_id:
-        return f"remade by force, it was made by run {made_by}"
+        return f"remade by force; run {made_by} had made it"
     return ""
 
 

@@ -22,14 +22,14 @@ class StageView:
     document: dict[str, Any] | None = None
     # What to tell the user, in order.
     lines: list[str] = field(default_factory=list)
-    # What was said of it: the next look compares.
+    # What was printed: the next look compares with it.
     token: str = ""
-    # Of one that failed.
+    # Of a stage that failed.
     cause: str = ""
     message: str = ""
     exit_code: int | None = None
     log_tail: list[str] = field(default_factory=list)
-    # What the call changed, or in check mode would.
+    # What the call changed, or in check mode would change.
     changed: bool = False
     diff: dict[str, str] | None = None
     warnings: list[str] = field(default_factory=list)
@@ -42,7 +42,7 @@ class StageView:
 
     @property
     def line(self) -> str:
-        """The newest."""
+        """The newest line."""
         return self.lines[-1]
 
 

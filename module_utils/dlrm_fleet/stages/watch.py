@@ -22,11 +22,11 @@ from .view import StageView
 def watch(
     plan: HostPlan, engine: Engine, stage: str | None, wait_seconds: float, token: str, check: bool
 ) -> list[StageView]:
-    """All stages, or one; waits while their common token stays what it was."""
+    """All stages, or one; waits up to `wait_seconds` while their common token is still `token`."""
     started = time.monotonic()
     while True:
         if not check:
-            # On a full disk nobody else can take the run either; the stage's own end matters more.
+            # On a full disk nobody else can take the run either: keep watching the stage.
             with suppress(DiskError):
                 plan.asked.keep_lease()
         seen = look(plan, engine, stage, check)
@@ -39,9 +39,9 @@ def watch(
 
 
 def _pause(engine: Engine, seen: list[StageView], seconds: float) -> None:
-    """Until the next look, or until what runs has ended."""
+    """Wait until the next look, or until the running stage has ended."""
     running = [entry for entry in seen if entry.state == "running" and entry.key is not None]
-    # What the engine does not answer now, the next look tells.
+    # If the engine does not answer now, the next look says so.
     with suppress(EngineError):
         for entry in running:
             alive = [c for c in engine.containers(entry.stage, str(entry.key)) if c.alive]
@@ -55,12 +55,12 @@ def _pause(engine: Engine, seen: list[StageView], seconds: float) -> None:
 def is_news(
     catalogue: dict[str, Any], seen: list[StageView], old: str, new: str, waited: float
 ) -> bool:
-    """Worth an answer now, `waited` seconds into the call?"""
+    """Whether to answer now, `waited` seconds into the call."""
     if old == new:
         return False
     if _states(old) != _states(new):
         return True
-    # Each answer costs a python start: a stage that measures the host is left in peace.
+    # Each answer starts a Python on the host, which would disturb a stage that measures it.
     return waited >= PROGRESS_SECONDS and not _measures(catalogue, seen)
 
 
@@ -72,7 +72,7 @@ def _measures(catalogue: dict[str, Any], seen: list[StageView]) -> bool:
 
 
 def common_token(seen: list[StageView]) -> str:
-    """What was said of all of them, for the next call."""
+    """The tokens of all of them, for the next call."""
     return "|".join(view.token for view in seen)
 
 
@@ -104,7 +104,7 @@ def _look_at(plan: HostPlan, engine: Engine, planned: PlannedStage, check: bool)
         if not check and folder.path.is_dir():
             return _settled(folder, engine)
     except EngineError as error:
-        # A restarting engine is waited for; the deadline bounds it.
+        # The engine may be restarting: watching goes on until the deadline.
         reason = f"the state of its container is not known: {error}"
         if not folder.manifest.exists():
             return StageView(planned.name, "unknown", reason, planned.key)
@@ -120,7 +120,7 @@ def _living(folder: StageFolder, engine: Engine) -> Container | None:
 
 
 def _settled(folder: StageFolder, engine: Engine) -> StageView:
-    """Nothing lives: save what ended, then read the result. Waits for a start in progress."""
+    """Nothing runs: save what ended, then read the result. Waits for a start in progress."""
     with folder.locked():
         for container in engine.containers(folder.stage, folder.key):
             if container.alive:

@@ -1,4 +1,4 @@
-"""What helps somebody else to understand a failure: documents, ends of logs, versions; redacted."""
+"""What helps others to understand a failure: documents, ends of logs, versions; redacted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from ..base.documents import write_atomic
 from .redact import redact
 
-# A bundle goes by mail: of each kind the newest, of each file its end.
+# A bundle is sent by mail, so it holds only the newest files of each kind, and their ends.
 NEWEST_FILES = 40
 FILE_BYTES = 64 * 1024
 # Below the host's root, below the storage node's, below the controller's folder of verdicts.
@@ -52,9 +52,9 @@ def _modified(path: Path) -> float:
 
 
 def read_end(path: Path) -> str:
-    """Redacted; a file that cannot be read says why instead."""
+    """The redacted end of a file, or why it cannot be read."""
     try:
-        # Whole before it is cut: half a secret is not recognised.
+        # Redact the whole text before cutting it: half a secret is not recognised.
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         return f"[cannot be read: {error.strerror or error}]\n"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-# Only "missing" prevents a run; "note" is worth knowing or is put right by the run itself.
+# Only "missing" prevents a run. A "note" is worth knowing, or the run itself puts it right.
 STATES = ("ok", "note", "missing")
-# A lease is 90 s: clocks further apart make locks hard to read.
+# Locks with a lease of 90 s are hard to read when clocks are further apart than this.
 CLOCK_SECONDS = 30.0
 
 Finding = dict[str, str]
@@ -19,7 +19,7 @@ def finding(state: str, what: str, found: str, todo: str = "") -> Finding:
 def clock_offset(sent: float, host: float, received: float) -> float:
     """Seconds the host's clock is surely ahead (+) or behind (-); all three since the epoch.
 
-    The host looked at its clock somewhen between `sent` and `received` on the controller's.
+    The host read its clock between `sent` and `received` of the controller's clock.
     """
     if host < sent:
         return host - sent
@@ -42,7 +42,7 @@ def host_findings(seen: dict[str, Any]) -> list[Finding]:
 
 def _machine(host: dict[str, Any]) -> str:
     cpu, system = host["cpu"], host["os"]
-    flags = ", ".join(name for name, has in sorted(cpu["flags"].items()) if has) or "none of ours"
+    flags = ", ".join(name for name, has in sorted(cpu["flags"].items()) if has) or "no flag we use"
     return (
         f"{system['name']} {system['version']}, {cpu['model']}, {cpu['allowed_cores']} cores"
         f" ({flags}), {host['memory']['total_gib']:g} GiB"
@@ -51,10 +51,10 @@ def _machine(host: dict[str, Any]) -> str:
 
 def _engine(seen: dict[str, Any]) -> Finding:
     if seen.get("engine"):
-        return finding("ok", "engine", f"answers, version {seen['engine']}")
+        return finding("ok", "container engine", f"answers, version {seen['engine']}")
     if seen.get("daemon"):
-        return finding("note", "engine", "installed, does not answer", "A run starts it")
-    return finding("note", "engine", "none", "A run installs the distribution's")
+        return finding("note", "container engine", "installed, does not answer", "A run starts it")
+    return finding("note", "container engine", "none", "A run installs the distribution's")
 
 
 def _live_restore(seen: dict[str, Any]) -> list[Finding]:
@@ -69,7 +69,7 @@ def _live_restore(seen: dict[str, Any]) -> list[Finding]:
 def _clock(seen: dict[str, Any]) -> Finding:
     offset = clock_offset(float(seen["sent"]), float(seen["clock"]), float(seen["received"]))
     if abs(offset) <= CLOCK_SECONDS:
-        return finding("ok", "clock", "as the controller's")
+        return finding("ok", "clock", "agrees with the controller's")
     side = "ahead of" if offset > 0 else "behind"
     found = f"at least {abs(offset):.0f} s {side} the controller's"
     return finding(
@@ -82,7 +82,7 @@ def is_fit(findings: list[Finding]) -> bool:
 
 
 def lines(name: str, findings: list[Finding]) -> list[str]:
-    """What is wrong first; each with its remedy."""
+    """The worst finding first, each with its remedy."""
     order = sorted(findings, key=lambda one: -STATES.index(one["state"]))
     shown = [f"{name}: {'ready' if is_fit(findings) else 'NOT ready'}"]
     for one in order:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 REDACTED = "[redacted]"
-# Part of a name whose value is a secret; a name with more before or after it counts, too.
+# A name whose value is a secret; a longer name that contains it counts, too.
 _NAME = (
     r"(?:password|passwd|passphrase|(?<![a-z])pass(?![a-z])|secret|token|credential|api[_-]?key|access[_-]?key(?:[_-]?id)?"
     r"|private[_-]?key(?:[_-]?id)?|account[_-]?key|authorization|cookie|client[_-]?secret"

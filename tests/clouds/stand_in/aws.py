@@ -1,4 +1,4 @@
-"""moto with an in-between: client tokens, unknown types, capacity, quota, throttling, denials."""
+"""moto behind a filter: client tokens, unknown types, capacity, quota, throttling, denials."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ WORDS = {
 
 @dataclass
 class Hardware:
-    """Real hosts that stand behind the cloud's machines; each is used by one at a time."""
+    """Real hosts that act as the cloud's machines; each acts as one machine at a time."""
 
     addresses: dict[str, str]  # by machine's name
     power: Callable[[str, bool], None]
@@ -73,7 +73,7 @@ class Hardware:
 
 
 class InBetween:
-    """A WSGI application in front of moto's."""
+    """A WSGI application in front of moto's application."""
 
     def __init__(self, faults: Faults) -> None:
         self.faults = faults
@@ -159,7 +159,7 @@ class InBetween:
         return told[0], [pair for pair in told[1] if pair[0].lower() != "content-length"], answer
 
     def _console(self, machine_id: str, answer: tuple[str, Any, bytes]) -> tuple[str, Any, bytes]:
-        """What cloud-init prints at the first boot, among the rest."""
+        """The console output of a first boot, with the lines that cloud-init prints."""
         name = next(
             tag["value"]
             for instance in instances("us-east-1")
@@ -176,7 +176,7 @@ class InBetween:
         return answer[0], answer[1], shown
 
     def _hide(self, answer: tuple[str, Any, bytes]) -> tuple[str, Any, bytes]:
-        """EC2 shows a new machine only after a while."""
+        """Hides a new machine for some listings: EC2 shows it only after a while."""
         status, headers, text = answer
         for machine_id, left in self.seen.items():
             if left > 0 and machine_id.encode() in text:
@@ -235,7 +235,7 @@ def _forget_the_ended(region: str) -> None:
 
 
 def _allow_a_second_end(region: str) -> None:
-    """EC2 ends an instance twice without complaint; moto looks for its network interfaces again."""
+    """Lets a request end an instance again, as EC2 does; moto alone fails then."""
     for instance in instances(region):
         for interface in instance.nics.values() if instance.state == "terminated" else []:
             interface.delete_on_termination = False
@@ -251,7 +251,7 @@ def _alive(machine_id: str) -> bool:
 
 class _Quiet(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
-    # Otherwise each answer waits 40 ms for an acknowledgement.
+    # Without this each answer waits 40 ms for an acknowledgement.
     disable_nagle_algorithm = True
 
     def log(self, *_: Any, **__: Any) -> None:
@@ -288,7 +288,7 @@ class AwsServer:
             image.architecture = architecture
 
     def alive(self) -> list[str]:
-        """The names of machines that bill, twins twice."""
+        """The names of machines that bill; a duplicate machine repeats its name."""
         return sorted(
             tag["value"]
             for instance in instances(self.REGION)
@@ -308,7 +308,7 @@ class AwsServer:
         ]
 
     def pass_time(self, seconds: float) -> None:
-        """What the cloud and the machines themselves do by then: schedules, timers of hosts."""
+        """Does what schedules and the hosts' own timers do in the next `seconds`."""
         now = datetime.now(UTC).timestamp() + seconds
         ec2, scheduler = (backend(name, self.REGION) for name in ("ec2", "scheduler"))
         with self.application.lock:

@@ -1,4 +1,4 @@
-"""What goes wrong, in words common to both clouds; each server words it as its cloud does."""
+"""Faults in words that all clouds share; each server translates them to its cloud's errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Fault:
-    """`after`: the request takes effect, its answer is lost. `missing`: the permission's name."""
+    """`after`: the request takes effect, but its answer is lost. `missing`: a permission's name."""
 
     kind: str
     after: bool = False
@@ -44,7 +44,7 @@ class Hold:
 
 
 class Faults:
-    """Asked for every request; thread-safe."""
+    """Decides for every request whether it fails, and how. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -95,7 +95,7 @@ class Faults:
         self.rules.append(rule)
 
     def random(self, seed: int, share: float, kind: str = "server") -> None:
-        """Half of them after the effect."""
+        """Random faults; half of them come after the request took effect."""
         dice = random.Random(seed)
         self.rules.append(
             lambda call: Fault(kind, dice.random() < 0.5) if dice.random() < share else None

@@ -1,4 +1,4 @@
-"""Compute Engine's REST API as documented, as far as a fleet uses it."""
+"""Compute Engine's REST API as documented, as far as the product uses it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def now_text() -> str:
 
 
 class GcpServer:
-    """The project's whole state; one lock."""
+    """The whole state of a Google project, behind one lock."""
 
     def __init__(self, port: int = 0) -> None:
         self.faults = Faults()
@@ -80,7 +80,7 @@ class GcpServer:
         return [name for part in (self.machines, self.disks, self.addresses) for _, name in part]
 
     def pass_time(self, seconds: float) -> None:
-        """maxRunDuration with DELETE; the hosts' own timers only power off, and disks stay."""
+        """Ends machines by maxRunDuration; the hosts' own timers only power off and keep disks."""
         now = time.time() + seconds
         with self.lock:
             for key, machine in list(self.machines.items()):
@@ -273,7 +273,7 @@ def _call(method: str, path: str, body: dict[str, Any]) -> tuple[Call, str]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    # Otherwise each answer waits 40 ms for an acknowledgement.
+    # Without this each answer waits 40 ms for an acknowledgement.
     disable_nagle_algorithm = True
     cloud: GcpServer
 

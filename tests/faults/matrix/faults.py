@@ -241,7 +241,7 @@ class SecondController(Fault):
         first = bench.process
         second = bench.run(run_wait="0s")
         assert second.code != 0
-        for word in ("is busy", "held by", "since", "lease until", "Wait, or stop that run"):
+        for word in ("is busy", "held by", "since", "lease until", "Stop that run, or wait"):
             assert word in second.flat, f"the refusal does not say '{word}':\n{second.output}"
         assert first is not None and first.poll() is None
         bench.process = first

@@ -1,8 +1,8 @@
-"""Stands in for the parts of Azure's SDK that azure_rm imports and never sends a request with.
+"""Replaces the parts of Azure's SDK that azure_rm imports but never sends a request with.
 
 The whole SDK, which azure.azcollection imports in one block, takes 800 MB. azure-core,
-azure-identity and azure-mgmt-core are the real ones (sign-in, batch request, parsing); everything
-else is imported from here where it is not installed: beside the whole SDK this file does nothing.
+azure-identity and azure-mgmt-core are the real ones (sign-in, batch request, parsing). Everything
+else is imported from here if it is not installed; with the whole SDK this file does nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Cloud:
 
 
 class VirtualMachines:
-    """The one method the plugin calls, for the system's name and version."""
+    """The one method that the plugin calls, for the system's name and version."""
 
     def __init__(self, client: Any, subscription_url: str) -> None:
         self.client, self.subscription_url = client, subscription_url
@@ -70,7 +70,7 @@ class ComputeManagementClient:
 
 
 class Module(ModuleType):
-    """Any name asked of it is an empty class: enough for an import statement."""
+    """Returns an empty class for any name, which is enough for an import statement."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -83,7 +83,7 @@ class Module(ModuleType):
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Asked last, so that what is installed wins."""
+    """The last finder, so that an installed module wins."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -105,7 +105,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Nothing to run."""
+        """Runs nothing."""
 
 
 sys.meta_path.append(Finder())

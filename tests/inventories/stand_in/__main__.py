@@ -1,4 +1,4 @@
-"""Serve the clouds until standard input ends.
+"""Serves the clouds until standard input ends.
 
 unshare --mount --net python -m tests.inventories.stand_in FOLDER
 """
@@ -15,7 +15,7 @@ from . import aws, azure, google, namespace
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Hands each request to the cloud whose host name the client asked for."""
+    """Passes each request to the cloud whose host name the client used."""
 
     protocol_version = "HTTP/1.1"
 

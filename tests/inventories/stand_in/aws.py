@@ -1,4 +1,4 @@
-"""EC2 as moto plays it, with a fleet, a stopped machine and foreign ones in two regions."""
+"""EC2 by moto, with a fleet, a stopped machine and other people's machines in two regions."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ FLEET: list[tuple[str, str, dict[str, str], str, bool]] = [
 def start() -> ThreadedMotoServer:
     """Start moto and make the fleet; the caller stops it."""
     os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test")
-    # An account with three regions enabled: the plugin asks each, a second of work apiece.
+    # The account has three regions, because the plugin reads each, which takes a second.
     RegionsAndZonesBackend.regions = [
         region for region in RegionsAndZonesBackend.regions if region.name in REGIONS
     ]
@@ -65,7 +65,7 @@ def start() -> ThreadedMotoServer:
 def run_machine(
     name: str | None, machine_type: str, tags: dict[str, str], region: str, stopped: bool = False
 ) -> str:
-    """One machine of the wanted ISA; the id EC2 gave it."""
+    """Starts one machine of the wanted ISA; returns the id that EC2 gave it."""
     client: Any = boto3.client("ec2", region_name=region, endpoint_url=URL)
     named = dict(tags) if name is None else {"Name": name, **tags}
     specification = [

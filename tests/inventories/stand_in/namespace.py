@@ -1,4 +1,4 @@
-"""What a process needs to answer for somebody else's host names: loopback, /etc/hosts, a CA."""
+"""What a process needs to answer for other host names: loopback, /etc/hosts, a CA."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A host's root as finished stages leave it, made from the real catalogue and real LoadGen logs."""
+"""Makes a host's root as finished stages leave it, from the real catalogue and LoadGen logs."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def make_root(
 
 
 def arguments(root: Path, precision: str = "int8", tune: bool = False) -> dict[str, Any]:
-    """Of module dlrm_result_info."""
+    """The arguments of module dlrm_result_info."""
     return {
         "root": str(root),
         "catalogue": CATALOGUE,

@@ -1,4 +1,4 @@
-"""Run a module of library/ in this process, as Ansible would on a host."""
+"""Runs a module of library/ in this process, as Ansible runs it on a host."""
 
 from __future__ import annotations
 

@@ -108,6 +108,13 @@ def test_another_run_did_not_measure_this(root: Path) -> None:
     assert result["performance"] is None
 
 
+def test_without_a_run_the_artifacts_are_there_alone(root: Path) -> None:
+    result = read(root, run_id="")
+    assert len(result["artifacts"]) == 4
+    assert result["performance"] is None
+    assert "stages/performance.json" not in {file["name"] for file in result["run_files"]}
+
+
 def test_a_cut_output_is_said(root: Path) -> None:
     path = stage_path(root, "performance") / "mlperf_log_detail.txt"
     path.write_bytes(path.read_bytes()[:-1])
@@ -149,7 +156,7 @@ def test_a_catalogue_of_another_version_is_an_error_in_words(
     wrong = {**arguments(root), "catalogue": {"schema_version": 2, "stages": []}}
     result = run_module(dlrm_result_info, capsys, **wrong)
     assert result["failed"] is True
-    assert "schema_version 1 is wanted, found 2" in result["msg"]
+    assert "schema_version must be 1, found 2" in result["msg"]
 
 
 def test_a_tuned_run_takes_its_figures_along(tmp_path: Path) -> None:
@@ -159,7 +166,7 @@ def test_a_tuned_run_takes_its_figures_along(tmp_path: Path) -> None:
     assert result["verdict"]["status"] == "passed"
     names = {file["name"] for file in result["run_files"]}
     assert {"stages/tune.json", "tune/choice.json", "tune/tuning.json"} <= names
-    # It serves no other host: nothing of it is restored there.
+    # No other host can use it, so no host restores it.
     assert "tune" not in {stage["document"]["stage"] for stage in result["stages"]}
     assert len(result["artifacts"]) == 4
 

@@ -1,4 +1,4 @@
-"""Module dlrm_spool: an entry until the record is stored, and the host's keys."""
+"""Module dlrm_spool: the entry stays until the record is stored; the host's keys are added."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def test_memory_that_ran_out_is_told_where_the_engine_does_not_see_it(
     (machine.folder("hungry").path / "go").touch()
     seen = machine.until("hungry", lambda seen: seen.state != "running")
     assert (seen.cause, seen.exit_code) == ("out of memory", 137)
-    assert "for lack of memory of this host meanwhile (exit code 137)" in seen.message
+    assert "for lack of memory on this host meanwhile (exit code 137)" in seen.message
 
 
 def test_paths_are_the_users_own(machine: Machine, tmp_path: Path) -> None:

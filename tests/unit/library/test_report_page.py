@@ -22,7 +22,7 @@ VOID = {"meta", "link", "br", "line", "rect"}
 
 
 class Balanced(HTMLParser):
-    """Fails on a tag that is closed wrongly; collects tags, addresses and text."""
+    """Fails on a wrongly closed tag; collects tags, addresses and text."""
 
     def __init__(self) -> None:
         super().__init__()

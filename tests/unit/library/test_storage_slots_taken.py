@@ -1,4 +1,4 @@
-"""Modules that move files take a place on the storage node; what is there already needs none."""
+"""Modules that move files take a slot on the storage node, unless the files are there already."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
 class MustWaitError(Exception):
-    """The module found no place."""
+    """The module found no free slot."""
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def copied(command: list[str]) -> tuple[int, str, str]:
-    """As rsync would, from the last word but one to the last."""
+    """Copies as rsync would, from the last argument but one to the last."""
     Path(command[-1]).write_bytes(Path(command[-2]).read_bytes())
     return 0, "", ""
 

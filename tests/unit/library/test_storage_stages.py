@@ -1,4 +1,4 @@
-"""What the storage node keeps of stages, and what a host gets of it."""
+"""Which stages the storage node keeps, and what a host restores from it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from ansible.module_utils.dlrm_fleet.wire.fields import Fields
 from ansible.module_utils.dlrm_fleet.wire.host_answer import offered_stages
 from ansible.module_utils.dlrm_fleet.wire.restore import restorable_stages
 
+import dlrm_storage_stages_info
+
 OWNER = Owner("1000:1000")
 FILES = {
     "calibrate": {"dlrm_int8.pt"},
@@ -33,7 +35,7 @@ FILES = {
 
 
 def keep(folder: Path, precision: str = "int8", until: str = "calibrate") -> StageStore:
-    """A host's stages on the storage node, brought by the product's own transfer."""
+    """Brings a host's stages to the storage node by the product's own transfer."""
     root = folder / "maker"
     made_run.make_root(root, precision, until)
     request = made_run.request(precision)
@@ -116,6 +118,23 @@ def test_an_empty_store_has_nothing(tmp_path: Path) -> None:
     ]
 
 
+def test_what_is_made_once_a_fleet(tmp_path: Path) -> None:
+    """Missing, forced, and what only a look at the user's folder tells to be unchanged."""
+    folder = {"kind": "folder", "path": "/data/day"}
+    request = {
+        **made_run.request(),
+        "force_stages": ["dump"],
+        "sources": {"weights_source": None, "data_source": folder},
+    }
+    params = {"storage_root": str(tmp_path), "catalogue": made_run.CATALOGUE}
+    found = dlrm_storage_stages_info.read({**params, "request": request, "architecture": ""}, False)
+    assert found["to_make"] == [*found["missing"], "dump", "/data/day is looked at"]
+    assert found["missing"] != []
+    made = [entry["name"] for entry in found["catalogue"]["stages"]]
+    assert made == ["weights", "dataset", "dump", "calibrate"]
+    assert found["catalogue"]["schema_version"] == made_run.CATALOGUE["schema_version"]
+
+
 def test_a_file_that_went_away_is_not_offered(tmp_path: Path) -> None:
     store = keep(tmp_path)
     stages, _ = choose(store)
@@ -155,7 +174,7 @@ def test_restored_byte_for_byte_once(tmp_path: Path) -> None:
 
 
 def test_a_host_that_has_a_file_gets_the_others(tmp_path: Path) -> None:
-    """Killed between two renames: stage.json is not there yet."""
+    """The restore was killed between two renames, so stage.json is missing."""
     stages, _ = choose(keep(tmp_path))
     push(tmp_path, restore(tmp_path, stages).missing)
     restore(tmp_path, stages)

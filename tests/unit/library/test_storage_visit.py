@@ -1,4 +1,4 @@
-"""A round of the storage node where host and storage node are one machine: no SSH, real rsync."""
+"""A round of the storage node on a host that is the storage node itself: real rsync, no SSH."""
 
 from __future__ import annotations
 

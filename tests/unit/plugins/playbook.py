@@ -1,4 +1,4 @@
-"""Run a small playbook of ours against this machine, as a user does."""
+"""Runs a small playbook against this machine, as a user does."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def start(
 
 @dataclass(frozen=True)
 class Ended:
-    """`words`: the output with every run of blanks as one."""
+    """`words`: the output with all white space as single blanks."""
 
     pid: int
     code: int

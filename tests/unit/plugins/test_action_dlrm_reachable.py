@@ -1,4 +1,4 @@
-"""A machine that answers costs an echo; one that does not is waited for as long as was said."""
+"""A machine that answers costs one echo; for another the action waits up to its timeout."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def wait(folder: Path, ssh: Path, seconds: float, *options: str, **task: Any) ->
         folder,
         [*tasks, *playbook.saved(folder)],
         *options,
-        # No Python is there: none is needed to answer.
+        # There is no such Python: an answer needs none.
         variables={
             "ansible_ssh_executable": str(ssh),
             "ansible_ssh_retries": 0,
@@ -55,7 +55,7 @@ def test_one_that_stays_away_fails_with_its_name_and_the_reason(tmp_path: Path, 
     assert ended.code == 2, ended.output
     assert "node1 did not answer within 0 s: " in ended.words
     assert "ssh: connect to host x: No route" in ended.words
-    # A failure, which a rescue can keep, not Ansible's "unreachable", which ends the host.
+    # A failure, which a rescue can catch; Ansible's "unreachable" would end the host.
     assert "unreachable=0" in ended.output
 
 
@@ -75,7 +75,7 @@ def test_a_hung_master_is_left_and_the_machine_reached_anew(tmp_path: Path, ssh:
     )
     ssh.write_text(ssh.read_text().replace("#!/bin/sh\n", f"#!/bin/sh\n{hangs}"))
     ended = wait(tmp_path, ssh, 0)
-    assert "[node1] the open SSH connection hung and was left" in ended.words, ended.output
+    assert "[node1] the open SSH connection hung and was dropped" in ended.words, ended.output
     assert "ok: [node1]" in ended.output.split("TASK [Keep]")[0], ended.output
     assert not Path(asked.read_text().strip()).exists()
 

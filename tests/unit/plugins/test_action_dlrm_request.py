@@ -1,4 +1,4 @@
-"""The action collects what a user gave, however it was given; the module judges it."""
+"""The action collects the public variables, however a user gave them; the module checks them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waiting for somebody else's run: how long, what is said, and that it ends with the run."""
+"""Waiting for another controller's run: how long, what is printed, and that it ends with it."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_our_own_run_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_holder_that_ran_here_and_is_gone_is_not_waited_for(tmp_path: Path) -> None:
-    """The host is another machine: it sees a lease that lives, and no process of that number."""
+    """The host is another machine: it sees a live lease and no process of that number."""
     (tmp_path / "root").mkdir()
     runs = Runs(tmp_path / "root")
     killed = subprocess.Popen(["sleep", "600"])

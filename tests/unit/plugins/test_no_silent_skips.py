@@ -1,4 +1,4 @@
-"""Which skips are allowed depends on the CPU: on the one that can run a test, none is."""
+"""A test may be skipped only where the CPU cannot run it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A role's argument_specs.yml and defaults/main.yml say the same, and its README names all."""
+"""A role's argument_specs.yml equals its defaults/main.yml, and its README names every variable."""
 
 from __future__ import annotations
 

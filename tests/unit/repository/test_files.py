@@ -1,4 +1,4 @@
-"""What the repository promises of itself: small rooms, mandatory names, pinned locks."""
+"""Rules of the repository: small folders, required files, pinned locks."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A container image of a few files that behaves like dlrm-bench, made from this machine's own."""
+"""A small container image that behaves like dlrm-bench, made from files of this machine."""

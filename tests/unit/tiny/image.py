@@ -1,4 +1,4 @@
-"""Makes the image: the shell and a few tools of this machine with their libraries, imported."""
+"""Makes the image from this machine's shell and a few tools, with their libraries."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class Machine:
         return watch(self.asked.plan(), self.engine, name, wait, token, check=False)[0]
 
     def finish(self, name: str, **options: Any) -> StageView:
-        """Start and watch until it ends."""
+        """Start the stage and watch it until it ends."""
         result = self.start(name, **options)
         assert result.state in ("running", "done"), result
         return self.until(name, lambda seen: seen.state not in ("running", "unknown"))

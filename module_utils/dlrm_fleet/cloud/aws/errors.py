@@ -1,4 +1,4 @@
-"""botocore's exceptions to kinds."""
+"""Translates botocore's exceptions to kinds of refusals."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _kind(code: str, status: int) -> str:
 
 
 def _without_answer(error: Exception, action: str) -> CloudError:
-    """No credentials, no connection, no whole answer."""
+    """The cloud gave no whole answer: no credentials, no connection, or wrong arguments."""
     name = type(error).__name__
     if any(word in name for word in ("Credential", "Token", "Login", "SSO", "ProfileNotFound")):
         return refusal(CREDENTIALS, "AWS", action, str(error))

@@ -1,4 +1,4 @@
-"""AWS in the state machine's words: EC2 and one-time schedules of EventBridge Scheduler."""
+"""The provider for AWS: EC2, and one-time schedules of EventBridge Scheduler."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SCHEDULE_PREFIX = "dlrm-fleet-"
 
 
 class Aws:
-    """`scheduler_role`: the ARN EventBridge assumes to terminate. Clients are shared by threads."""
+    """`scheduler_role`: ARN of the role that EventBridge assumes. Threads share the clients."""
 
     name = "aws"
     _guard = staticmethod(partial(guarded, translate))
@@ -58,7 +58,7 @@ class Aws:
         self.scheduler_role = scheduler_role
         self._endpoint = endpoint_url or None
         self._session = boto3.Session()
-        # Retries are the state machine's, which also asks again with the same token.
+        # No retries here: the state machine retries, with the same token.
         self._config = botocore.config.Config(
             retries={"total_max_attempts": 1}, connect_timeout=20, read_timeout=60,
             max_pool_connections=64,
@@ -166,7 +166,7 @@ class Aws:
             except CloudError as error:
                 if error.kind != NOT_FOUND:
                     raise
-                # One that is gone makes EC2 refuse the whole batch.
+                # EC2 refuses the whole batch if one of its machines is gone.
                 for one in ids if len(ids) > 1 else []:
                     self.delete([item for item in machines if item.id == one])
 
@@ -222,7 +222,7 @@ class Aws:
         return explain(error, machine, placement, region, running)
 
     def _schedules(self, region: str, fleet: str | None) -> dict[str, str]:
-        """Machine's id: schedule's name."""
+        """The schedule's name, by machine id."""
         prefix = SCHEDULE_PREFIX + (f"{fleet}." if fleet else "")
         names = [
             str(item["Name"])
@@ -237,11 +237,11 @@ class Aws:
         }
 
     def _image(self, image: dict[str, str], region: str) -> str:
-        """The newest image of the owner whose name matches, or the id given."""
+        """The given id, or else the newest image of the owner whose name matches."""
         if image.get("id"):
             return image["id"]
         key = (region, json.dumps(image, sort_keys=True))
-        # Asked once, however many machines start together.
+        # One request, however many machines start together.
         with self._image_lock:
             return self._newest_image(image, region, key)
 
@@ -268,5 +268,5 @@ class Aws:
 
 
 def _schedule_name(found: Found) -> str:
-    """Scheduler takes 64 characters: prefix, fleet and id; desired.py bounds the fleet's name."""
+    """At most 64 characters, Scheduler's limit, because desired.py bounds the fleet's name."""
     return f"{SCHEDULE_PREFIX}{found.labels['fleet']}.{found.id}"

@@ -1,4 +1,4 @@
-"""Which of AWS's quotas was hit, how much is left, how to raise it. Pure."""
+"""Explains which quota of AWS was hit, how much is left and how to raise it. Pure."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def explain(
     return CloudError(
         QUOTA,
         f"the quota {kind} of AWS ({code}, vCPUs in {region}) is used up",
-        f"{machine.name} ({placement.type}) asks for {asked or '?'} vCPUs,"
-        f" left {left}; {error.why}",
+        f"{machine.name} ({placement.type}) asks for {asked or '?'} vCPUs;"
+        f" left: {left}; {error.why}",
         f"Raise it: aws service-quotas request-service-quota-increase --region {region}"
         f" --service-code ec2 --quota-code {code} --desired-value N; then repeat",
         error.action,

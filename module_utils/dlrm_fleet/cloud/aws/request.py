@@ -1,4 +1,4 @@
-"""Machines to EC2's requests, EC2's answers to machines. Pure."""
+"""Translates machines to EC2's requests, and EC2's answers to machines. Pure."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def labels(item: dict[str, Any]) -> dict[str, str]:
 def run_instances(
     machine: Machine, placement: Placement, token: str, generation: int, image: str
 ) -> dict[str, Any]:
-    """One machine, named and tagged in the request itself: none is ever without its labels."""
+    """One machine, tagged in the request itself, so that no machine is ever without labels."""
     tags = [
         {"Key": key, "Value": value}
         for key, value in {"Name": machine.name, **machine.labels(generation)}.items()
@@ -62,7 +62,7 @@ def run_instances(
         "NetworkInterfaces": [interface],
         "BlockDeviceMappings": [_disk(machine)],
         "UserData": user_data(machine.ttl_seconds, machine.ssh_public_key),
-        # The host's own timer powers off; that must end the machine, not stop it.
+        # The host's own timer powers off, which must terminate the machine, not stop it.
         "InstanceInitiatedShutdownBehavior": "terminate",
         "MetadataOptions": {"HttpTokens": "required", "HttpEndpoint": "enabled"},
         "TagSpecifications": [

@@ -1,4 +1,4 @@
-"""Google's exceptions and failed operations to kinds."""
+"""Translates Google's exceptions and failed operations to kinds of refusals."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def translate(error: Exception, action: str) -> CloudError:
 
 
 def operation_error(operation: Any, action: str) -> CloudError:
-    """A finished operation that failed."""
+    """The refusal of a finished operation that failed."""
     first = operation.error.errors[0]
     code, message = str(first.code), str(first.message)
     kind = OPERATION_CODES.get(code, UNKNOWN)
@@ -79,7 +79,7 @@ def operation_error(operation: Any, action: str) -> CloudError:
 
 
 def _without_answer(error: Exception, action: str) -> CloudError:
-    """No credentials, no connection, no whole answer."""
+    """The cloud gave no whole answer: no credentials, no connection, or wrong arguments."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
     module = type(error).__module__
     if module.startswith("google.auth") and "TransportError" not in kinds:

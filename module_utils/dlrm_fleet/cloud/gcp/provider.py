@@ -1,4 +1,4 @@
-"""Google Compute Engine in the state machine's words."""
+"""The provider for Google Cloud: Compute Engine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from . import request as gcp_request
 from .errors import operation_error, translate
 from .quota import explain
 
-# The calls this file makes, as permissions; docs/clouds/gcp-role.json is generated from them.
+# The permissions that this file's calls need; docs/clouds/gcp-role.json is generated from them.
 PERMISSIONS = (
     "compute.addresses.delete",
     "compute.addresses.list",
@@ -38,14 +38,14 @@ PERMISSIONS = (
     "compute.subnetworks.useExternalIp",
     "compute.zoneOperations.get",
 )
-# A failed operation older than our own request (by the cloud's clock against ours, with this to
-# spare, seconds) is the answer to somebody's earlier request of the same id.
+# Seconds. A failed operation that began longer than this before our request belongs to an earlier
+# request with the same id. The slack allows for the difference between the cloud's clock and ours.
 CLOCK_SLACK = 5.0
 SCOPE = "https://www.googleapis.com/auth/compute"
 
 
 class Gcp:
-    """`regions`: only these are looked at; [] = all of the project. Clients serve all threads."""
+    """`regions`: only these are used; [] = all of the project. Threads share the clients."""
 
     name = "gcp"
     _guard = staticmethod(partial(guarded, translate))
@@ -122,7 +122,7 @@ class Gcp:
         if operation.error.errors:
             error = operation_error(operation, action)
             if _is_older(operation, started):
-                raise CloudError(STALE, "an earlier request of this id failed", error.why)
+                raise CloudError(STALE, "an earlier request with this id failed", error.why)
             raise error
         try:
             shown = self._ask(
@@ -135,13 +135,15 @@ class Gcp:
             raise
         made = gcp_request.found(shown)
         if not ours(made.labels, machine.fleet):
-            raise CloudError(EXISTS, f"{machine.name} is somebody else's", action=action)
+            raise CloudError(
+                EXISTS, f"a machine {machine.name} exists without our labels", action=action
+            )
         if not made.live:
             raise CloudError(STALE, f"{made.name} has ended")
         return made
 
     def _finished(self, operation: Any, zone: str, action: str) -> Any:
-        """Wait on the operation, by its own call; the cloud answers within two minutes."""
+        """Wait for the operation with the cloud's own call, which answers within two minutes."""
         while operation.status != self._compute.Operation.Status.DONE:
             try:
                 operation = self._ask(
@@ -157,7 +159,7 @@ class Gcp:
         return operation
 
     def protect(self, found: Found, until: datetime) -> None:
-        """Fixed at creation (maxRunDuration): nothing can be added while the machine runs."""
+        """Always raises: maxRunDuration is fixed at creation and cannot be added later."""
         raise CloudError(
             "unknown", f"{found.name} has no maxRunDuration to end it at {until:%H:%M} UTC",
             "it was not made by this project",
@@ -231,12 +233,12 @@ class Gcp:
 
 
 def _request_id(token: str) -> str:
-    """A UUID, as the API wants, from the token."""
+    """The token as a UUID, which the API requires."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, "dlrm-fleet:" + token))
 
 
 def _is_older(operation: Any, started: float) -> bool:
-    """Was the operation begun before our request?"""
+    """Whether the operation began before our request."""
     if not operation.insert_time:
         return False
     begun = gcp_request.moment(operation.insert_time)

@@ -1,4 +1,4 @@
-"""Which of Google's quotas was hit, how much is left, how to raise it. Pure."""
+"""Explains which quota of Google Cloud was hit, how much is left and how to raise it. Pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def explain(
     return CloudError(
         QUOTA,
         f"the quota {metric} of Google Cloud in {region} is used up",
-        f"{machine.name} ({placement.type}) asks for {unit}, left {left}; {error.why}",
+        f"{machine.name} ({placement.type}) asks for {unit}; left: {left}; {error.why}",
         f"Raise it under IAM & Admin > Quotas of project {project} (filter: {metric}, {region}),"
         " then repeat",
         error.action,

@@ -1,4 +1,4 @@
-"""Machines to Compute Engine's documents, its documents to machines. Pure."""
+"""Translates machines to Compute Engine's documents and back. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STATES = {
     "SUSPENDING": STOPPED,
     "SUSPENDED": STOPPED,
     "STOPPING": ENDING,
-    # On the way to TERMINATED or to nothing.
+    # It becomes TERMINATED, or it vanishes.
     "DEPROVISIONING": ENDING,
     "TERMINATED": STOPPED,
 }
@@ -35,7 +35,7 @@ def filters(fleet: str | None) -> str:
 
 
 def instance(machine: Machine, placement: Placement, generation: int) -> dict[str, Any]:
-    """Labels, disk labels and the end of its life are in the request itself."""
+    """The request itself holds the machine's labels, its disk's labels and its end."""
     labels = machine.labels(generation)
     zone = f"zones/{placement.zone}"
     disk: dict[str, Any] = {
@@ -82,7 +82,7 @@ def _interface(machine: Machine, placement: Placement) -> dict[str, Any]:
 
 def _metadata(machine: Machine) -> list[dict[str, str]]:
     values = {
-        # Host keys come from here.
+        # The machine writes its host keys to its guest attributes.
         "enable-guest-attributes": "TRUE",
         "block-project-ssh-keys": "TRUE",
         "ssh-keys": f"{machine.ssh_user}:{machine.ssh_public_key}",
@@ -99,7 +99,7 @@ def found(shown: Any) -> Found:
     seconds = int(shown.scheduling.max_run_duration.seconds)
     ends = shown.scheduling.instance_termination_action == "DELETE" and seconds
     return Found(
-        # Names are used again; the number is not.
+        # The cloud may reuse a name, but never an id.
         id=str(shown.id),
         name=str(shown.name),
         zone=zone,

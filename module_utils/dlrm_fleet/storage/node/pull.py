@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Iterable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,11 +84,12 @@ class Pull:
         return self.root / "incoming" / f"{sha256}.partial"
 
     def items(
-        self, host: str, artifacts: Iterable[OfferedFile], run_id: str, files: Iterable[OfferedFile]
+        self, host: str, artifacts: Sequence[OfferedFile], run_id: str, files: Sequence[OfferedFile]
     ) -> list[Item]:
         """Refuses a host's name or a run id that is no folder's name."""
         _safe("host", host)
-        _safe("run_id", run_id)
+        if files:
+            _safe("run_id", run_id)
         links, run = self.root / "artifacts" / host, self.root / "runs" / run_id / host
         return [
             *(
@@ -98,7 +99,7 @@ class Pull:
             *(_item(one.file, one.path, run / one.file.name, None) for one in files),
         ]
 
-    def stage_items(self, stages: Iterable[OfferedStage], others: list[Item]) -> list[Item]:
+    def stage_items(self, stages: Sequence[OfferedStage], others: list[Item]) -> list[Item]:
         """The outputs of stages whose files travel, but for those among `others`."""
         there = {item.target for item in others}
         items = []
@@ -112,7 +113,7 @@ class Pull:
                     items.append(_item(output, path, target, folder / output.name))
         return items
 
-    def keep_stages(self, stages: Iterable[OfferedStage], check: bool = False) -> bool:
+    def keep_stages(self, stages: Sequence[OfferedStage], check: bool = False) -> bool:
         """After their files: have them found by their keys. True: one was not kept yet."""
         changed = False
         for stage in stages:

@@ -6,7 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from ansible.module_utils.dlrm_fleet.cloud.release_decision import decide, interrupted
+from ansible.module_utils.dlrm_fleet.cloud.release_decision import (
+    Host,
+    as_host,
+    decide,
+    interrupted,
+)
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -19,8 +24,58 @@ def machine(name: str, **changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def host(name: str, **changes: Any) -> dict[str, Any]:
-    return {"host": name, "stored": True, "passed": True, "opened": True, **changes}
+def host(name: str, **changes: Any) -> Host:
+    return Host(**{"name": name, "stored": True, "passed": True, "opened": True, **changes})
+
+
+def known(**changes: Any) -> Host:
+    said = {"host": "a", "run_id": "mine", "runs": [], "opened": False, "verdict": None}
+    return as_host({**said, **changes})
+
+
+MINE = {"run_id": "mine", "state": "live"}
+OTHER = {"run_id": "other", "state": "orphaned"}
+CLOSED = {"run_id": "older", "state": "closed"}
+
+
+@pytest.mark.parametrize(
+    ("runs", "stored"),
+    [([], True), (None, True), ([MINE, CLOSED], True), ([MINE, OTHER], False), ([OTHER], False)],
+)
+def test_a_record_counts_where_no_other_run_waits(
+    runs: list[dict[str, str]] | None, stored: bool
+) -> None:
+    one = known(runs=runs, verdict={"status": "passed"})
+    assert (one.stored, one.passed) == (stored, True)
+
+
+@pytest.mark.parametrize("status", ["failed", "unknown"])
+def test_a_record_that_did_not_pass_is_stored_all_the_same(status: str) -> None:
+    one = known(verdict={"status": status})
+    assert (one.stored, one.passed) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("runs", "opened", "wanted"),
+    [
+        (None, False, None),
+        ([], False, False),
+        ([CLOSED], False, False),
+        ([OTHER], False, True),
+        (None, True, True),
+        ([], True, True),
+    ],
+)
+def test_whether_a_run_may_lie_there(
+    runs: list[dict[str, str]] | None, opened: bool, wanted: bool | None
+) -> None:
+    one = known(runs=runs, opened=opened)
+    assert (one.stored, one.passed, one.opened) == (False, False, wanted)
+
+
+def test_a_command_without_a_run_keeps_what_is_open() -> None:
+    one = known(run_id=None, runs=[OTHER], verdict={"status": "passed"})
+    assert (one.stored, one.opened) == (False, True)
 
 
 @pytest.mark.parametrize("passed", [True, False])
@@ -58,7 +113,7 @@ def test_policies_and_kept_groups() -> None:
     assert decide("never", machines, hosts, ["a"])["release"] == {}
     said = "\n".join(decide("passed", machines, hosts, [])["lines"])
     assert "b stays: its host did not pass and release=passed. It bills 1.89 USD" in said
-    assert "c stays: its group says keep" in said
+    assert "c stays: its group sets keep" in said
     assert "d stays: it was no host of this command" in said
 
 

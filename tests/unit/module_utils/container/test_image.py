@@ -1,4 +1,4 @@
-"""The image's name depends on content and base, on nothing else."""
+"""The image's name depends on content and base only."""
 
 from __future__ import annotations
 

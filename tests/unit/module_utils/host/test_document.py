@@ -1,4 +1,4 @@
-"""Which machines are of one type."""
+"""Which machines have the same type."""
 
 from __future__ import annotations
 

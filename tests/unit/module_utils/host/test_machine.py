@@ -1,4 +1,4 @@
-"""Facts of a machine, read from laid-out trees of /proc and /sys."""
+"""Facts of a machine, read from recorded or written trees of /proc and /sys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run that passes, as arguments of the judge's Evidence, and ways to spoil it."""
+"""Arguments of Evidence for a run that passes, and ways to spoil them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def stage(name: str, facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def passing() -> dict[str, Any]:
-    """Arguments of an Evidence that passes."""
+    """Arguments of Evidence for a run that passes."""
     return {
         "request": {
             "parameters": {"profile": "demo", "scenario": "offline", "min_duration_seconds": 1},

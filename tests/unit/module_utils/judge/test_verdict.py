@@ -1,4 +1,4 @@
-"""The judge: one passing run, then each way to fail, alone."""
+"""The judge: one run that passes, then each defect alone."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def test_what_differs_is_said(given: dict[str, Any]) -> None:
     differs = judged(given).comparability["differs"]
     assert differs["batching"].startswith("queries waiting are cut into parts of at most 192 pairs")
     assert differs["batching"].endswith("but for 7 put back as not all could be in time")
-    # Older images knew no other order than that of arrival.
+    # Older images know only the order of arrival.
     del given["performance"]["facts"]["queries_put_back"]
     older = judged(given).comparability["differs"]["batching"]
     assert older.endswith("but for 0 put back as not all could be in time")

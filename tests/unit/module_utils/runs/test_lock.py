@@ -1,4 +1,4 @@
-"""A run's lock under power cuts, clocks that jump, full disks and controllers that come back."""
+"""A run's lock under power cuts, jumping clocks, full disks and returning controllers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def states(runs: Runs) -> list[str]:
 
 
 def jump(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
-    """The host's clock from now on."""
+    """Set the host's clock for the rest of the test."""
 
     def now() -> datetime:
         return utc_now() + by
@@ -138,7 +138,7 @@ def test_both_documents_damaged_is_said_and_taken_up_by_name(runs: Runs) -> None
     assert run["damage"].startswith(
         f"cannot read '{runs.lock_path(RUN)}': it is empty or truncated"
     )
-    assert f"Give -e run_id={RUN} to go on with that run" in run["damage"]
+    assert f"Continue that run with -e run_id={RUN}" in run["damage"]
     with pytest.raises(LockDamaged):
         runs.renew(RUN, FOREIGN)
     assert opened(runs, LATER)
@@ -161,7 +161,7 @@ def test_a_lock_of_another_release_is_refused_and_kept(runs: Runs) -> None:
 
 def test_only_the_holder_closes(runs: Runs) -> None:
     opened(runs, by=FOREIGN)
-    with pytest.raises(FleetError, match=r"no longer ours.*adopted by you@there"):
+    with pytest.raises(FleetError, match=r"no longer holds.*you@there.* adopted it"):
         runs.close(RUN, ME, OWNER)
     assert not runs.is_closed(RUN)
     assert runs.close(RUN, FOREIGN, OWNER)
@@ -171,7 +171,7 @@ def test_a_controller_that_lost_its_run_is_refused_although_it_is_closed(runs: R
     opened(runs)
     runs.close(RUN, ME, OWNER)
     runs.renew(RUN, ME)
-    with pytest.raises(FleetError, match="no longer ours"):
+    with pytest.raises(FleetError, match="no longer holds"):
         runs.renew(RUN, FOREIGN)
 
 

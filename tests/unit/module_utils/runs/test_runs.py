@@ -57,7 +57,7 @@ def states(runs: Runs) -> list[str]:
 
 
 def test_a_run_closed_by_another_one_holds_nobody_up(runs: Runs) -> None:
-    """As on the first of several hosts, when the controller dies before it closes the others."""
+    """As on the first of several hosts when the controller dies before it closes the others."""
     dead = controller(pid=2**22 + 1, pid_started=1)
     opened(runs, by=dead)
     runs.close(RUN, dead, OWNER)
@@ -65,7 +65,7 @@ def test_a_run_closed_by_another_one_holds_nobody_up(runs: Runs) -> None:
     runs.renew(RUN, controller())
     assert not runs.close(RUN, controller(), OWNER)
     assert states(runs) == ["closed"]
-    with pytest.raises(FleetError, match="no longer ours"):
+    with pytest.raises(FleetError, match="no longer holds"):
         runs.renew(RUN, dead)
 
 
@@ -93,8 +93,8 @@ def test_living_holder_is_refused_with_name_and_since_when(runs: Runs) -> None:
             opened(runs, run_id)
         assert (
             f"run {RUN} is held by you@there (pid 7) since {lock['opened_at']}, lease until"
-            f" {lock['lease_until']}. Wait, or stop that run; with -e run_wait=10m this command"
-            " waits." in str(caught.value)
+            f" {lock['lease_until']}. Stop that run, or wait for its end with"
+            " -e run_wait=10m." in str(caught.value)
         )
 
 
@@ -109,7 +109,7 @@ def test_lapsed_run_is_taken_over_with_a_new_deadline(runs: Runs) -> None:
     assert changed
     assert lock["opened_at"] == before["opened_at"]
     assert lock["deadline"] > format_time(utc_now())
-    with pytest.raises(FleetError, match=r"no longer ours.*adopted by me@here"):
+    with pytest.raises(FleetError, match=r"no longer holds.*me@here.* adopted it"):
         runs.renew(RUN, FOREIGN)
 
 
@@ -198,7 +198,7 @@ def run(run_id: str = RUN, state: str = "lapsed", **changes: Any) -> dict[str, A
     }
 
 
-def decided(*hosts: list[dict[str, Any]], run_id: str | None = None) -> dict[str, str]:
+def decided(*hosts: list[dict[str, Any]] | None, run_id: str | None = None) -> dict[str, Any]:
     entries = [{"host": f"node{index}", "runs": runs} for index, runs in enumerate(hosts, 1)]
     return decide(run_id, SHA, controller(), entries)
 
@@ -232,14 +232,35 @@ def test_finished_unwatched_is_collected_only_when_all_did() -> None:
     assert decided([run(measured=True)], [run()])["how"] == "adopted"
 
 
+def test_hosts_measure_unless_the_run_is_only_read() -> None:
+    assert decided([])["measures"] is True
+    assert decided([run()])["measures"] is True
+    assert decided([run(measured=True)])["measures"] is True
+    assert decided([run(state="closed")], run_id=RUN)["measures"] is False
+
+
+def test_hosts_that_know_nothing_of_a_run_others_began_are_named() -> None:
+    read = [[run()], [], [run(LATER, state="closed")], None]
+    assert decided(*read)["unknown_to"] == ["node2", "node3"]
+    assert decided([run(measured=True)], [])["unknown_to"] == ["node2"]
+    assert decided([], [])["unknown_to"] == []
+    assert decided([run(state="closed")], [], run_id=RUN)["unknown_to"] == []
+
+
+def test_a_host_whose_runs_nobody_read_has_no_say() -> None:
+    assert decided(None, [run()])["how"] == "adopted"
+    with pytest.raises(FleetError, match="no host told of its runs"):
+        decided(None, None)
+
+
 def test_living_foreign_run_is_refused_whatever_it_measures() -> None:
     for sha in (SHA, OTHER_SHA):
         with pytest.raises(FleetError) as caught:
             decided([], [run(state="live", request_sha256=sha)], [run(state="live")])
         assert str(caught.value) == (
             f"host node2 is busy (also busy: node3): run {RUN} is held by you@there (pid 7) since"
-            " 2026-01-31T12:00:00Z, lease until 2026-01-31T12:01:30Z. Wait, or stop"
-            " that run; with -e run_wait=10m this command waits."
+            " 2026-01-31T12:00:00Z, lease until 2026-01-31T12:01:30Z. Stop that run,"
+            " or wait for its end with -e run_wait=10m."
         )
 
 
@@ -250,7 +271,7 @@ def test_named_runs() -> None:
     assert decided([run(state="closed"), busy], run_id=RUN)["how"] == "closed"
     with pytest.raises(FleetError, match=re.escape(f"run_id '{RUN}' is not known to node1: known")):
         decided([run(LATER)], run_id=RUN)
-    with pytest.raises(FleetError, match="is of another request"):
+    with pytest.raises(FleetError, match="belongs to another request"):
         decided([run(request_sha256=OTHER_SHA, state="closed")], run_id=RUN)
     damaged = run(request_sha256="", state="damaged")
     assert decided([damaged], run_id=RUN)["how"] == "adopted"

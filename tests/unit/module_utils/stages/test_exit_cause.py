@@ -17,7 +17,7 @@ BOOM = "cannot x: y."
 @pytest.mark.parametrize(
     ("exit_code", "known", "cause", "words"),
     [
-        pytest.param(137, {"oom_killed": True}, "out of memory", "take one with more", id="oom"),
+        pytest.param(137, {"oom_killed": True}, "out of memory", "use a host with more", id="oom"),
         pytest.param(
             1, {"oom_killed": True, "said": BOOM}, "out of memory", "a process", id="oom worker"
         ),

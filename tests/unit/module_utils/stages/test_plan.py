@@ -23,7 +23,7 @@ EXTRA = {
     "architecture": "x86_64",
     "cpu": "architecture=x86_64, model=a, allowed_threads=2",
 }
-# Of requests and stages as releases before this one made them: they are still found by them.
+# Keys that earlier releases gave to requests and stages: results must still be found by them.
 PINNED_KEYS = json.loads((REPOSITORY / "tests/unit/fixtures/keys.json").read_text())
 REQUESTS: dict[str, dict[str, Any]] = {
     "int8": {"precision": "int8"},
@@ -45,7 +45,7 @@ OUTPUTS = {
 
 
 class Disk:
-    """Finished stages by key; the sha256 of an output is what the test says."""
+    """Finished stages by name; the test gives the sha256 of outputs."""
 
     def __init__(self, *done: str, sha256: dict[str, str] | None = None) -> None:
         self.done = done
@@ -130,7 +130,7 @@ def test_tune_stands_between_calibrate_and_accuracy_where_it_is_asked() -> None:
     found = planned(tune="true", audit="test01")
     assert list(found)[4:6] == ["calibrate", "tune"]
     assert list(found["tune"].inputs) == ["dataset", "calibrate"]
-    # Nothing of the half that is scored.
+    # It reads nothing of the half that is scored.
     assert [o["name"] for o in found["tune"].inputs["dataset"][1]] == ["calibration_dense.npy"]
     for reader in ("accuracy", "performance", "audit"):
         assert [o["name"] for o in found[reader].inputs["tune"][1]] == ["choice.json"]
@@ -207,7 +207,7 @@ def test_a_remote_counts_by_its_name() -> None:
 
 
 def test_keys_are_stable_across_releases() -> None:
-    # A changed key means that nothing made so far is found again: never by accident.
+    # A changed key means that no earlier result is found again: it must not change by accident.
     entry = {
         "name": "dump",
         "recipe": 2,
@@ -248,10 +248,10 @@ def test_links_carry_architecture_and_precision() -> None:
 
 
 def test_wrong_catalogues_and_stages_are_refused_in_words() -> None:
-    with pytest.raises(FleetError, match="schema_version 1 is wanted, found 2"):
+    with pytest.raises(FleetError, match="schema_version must be 1, found 2"):
         catalogue.stages({**CATALOGUE, "schema_version": 2})
     swapped = {**CATALOGUE, "stages": CATALOGUE["stages"][::-1]}
-    with pytest.raises(FleetError, match=r"'audit'.*its input 'dataset' is no earlier"):
+    with pytest.raises(FleetError, match=r"'audit'.*its input 'dataset' is not an earlier"):
         catalogue.stages(swapped)
     with pytest.raises(FleetError, match=r"no stage 'dmp': known: repositories, weights"):
         catalogue.stage(CATALOGUE, "dmp")

@@ -1,4 +1,4 @@
-"""Texts with a secret each, and the secret."""
+"""Texts that each hold a secret, and the secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bundle as a whole: what is in it, and no planted secret."""
+"""The whole bundle: what is in it, and that no planted secret is."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def root(tmp_path: Path) -> Path:
 
 def test_no_planted_secret_is_in_the_bundle(root: Path, tmp_path: Path) -> None:
     files = support.gather(root, support.HOST_PATTERNS, "root")
-    # As if something had been added without thought.
+    # As if somebody had added a text that was not redacted.
     files["machine/careless.txt"] = "\n".join(text for text, _secret in SECRETS.values())
     support.write_bundle(tmp_path / "a.tar.gz", "arm-01", files)
     found = contents(tmp_path / "a.tar.gz")

@@ -1,4 +1,4 @@
-"""What a doctor says of a host."""
+"""What the doctor says about a host."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def test_a_ready_host() -> None:
         "a: ready",
         "  ok      reached: answers; Python runs; becomes root.",
         "  ok      machine: Debian 12, Zen, 2 cores (avx512_vnni), 24 GiB.",
-        "  ok      engine: answers, version 20.10.24.",
-        "  ok      clock: as the controller's.",
+        "  ok      container engine: answers, version 20.10.24.",
+        "  ok      clock: agrees with the controller's.",
     ]
 
 
@@ -54,8 +54,8 @@ def test_a_ready_host() -> None:
     ("changes", "what", "state"),
     [
         ({"problems": ["Host 'a' needs 4 GiB."]}, "machine", "missing"),
-        ({"engine": ""}, "engine", "note"),
-        ({"engine": "", "daemon": False}, "engine", "note"),
+        ({"engine": ""}, "container engine", "note"),
+        ({"engine": "", "daemon": False}, "container engine", "note"),
         ({"live_restore": False}, "live-restore", "note"),
         ({"clock": "3700"}, "clock", "note"),
         ({"clock": "10"}, "clock", "note"),

@@ -1,4 +1,4 @@
-"""No secret survives; what explains a failure does."""
+"""Secrets are removed; what explains a failure stays."""
 
 from __future__ import annotations
 

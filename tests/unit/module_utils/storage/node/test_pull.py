@@ -314,6 +314,13 @@ def test_names_that_leave_their_folder_are_refused(
         node.offer(host, artifacts, [promise(node.path, name)])
 
 
+def test_artifacts_alone_belong_to_no_run(node: Node) -> None:
+    [item] = node.storage.items("arm-01", node.artifacts, "", [])
+    assert item.sha256 == node.sha256
+    with pytest.raises(FleetError, match="run_id '' as a folder's name"):
+        node.storage.items("arm-01", [], "", [promise(node.path, "a")])
+
+
 @pytest.mark.parametrize("sha256", ["", "../../etc/passwd", "A" * 64])
 def test_a_promise_that_is_no_sha256_is_refused(node: Node, sha256: str) -> None:
     with pytest.raises(FleetError, match="must be 64 hexadecimal digits"):
