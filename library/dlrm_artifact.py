@@ -172,10 +172,17 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.commands import run_command
 from ansible.module_utils.dlrm_fleet.base.modules import finish
+from ansible.module_utils.dlrm_fleet.request.values import STAGES
 from ansible.module_utils.dlrm_fleet.storage.node import spool
 from ansible.module_utils.dlrm_fleet.storage.node.pull import Pull, Step
 from ansible.module_utils.dlrm_fleet.storage.node.slots import place
 from ansible.module_utils.dlrm_fleet.storage.rsync import SSH_OPTIONS, reach
+from ansible.module_utils.dlrm_fleet.wire.fields import Fields
+from ansible.module_utils.dlrm_fleet.wire.host_answer import (
+    offered_artifacts,
+    offered_run_files,
+    offered_stages,
+)
 
 FILE: dict[str, Any] = {
     "name": {"type": "str", "required": True},
@@ -216,8 +223,9 @@ def diff(steps: list[Step]) -> dict[str, str]:
 
 
 def run(pull: Pull, params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    items = pull.items(params["host"], params["artifacts"], params["run_id"], params["run_files"])
-    stages = params["stages"]
+    offer = Fields(params, f"cannot use what {params['host']} offers", "its offer")
+    stages, run_files = offered_stages(offer, STAGES), offered_run_files(offer)
+    items = pull.items(params["host"], offered_artifacts(offer), params["run_id"], run_files)
     items += pull.stage_items(stages, items)
     transferred = 0
     if check_mode:
@@ -225,7 +233,7 @@ def run(pull: Pull, params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     else:
         # Artifacts alone belong to no run; each file has its own lock.
         of_run = spool.locked(pull.root, params["run_id"], params["host"])
-        with of_run if params["run_files"] else nullcontext():
+        with of_run if run_files else nullcontext():
             steps = pull.plan(items)
             if any(step.action != "reuse" for step in steps):
                 with place(pull.root, params["transfers"]):

@@ -99,6 +99,7 @@ from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.storage.node.push import Push
 from ansible.module_utils.dlrm_fleet.storage.node.slots import place
 from ansible.module_utils.dlrm_fleet.storage.rsync import SSH_OPTIONS, reach
+from ansible.module_utils.dlrm_fleet.wire.restore import lacking_files
 
 ARGUMENTS: dict[str, Any] = {
     "storage_root": {"type": "path", "required": True},
@@ -113,7 +114,7 @@ ARGUMENTS: dict[str, Any] = {
 
 
 def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
-    files = {sha256: int(size) for sha256, size in params["files"].items()}
+    files = lacking_files(params["files"], f"cannot send what {params['host']} asks for")
     root, target = Path(params["storage_root"]), reach(params["target"], "write")
     push = Push(root, params["host"], params["host_root"], target, run_command)
     push.verify({sha256: files[sha256] for sha256 in params["refused"] if sha256 in files})

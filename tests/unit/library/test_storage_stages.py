@@ -12,12 +12,16 @@ import pytest
 from ansible.module_utils.dlrm_fleet.base.commands import run_command
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.base.owner import Owner
+from ansible.module_utils.dlrm_fleet.request.values import STAGES
 from ansible.module_utils.dlrm_fleet.results import on_host as result
 from ansible.module_utils.dlrm_fleet.stages.asked import Asked
 from ansible.module_utils.dlrm_fleet.storage.host.restore import Restore, Restored
 from ansible.module_utils.dlrm_fleet.storage.node.pull import Pull
 from ansible.module_utils.dlrm_fleet.storage.node.push import Push
 from ansible.module_utils.dlrm_fleet.storage.node.store import StageStore
+from ansible.module_utils.dlrm_fleet.wire.fields import Fields
+from ansible.module_utils.dlrm_fleet.wire.host_answer import offered_stages
+from ansible.module_utils.dlrm_fleet.wire.restore import restorable_stages
 
 import dlrm_storage_stages_info
 
@@ -38,7 +42,8 @@ def keep(folder: Path, precision: str = "int8", until: str = "calibrate") -> Sta
     found = result.find(
         root, made_run.CATALOGUE, request, made_run.RUN_ID, made_run.IMAGE, "aarch64"
     )
-    stages = result.shared_stages(found, request)
+    offer = {"stages": result.shared_stages(found, request)}
+    stages = offered_stages(Fields(offer, "cannot use the offer"), STAGES)
     storage = Pull(folder / "store", None, run_command)
     storage.root.mkdir()
     storage.apply_all(storage.plan(storage.stage_items(stages, [])))
@@ -57,7 +62,9 @@ def choose(
 
 def restore(folder: Path, stages: list[dict[str, Any]], check: bool = False) -> Restored:
     (folder / "host").mkdir(exist_ok=True)
-    return Restore(folder / "host", OWNER, "storage-01", check).run(stages)
+    offer = Fields({"stages": stages}, "cannot use the offer")
+    offered = restorable_stages(offer, STAGES)
+    return Restore(folder / "host", OWNER, "storage-01", check).run(offered)
 
 
 def push(folder: Path, files: dict[str, int]) -> int:

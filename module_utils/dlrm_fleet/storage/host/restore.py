@@ -8,9 +8,9 @@ stages/<stage>/<key[:16]>/elsewhere.json  the manifest of a stage whose files st
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from ...base.disk import refuse_full
 from ...base.documents import sha256_file, sync_directory, write_json_atomic
@@ -19,6 +19,8 @@ from ...base.owner import Owner
 from ...base.times import format_time, utc_now
 from ...stages.folder import StageFolder
 from ...stages.key import short
+from ...wire.restore import RestorableStage
+from ...wire.stage_document import FilePromise, StageDocument
 
 INCOMING = "incoming"
 
@@ -42,15 +44,15 @@ class Restore:
         self.node = node
         self.check = check
 
-    def run(self, wanted: list[dict[str, Any]]) -> Restored:
+    def run(self, wanted: Iterable[RestorableStage]) -> Restored:
         """`wanted`: {document, files} of each stage, as StageStore.choose returns them."""
         result = Restored()
         if not self.check:
             self.owner.make_directory(self.root / INCOMING)
         for one in wanted:
-            document = one["document"]
-            folder = StageFolder(self.root, document["stage"], document["key"])
-            if not one["files"]:
+            document = one.document
+            folder = StageFolder(self.root, document.stage, document.key)
+            if not one.files:
                 self._note(folder, document, result)
             elif self.check:
                 self._examine(folder, document, result)
@@ -60,28 +62,28 @@ class Restore:
         self._refuse_full(result)
         return result
 
-    def _note(self, folder: StageFolder, document: dict[str, Any], result: Restored) -> None:
+    def _note(self, folder: StageFolder, document: StageDocument, result: Restored) -> None:
         """Keep the manifest alone: a later stage's key needs no more than its key and outputs."""
         if folder.manifest.exists() or folder.elsewhere() is not None:
             return
         result.changed = True
         if not self.check:
             self.owner.make_directory(folder.path)
-            write_json_atomic(folder.elsewhere_path, document)
+            write_json_atomic(folder.elsewhere_path, document.document)
             self.owner.take(folder.elsewhere_path)
 
-    def _examine(self, folder: StageFolder, document: dict[str, Any], result: Restored) -> None:
+    def _examine(self, folder: StageFolder, document: StageDocument, result: Restored) -> None:
         """What check mode reports: it compares sizes only."""
         if folder.examine()[0] is not None:
             return
         result.changed = True
-        for output in document["outputs"]:
-            path = folder.output(output["name"])
-            if not path.is_file() or path.stat().st_size != output["bytes"]:
-                result.missing[output["sha256"]] = output["bytes"]
+        for output in document.outputs:
+            path = folder.output(output.name)
+            if not path.is_file() or path.stat().st_size != output.size:
+                result.missing[output.sha256] = output.size
 
-    def _restore(self, folder: StageFolder, document: dict[str, Any], result: Restored) -> None:
-        name = f"{document['stage']} {short(document['key'])}"
+    def _restore(self, folder: StageFolder, document: StageDocument, result: Restored) -> None:
+        name = f"{document.stage} {short(document.key)}"
         if folder.examine()[0] is not None:
             result.lines.append(f"{name}: there already")
             return
@@ -89,36 +91,34 @@ class Restore:
         if folder.manifest.exists():
             folder.manifest.unlink()
             result.changed = True
-        missing = [
-            output for output in document["outputs"] if not self._have(folder, output, result)
-        ]
+        missing = [output for output in document.outputs if not self._have(folder, output, result)]
         if missing:
-            result.missing.update({output["sha256"]: output["bytes"] for output in missing})
-            size = sum(output["bytes"] for output in missing)
+            result.missing.update({output.sha256: output.size for output in missing})
+            size = sum(output.size for output in missing)
             result.lines.append(f"{name}: {len(missing)} files ({size / 1024**2:.1f} MiB) to come")
             return
         restored = {"from": self.node, "at": format_time(utc_now())}
-        provenance = {**document["provenance"], "restored": restored}
-        write_json_atomic(folder.manifest, {**document, "provenance": provenance})
+        provenance = {**document.document["provenance"], "restored": restored}
+        write_json_atomic(folder.manifest, {**document.document, "provenance": provenance})
         self.owner.take(folder.manifest)
         folder.elsewhere_path.unlink(missing_ok=True)
         result.changed = True
-        result.lines.append(f"{name}: restored from {self.node}, made by run {document['run_id']}")
+        result.lines.append(f"{name}: restored from {self.node}, made by run {document.run_id}")
 
-    def _have(self, folder: StageFolder, output: dict[str, Any], result: Restored) -> bool:
+    def _have(self, folder: StageFolder, output: FilePromise, result: Restored) -> bool:
         """True if the stage's folder has the file as promised, or it came from incoming now."""
-        target = folder.output(output["name"])
-        if _has(target, output) and sha256_file(target) == output["sha256"]:
+        target = folder.output(output.name)
+        if _has(target, output) and sha256_file(target) == output.sha256:
             return True
-        arrived = self.root / INCOMING / output["sha256"]
+        arrived = self.root / INCOMING / output.sha256
         if arrived.is_symlink() or not arrived.is_file():
             return False
         size = arrived.stat().st_size
-        if size < output["bytes"]:
+        if size < output.size:
             return False
-        if size > output["bytes"] or sha256_file(arrived) != output["sha256"]:
+        if size > output.size or sha256_file(arrived) != output.sha256:
             arrived.unlink()
-            result.refused.append(output["sha256"])
+            result.refused.append(output.sha256)
             return False
         self._install(arrived, target)
         result.changed = True
@@ -153,5 +153,5 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _has(path: Path, output: dict[str, Any]) -> bool:
-    return path.is_file() and not path.is_symlink() and path.stat().st_size == output["bytes"]
+def _has(path: Path, output: FilePromise) -> bool:
+    return path.is_file() and not path.is_symlink() and path.stat().st_size == output.size

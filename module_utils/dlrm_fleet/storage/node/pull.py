@@ -10,9 +10,9 @@ incoming/<pid>.<thread>.partial/     small files of one transfer, until each is 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +23,13 @@ from ...base.disk import refuse_full
 from ...base.documents import sha256_file, sync_directory
 from ...base.errors import FleetError
 from ...base.locks import exclusive_lock
+from ...wire.fields import NAME
+from ...wire.host_answer import OfferedFile, OfferedStage
+from ...wire.stage_document import FilePromise
 from ..arriving import ArrivingFile
 from ..rsync import copy_command, copy_many_command, worded_failure
 from .store import StageStore
 
-SAFE_PART = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")
 # Smaller files go together in one rsync; larger ones each in a stream that can be resumed.
 SMALL_BYTES = 16 * 1024**2
 # A command line stays far below the kernel's limit for one argument (128 KiB).
@@ -82,48 +84,43 @@ class Pull:
         return self.root / "incoming" / f"{sha256}.partial"
 
     def items(
-        self, host: str, artifacts: list[dict[str, Any]], run_id: str, files: list[dict[str, Any]]
+        self, host: str, artifacts: Sequence[OfferedFile], run_id: str, files: Sequence[OfferedFile]
     ) -> list[Item]:
-        """Refuses names that would leave the host's own folders."""
+        """Refuses a host's name or a run id that is no folder's name."""
         _safe("host", host)
         if files:
             _safe("run_id", run_id)
-        items = []
-        for artifact in artifacts:
-            link = self.root / "artifacts" / host / _relative(artifact["link"])
-            _sha256(artifact)
-            items.append(_item(artifact, self.store.stored(artifact["sha256"]), link))
-        for file in files:
-            _sha256(file)
-            target = self.root / "runs" / run_id / host / _relative(file["name"])
-            items.append(_item(file, target, None))
-        return items
+        links, run = self.root / "artifacts" / host, self.root / "runs" / run_id / host
+        return [
+            *(
+                _item(one.file, one.path, self.store.stored(one.file.sha256), links / str(one.link))
+                for one in artifacts
+            ),
+            *(_item(one.file, one.path, run / one.file.name, None) for one in files),
+        ]
 
-    def stage_items(self, stages: list[dict[str, Any]], others: list[Item]) -> list[Item]:
+    def stage_items(self, stages: Sequence[OfferedStage], others: list[Item]) -> list[Item]:
         """The outputs of stages whose files are fetched, without those among `others`."""
         there = {item.target for item in others}
         items = []
         for stage in stages:
-            document = stage["document"]
-            _safe("stage", document["stage"])
-            folder = self.store.folder(document["stage"], document["key"])
-            for output in document["outputs"] if stage["files"] else []:
-                _sha256({"path": output["name"], **output})
-                target = self.store.stored(output["sha256"])
-                path = f"{stage['folder']}/{_relative(output['name'])}"
+            folder = self.store.folder(stage.document.stage, stage.document.key)
+            for output in stage.document.outputs if stage.files else ():
+                target = self.store.stored(output.sha256)
                 if target not in there:
                     there.add(target)
-                    items.append(_item({**output, "path": path}, target, folder / output["name"]))
+                    path = f"{stage.folder}/{output.name}"
+                    items.append(_item(output, path, target, folder / output.name))
         return items
 
-    def keep_stages(self, stages: list[dict[str, Any]], check: bool = False) -> bool:
+    def keep_stages(self, stages: Sequence[OfferedStage], check: bool = False) -> bool:
         """Keep stages under their keys, once their files are stored. True: one was new."""
         changed = False
         for stage in stages:
-            changed = self.store.keep(stage["document"], check) or changed
-            source = stage.get("source")
-            if source:
-                kept = self.store.keep_source(source["folder"], source["files"], check)
+            changed = self.store.keep(stage.document, check) or changed
+            if stage.source is not None:
+                folder, files = stage.source
+                kept = self.store.keep_source(folder, [file.as_dict() for file in files], check)
                 changed = kept or changed
         return changed
 
@@ -288,32 +285,16 @@ def _refusal(item: Item, found: str, size: int) -> FleetError:
     )
 
 
-def _item(file: dict[str, Any], target: Path, link: Path | None) -> Item:
-    return Item(
-        str(file["name"]), str(file["path"]), int(file["bytes"]), file["sha256"], target, link
-    )
-
-
-def _sha256(file: dict[str, Any]) -> None:
-    if not re.fullmatch(r"[0-9a-f]{64}", str(file["sha256"])):
-        raise FleetError(
-            f"cannot fetch {file['path']!r}",
-            f"its promised sha256 must be 64 hexadecimal digits, found {file['sha256']!r}",
-        )
+def _item(file: FilePromise, path: str, target: Path, link: Path | None) -> Item:
+    return Item(file.name, path, file.size, file.sha256, target, link)
 
 
 def _safe(name: str, value: str) -> None:
-    if not SAFE_PART.match(value):
+    if not NAME.fullmatch(value):
         raise FleetError(
             f"cannot use {name} {value!r} as a folder's name",
             "letters, digits, '.', '_' and '-' are allowed, the first a letter, digit or '_'",
         )
-
-
-def _relative(name: str) -> str:
-    for part in name.split("/"):
-        _safe("file name", part)
-    return name
 
 
 def _size(path: Path) -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from ...base.documents import read_json, sha256_text, write_json_atomic
@@ -18,6 +18,7 @@ from ...stages import catalogue as catalogue_rules
 from ...stages.catalogue import is_shared
 from ...stages.key import folder_name, short
 from ...stages.plan import Plan, PlannedStage
+from ...wire.stage_document import StageDocument
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,12 @@ class StageStore:
                 return False
         return True
 
-    def keep(self, document: dict[str, Any], check: bool = False) -> bool:
+    def keep(self, stage: StageDocument, check: bool = False) -> bool:
         """Keep a stage under its key. True: something had to be written."""
-        folder = self.folder(document["stage"], document["key"])
-        links = {_plain(output["name"]): output["sha256"] for output in document["outputs"]}
+        folder = self.folder(stage.stage, stage.key)
         changed = False
-        for name, sha256 in links.items():
-            target, link = self.stored(sha256), folder / name
+        for output in stage.outputs:
+            target, link = self.stored(output.sha256), folder / output.name
             wanted = os.path.relpath(target, link.parent)
             if not target.exists() or (link.is_symlink() and str(link.readlink()) == wanted):
                 continue
@@ -75,11 +75,11 @@ class StageStore:
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.unlink(missing_ok=True)
                 link.symlink_to(wanted)
-        if self.read(document["stage"], document["key"]) is not None:
+        if self.read(stage.stage, stage.key) is not None:
             return changed
         if not check:
             folder.mkdir(parents=True, exist_ok=True)
-            write_json_atomic(folder / "stage.json", document)
+            write_json_atomic(folder / "stage.json", stage.document)
         return True
 
     def _source_path(self, folder: str) -> Path:
@@ -158,10 +158,3 @@ def _why(stage: PlannedStage) -> str:
     if stage.document is None:
         return f"{stage.name} (no result with key {short(stage.key)})"
     return f"{stage.name} (its files are not in the store)"
-
-
-def _plain(name: str) -> str:
-    pure = PurePosixPath(name)
-    if pure.is_absolute() or ".." in pure.parts or not pure.parts:
-        raise FleetError(f"cannot keep the output {name!r}", "its path leaves the stage's folder")
-    return name

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,10 @@ from typing import Any
 from ...base.commands import Runner
 from ...base.errors import FleetError
 from ...base.times import format_time, parse_time, utc_now
+from ...request.values import STAGES
 from ...results import record
+from ...wire.fields import Fields
+from ...wire.host_answer import HostAnswer, host_answer, read_answer
 from ..host.answer import answer
 from ..rsync import remote_name, ssh_words, worded_failure
 from . import spool
@@ -42,24 +43,24 @@ def _visit(storage_root: Path, path: Path, entry: dict[str, Any], run: Runner) -
         spool.mark_collected(storage_root, entry["run_id"], entry["host"])
         return "recorded already"
     found = ask(entry, run)
-    if found["state"] == "live":
+    if found.state == "live":
         return "its controller is at work and collects it"
-    late = (utc_now() - parse_time(found["deadline"])).total_seconds()
-    if not found["finished"] and late < GRACE_SECONDS:
+    late = (utc_now() - parse_time(found.deadline)).total_seconds()
+    if not found.finished and late < GRACE_SECONDS:
         return "not finished yet"
     transferred = _pull(storage_root, entry, found, run)
-    if not found["finished"]:
+    if not found.finished:
         # Not recorded: a record is immutable, and the same command may still finish the run.
-        return f"unfinished at its deadline {found['deadline']}; {transferred}"
+        return f"unfinished at its deadline {found.deadline}; {transferred}"
     return f"collected, {_record(folder, storage_root, entry)}; {transferred}"
 
 
-def _pull(storage_root: Path, entry: dict[str, Any], found: dict[str, Any], run: Runner) -> str:
+def _pull(storage_root: Path, entry: dict[str, Any], found: HostAnswer, run: Runner) -> str:
     pull = Pull(storage_root, entry["source"], run)
-    items = pull.items(entry["host"], found["artifacts"], entry["run_id"], found["run_files"])
-    items += pull.stage_items(found.get("stages", []), items)
+    items = pull.items(entry["host"], found.artifacts, entry["run_id"], found.run_files)
+    items += pull.stage_items(found.stages, items)
     transferred = pull.apply_all(pull.plan(items), int(entry["streams"]))
-    pull.keep_stages(found.get("stages", []))
+    pull.keep_stages(found.stages)
     return f"{transferred / 1024**2:.1f} MiB transferred"
 
 
@@ -81,20 +82,14 @@ def _record(folder: Path, storage_root: Path, entry: dict[str, Any]) -> str:
     return str(document["verdict"]["status"])
 
 
-def ask(entry: dict[str, Any], run: Runner) -> dict[str, Any]:
+def ask(entry: dict[str, Any], run: Runner) -> HostAnswer:
     """The host's answer about the run (host/answer.py); without SSH if it is this machine."""
-    source = entry["source"]
+    source, run_id = entry["source"], entry["run_id"]
+    what = f"cannot use what {entry['host']} says about run {run_id}"
     if source is None:
-        return answer(Path(entry["host_root"]), entry["run_id"])
-    words = [*ssh_words(source), remote_name(source), f"dlrm-fleet result {entry['run_id']}"]
+        return read_answer(Fields(answer(Path(entry["host_root"]), run_id), what), STAGES)
+    words = [*ssh_words(source), remote_name(source), f"dlrm-fleet result {run_id}"]
     rc, out, err = run(words)
     if rc != 0:
-        raise worded_failure(source, f"run {entry['run_id']}", "", rc, err)
-    try:
-        found: dict[str, Any] = json.loads(out)
-    except ValueError:
-        raise FleetError(
-            f"cannot read what {remote_name(source)} says about run {entry['run_id']}",
-            f"{shlex.quote(out[:80])} is not JSON",
-        ) from None
-    return found
+        raise worded_failure(source, f"run {run_id}", "", rc, err)
+    return host_answer(out.encode(), what, STAGES)

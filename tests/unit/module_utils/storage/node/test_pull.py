@@ -13,11 +13,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import offers
 import pytest
 from ansible.module_utils.dlrm_fleet.base import disk
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.storage.node import pull
-from ansible.module_utils.dlrm_fleet.storage.node.pull import Pull, Step
+from ansible.module_utils.dlrm_fleet.storage.node.pull import Item, Pull, Step
 
 RUN_ID = "20260131T120000Z-0a1b2c"
 DATA = os.urandom(300_000)
@@ -59,7 +60,18 @@ class Node:
         return run(command)
 
     def plan(self, host: str = "arm-01") -> list[Step]:
-        return self.storage.plan(self.storage.items(host, self.artifacts, RUN_ID, self.files))
+        return self.storage.plan(self.offer(host, self.artifacts, self.files))
+
+    def offer(
+        self,
+        host: str,
+        artifacts: list[dict[str, Any]],
+        files: list[dict[str, Any]],
+        run_id: str = RUN_ID,
+    ) -> list[Item]:
+        return self.storage.items(
+            host, offers.artifacts(artifacts), run_id, offers.run_files(files)
+        )
 
     def fetch(self, host: str = "arm-01") -> int:
         return sum(self.storage.apply(step) for step in self.plan(host))
@@ -207,10 +219,13 @@ def test_a_killed_transfer_leaves_only_its_beginning(tmp_path: Path) -> None:
         "import ansible.module_utils\n"
         f"ansible.module_utils.__path__.append({str(Path(pull.__file__).parents[3])!r})\n"
         "from ansible.module_utils.dlrm_fleet.storage.node.pull import Pull\n"
+        "from ansible.module_utils.dlrm_fleet.wire.fields import Fields\n"
+        "from ansible.module_utils.dlrm_fleet.wire.host_answer import offered_artifacts\n"
         "def run(command):\n"
         f"    return subprocess.call([sys.executable, {str(slow)!r}, *command]), '', ''\n"
         f"storage = Pull(Path({str(node.root)!r}), None, run)\n"
-        f"items = storage.items('arm-01', {node.artifacts!r}, {RUN_ID!r}, [])\n"
+        f"offer = Fields(dict(artifacts={node.artifacts!r}), 'cannot')\n"
+        f"items = storage.items('arm-01', offered_artifacts(offer), {RUN_ID!r}, [])\n"
         "storage.apply(storage.plan(items)[0])\n"
     )
     process = subprocess.Popen([sys.executable, str(script)], start_new_session=True)
@@ -299,21 +314,21 @@ def test_names_that_leave_their_folder_are_refused(
     node: Node, host: str, name: str, link: str
 ) -> None:
     artifacts = [promise(node.path, "a", link)]
-    with pytest.raises(FleetError, match="as a folder's name"):
-        node.storage.items(host, artifacts, RUN_ID, [promise(node.path, name)])
+    with pytest.raises(FleetError, match="as a folder's name|a relative path of plain names"):
+        node.offer(host, artifacts, [promise(node.path, name)])
 
 
 def test_artifacts_alone_belong_to_no_run(node: Node) -> None:
-    [item] = node.storage.items("arm-01", node.artifacts, "", [])
+    [item] = node.offer("arm-01", node.artifacts, [], run_id="")
     assert item.sha256 == node.sha256
     with pytest.raises(FleetError, match="run_id '' as a folder's name"):
-        node.storage.items("arm-01", [], "", [promise(node.path, "a")])
+        node.offer("arm-01", [], [promise(node.path, "a")], run_id="")
 
 
 @pytest.mark.parametrize("sha256", ["", "../../etc/passwd", "A" * 64])
 def test_a_promise_that_is_no_sha256_is_refused(node: Node, sha256: str) -> None:
     with pytest.raises(FleetError, match="must be 64 hexadecimal digits"):
-        node.storage.items("arm-01", [{**node.artifacts[0], "sha256": sha256}], RUN_ID, [])
+        node.offer("arm-01", [{**node.artifacts[0], "sha256": sha256}], [])
 
 
 def test_a_full_disk_is_said_before_the_transfer(

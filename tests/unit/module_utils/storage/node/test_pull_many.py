@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import offers
 import pytest
 from ansible.module_utils.dlrm_fleet.base import disk
 from ansible.module_utils.dlrm_fleet.base.commands import run_command
@@ -45,7 +46,7 @@ class World:
 
     def fetch(self, streams: int = 2) -> int:
         storage = Pull(self.root, None, self.run)
-        items = storage.items("arm-01", [], RUN_ID, self.promised)
+        items = storage.items("arm-01", [], RUN_ID, offers.run_files(self.promised))
         return storage.apply_all(storage.plan(items), streams)
 
     def there(self) -> set[str]:

@@ -1,0 +1,1 @@
+"""What crosses between machines, containers and users: read by the receiver into types."""
