@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import astuple, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from ansible.module_utils.dlrm_fleet.cloud import commands
 from ansible.module_utils.dlrm_fleet.cloud.errors import QUOTA, CloudError
 from ansible.module_utils.dlrm_fleet.cloud.model import Found, Leftover
-from ansible.module_utils.dlrm_fleet.cloud.provider import Access, Cloud as Description
+from ansible.module_utils.dlrm_fleet.cloud.provider import (
+    Access,
+    Cloud as Description,
+    Provider,
+)
 from ansible.module_utils.dlrm_fleet.cloud.registry import find
 from module_runner import run_module
 
@@ -73,9 +77,9 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Cloud:
     cloud = Cloud()
 
     def with_this_provider(name: str) -> Description:
-        def sign_in(access: Access) -> Cloud:
+        def sign_in(access: Access) -> Provider:
             cloud.made_with = (name, *astuple(access))
-            return cloud
+            return cast(Provider, cloud)
 
         return replace(find(name), open=sign_in)
 
