@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.dlrm_fleet.base import wording
 from ansible.module_utils.dlrm_fleet.base.documents import read_json
 from ansible.module_utils.dlrm_fleet.base.times import parse_time
 from ansible.module_utils.dlrm_fleet.request import request, values
 from ansible.module_utils.dlrm_fleet.results import summary
-from ansible.module_utils.dlrm_fleet.stages import catalogue
+from ansible.module_utils.dlrm_fleet.stages import catalogue, progress_line
 from ansible.module_utils.dlrm_fleet.stages.folder import StageFolder
 from jsonschema import Draft202012Validator, ValidationError
 
@@ -105,7 +104,7 @@ def test_readers_on_hosts_take_the_examples(tmp_path: Path) -> None:
     assert folder.examine() == (document, "")
     status = example("status")
     now = parse_time(status["updated_at"])
-    line = wording.progress_line(
+    line = progress_line.progress_line(
         "calibrate", status, parse_time(status["started_at"]), parse_time(status["deadline"]), now
     )
     assert line == (

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.times import utc_now
-from . import price, ttl
+from . import budget as budget_rules, ttl
 from .acquire import acquire, survey
 from .desired import machines as read_machines
 from .host_keys import merge, write
@@ -82,10 +82,10 @@ def present(asked: FleetRequest, check_mode: bool) -> dict[str, Any]:
     cloud.check_creation(asked.access())
     wanted = asked.machines()
     ttl.check(asked.ttl_seconds, asked.deadline_seconds, asked.transfer_seconds)
-    price.check_fit(cloud, wanted, asked.memory_gib, asked.disk_gib)
-    rate = sum(price.hourly(prices, cloud.name, machine) for machine in wanted)
+    budget_rules.check_fit(cloud, wanted, asked.memory_gib, asked.disk_gib)
+    rate = sum(budget_rules.hourly(prices, cloud.name, machine) for machine in wanted)
     cost = rate * asked.ttl_seconds / 3600
-    budget = price.check_budget(cost, asked.budget_usd, asked.ttl_seconds)
+    budget = budget_rules.check_budget(cost, asked.budget_usd, asked.ttl_seconds)
     provider, pace = asked.provider(), Pace()
     plan = survey(provider, fleet, wanted, pace)
     lines = plan_lines(cloud, plan, wanted, prices, budget)

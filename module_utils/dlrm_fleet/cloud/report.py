@@ -7,9 +7,9 @@ from typing import Any
 
 from ..base.times import format_time
 from ..base.wording import span, usd
+from .budget import hourly
 from .model import Found, Leftover, Machine
 from .plan import Plan
-from .price import hourly
 from .provider import Cloud
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import FleetError
-from .limits import KILL_AFTER_SECONDS, OVERDUE_SECONDS
+from .grace import KILL_AFTER_SECONDS, OVERDUE_SECONDS
 
 # The engine answers slowly while it loads images or writes a lot.
 CLIENT_TIMEOUT_SECONDS = 300

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ..base.errors import FleetError
-from ..container.limits import DEFAULT_SHM_BYTES
+from ..container.shared_memory import DEFAULT_SHM_BYTES
 
 
 def stages(catalogue: dict[str, Any]) -> list[dict[str, Any]]:

@@ -8,13 +8,13 @@ from typing import Any
 
 from ..base.errors import DiskError
 from ..base.times import parse_time, utc_now
-from ..base.wording import progress_line
 from ..container.engine import Container, Engine, EngineError
 from . import catalogue as catalogue_rules
 from .asked import HostPlan
 from .folder import StageFolder
 from .plan import PlannedStage
 from .poll import LOOK_AT_MEASURED_SECONDS, LOOK_SECONDS, PROGRESS_SECONDS
+from .progress_line import progress_line
 from .reap import NotSaved, reap, record_engine_gone
 from .view import StageView
 

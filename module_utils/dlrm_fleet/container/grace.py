@@ -1,9 +1,7 @@
-"""What a stage's container may take: shared memory, and the grace after its deadline."""
+"""How long a container may outlive its deadline."""
 
 from __future__ import annotations
 
-# Size of /dev/shm, unless the catalogue (benchmark/stages.json) names another for the stage.
-DEFAULT_SHM_BYTES = 64 * 1024 * 1024
 # The container gets SIGTERM at its deadline and SIGKILL this much later.
 KILL_AFTER_SECONDS = 30
 # After that the next look at it kills it: a paused container cannot end by itself.
