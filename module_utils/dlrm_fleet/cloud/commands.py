@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.times import utc_now
+from ..wire.ssh_keys import is_host_key
 from . import budget as budget_rules, ttl
 from .acquire import acquire, survey
 from .desired import machines as read_machines
@@ -171,7 +172,9 @@ def write_host_keys(provider: Provider, found: list[Found], path: str, pace: Pac
     while waiting:
         still: list[Found] = []
         for item in waiting:
-            shown = call(pace, lambda: provider.host_keys(item))  # noqa: B023 (called at once)
+            told = call(pace, lambda: provider.host_keys(item))  # noqa: B023 (called at once)
+            # Guest attributes can be written from within the machine: only keys get into the file.
+            shown = [key for key in told if is_host_key(key)]
             if not shown:
                 still.append(item)
             for address in (item.public_address, item.private_address):

@@ -34,7 +34,7 @@ def machines(
 ) -> list[Machine]:
     """The machines of the chosen groups. Raises FleetError that lists every mistake."""
     problems: list[str] = []
-    if not NAME.match(fleet or "") or len(fleet) > MAX_FLEET:
+    if not NAME.fullmatch(fleet or "") or len(fleet) > MAX_FLEET:
         problems.append(
             f"fleet {fleet!r} is not a valid name (small letters, digits and -, a letter first,"
             f" at most {MAX_FLEET} characters)"
@@ -119,7 +119,7 @@ def _values(fleet: str, name: str, group: dict[str, Any]) -> list[str]:
     if isinstance(count, bool) or not 0 <= count <= MAX_COUNT:
         found.append(f"{name}.count is {count!r}, 0 to {MAX_COUNT} is allowed")
     longest = f"{fleet}-{name}-{count}"
-    if not NAME.match(longest) or len(longest) > MAX_NAME:
+    if not NAME.fullmatch(longest) or len(longest) > MAX_NAME:
         found.append(
             f"{longest!r} is not a valid machine name (small letters, digits and -,"
             f" at most {MAX_NAME} characters)"
@@ -128,13 +128,13 @@ def _values(fleet: str, name: str, group: dict[str, Any]) -> list[str]:
         found.append(f"{name}.role is {group['role']!r}, allowed: {', '.join(ROLES)}")
     if not str(group["ssh_public_key"]).startswith(("ssh-", "ecdsa-", "sk-")):
         found.append(f"{name}.ssh_public_key is not a public key such as ssh-ed25519 AAAA...")
-    if not LABEL_VALUE.match(str(group["ssh_user"])):
+    if not LABEL_VALUE.fullmatch(str(group["ssh_user"])):
         found.append(f"{name}.ssh_user may hold small letters, digits, - and _ only")
     found += _disk_problems(name, group["disk"])
     for key, value in group.get("labels", {}).items():
         if key.lower() in RESERVED_LABELS:
             found.append(f"{name}.labels.{key} is reserved; choose another name")
-        elif not LABEL_KEY.match(str(key)) or not LABEL_VALUE.match(str(value)):
+        elif not LABEL_KEY.fullmatch(str(key)) or not LABEL_VALUE.fullmatch(str(value)):
             found.append(f"{name}.labels.{key} may hold small letters, digits, - and _ only")
     return found
 

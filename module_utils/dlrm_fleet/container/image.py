@@ -85,7 +85,7 @@ def base_identity(base: str, base_archive: Path | None) -> tuple[str, str]:
     """
     if base_archive is not None:
         return _archive_tag(base_archive), f"sha256:{sha256_file(base_archive)}"
-    if not DIGEST_REFERENCE.match(base):
+    if not DIGEST_REFERENCE.fullmatch(base):
         raise FleetError(
             f"base image {base!r} is not pinned",
             "it must name a digest, such as debian@sha256:<64 hexadecimal digits>",

@@ -110,7 +110,7 @@ def _summary_line(summary: Summary, section: str, name: str, value: str) -> None
     summary.fields[name] = value
     if name.endswith(" satisfied"):
         summary.satisfied[name[: -len(" satisfied")].strip()] = value == "Yes"
-    elif percentile := _PERCENTILE.match(name):
+    elif percentile := _PERCENTILE.fullmatch(name):
         summary.percentiles_ns[percentile[1]] = int(_finite(name, value))
     elif section == "Test Parameters Used":
         summary.parameters[name] = _number_or_text(value)

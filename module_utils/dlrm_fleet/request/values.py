@@ -87,7 +87,7 @@ class Reader:
 
     def run_id(self, name: str) -> str | None:
         value = self.given.get(name)
-        if value is not None and not RUN_ID.match(str(value)):
+        if value is not None and not RUN_ID.fullmatch(str(value)):
             self.problems.bad(name, value, "YYYYmmddTHHMMSSZ-<6 hex digits>, as printed by a run")
         return None if value is None else str(value)
 
@@ -171,9 +171,9 @@ def _urls(value: object) -> dict[str, Any] | None:
             return None
         name = item.get("name") or item["url"].split("?")[0].rstrip("/").rsplit("/", 1)[-1]
         md5 = item["md5"].lower()
-        if not re.match(r"^https?://[^/]+/", item["url"]) or not re.match(r"^[0-9a-f]{32}$", md5):
+        if not re.match(r"^https?://[^/]+/", item["url"]) or not re.fullmatch(r"[0-9a-f]{32}", md5):
             return None
-        if not re.match(r"^[^/\0]+(/[^/\0]+)*$", name) or {".", ".."} & set(name.split("/")):
+        if not re.fullmatch(r"[^/\0]+(/[^/\0]+)*", name) or {".", ".."} & set(name.split("/")):
             return None
         urls.append({"url": item["url"], "md5": md5, "name": name})
     if len({entry["name"] for entry in urls}) != len(urls):

@@ -74,7 +74,9 @@ class Runs:
             return []
         now, here = utc_now(), machine_id()
         try:
-            names = sorted(entry.name for entry in self.path.iterdir() if RUN_ID.match(entry.name))
+            names = sorted(
+                entry.name for entry in self.path.iterdir() if RUN_ID.fullmatch(entry.name)
+            )
         except OSError as error:
             raise disk_error(f"cannot list {str(self.path)!r}", error) from None
         measured = self._measured()

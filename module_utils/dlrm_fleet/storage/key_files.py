@@ -24,7 +24,7 @@ from .keys import FLEET, known_hosts
 
 
 def fleet_folder(base: Path, fleet: str) -> Path:
-    if not FLEET.match(fleet):
+    if not FLEET.fullmatch(fleet):
         raise FleetError(
             f"fleet {fleet!r} is not allowed", "use letters, digits, '_', '.' and '-' in its name"
         )

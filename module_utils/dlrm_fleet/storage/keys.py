@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from ..base.errors import FleetError
+from ..wire.ssh_keys import checked_host_key
 from .host.gate import MODES
 
 KEY = re.compile(r"^(ssh-[a-z0-9-]+|ecdsa-[a-z0-9-]+) [A-Za-z0-9+/=]+")
@@ -26,12 +27,12 @@ def key_line(
     match = KEY.match(public.strip())
     if match is None:
         raise FleetError(f"cannot use the fleet's {mode} key", "it is not a public SSH key")
-    if mode not in MODES or not FLEET.match(fleet):
+    if mode not in MODES or not FLEET.fullmatch(fleet):
         raise FleetError(
             f"cannot name the {mode} key of fleet {fleet!r}",
             "letters, digits, '_', '.' and '-' are allowed",
         )
-    wrong = [source for source in sources if not SOURCE.match(source)]
+    wrong = [source for source in sources if not SOURCE.fullmatch(source)]
     if wrong or not sources:
         raise FleetError(
             f"cannot let the fleet's {mode} key in",
@@ -83,5 +84,6 @@ def known_hosts(hosts: list[dict[str, object]]) -> str:
             )
         keys = host["keys"]
         assert isinstance(keys, list)
-        lines |= {f"{name} {key}" for key in keys}
+        what = f"cannot keep the SSH keys of {address!r}"
+        lines |= {f"{name} {checked_host_key(key, what)}" for key in keys}
     return "".join(f"{line}\n" for line in sorted(lines))

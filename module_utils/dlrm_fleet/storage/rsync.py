@@ -91,7 +91,7 @@ def ssh_command(source: dict[str, Any]) -> str:
 
 def _proxy(source: dict[str, Any]) -> str:
     """As ProxyJump, but with the fleet's key and known_hosts for the bastion, too."""
-    jump = JUMP.match(str(source["jump"]))
+    jump = JUMP.fullmatch(str(source["jump"]))
     if jump is None:
         raise FleetError(
             f"cannot use the bastion {source['jump']!r}", "wanted user@host or user@host:port"
@@ -104,7 +104,7 @@ def _proxy(source: dict[str, Any]) -> str:
 def remote_name(source: dict[str, Any]) -> str:
     """user@address. Raises FleetError for a name that ssh could take for an option."""
     for name in ("user", "address"):
-        if not NAME.match(str(source.get(name) or "")):
+        if not NAME.fullmatch(str(source.get(name) or "")):
             raise FleetError(
                 "cannot reach a host", f"{name} {source.get(name)!r} is not a valid name"
             )
@@ -113,7 +113,7 @@ def remote_name(source: dict[str, Any]) -> str:
 
 def _remote(source: dict[str, Any], path: str) -> str:
     name = remote_name(source)
-    if not PATH.match(path):
+    if not PATH.fullmatch(path):
         raise FleetError(
             f"cannot transfer {path!r}", "letters, digits and _./:+@=,%- are allowed in a path"
         )

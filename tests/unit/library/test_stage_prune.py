@@ -12,6 +12,7 @@ from typing import Any
 import made_run
 import pytest
 from ansible.module_utils.dlrm_fleet.base.owner import Owner
+from ansible.module_utils.dlrm_fleet.request.values import STAGES
 from ansible.module_utils.dlrm_fleet.results import on_host as result
 from ansible.module_utils.dlrm_fleet.runs.runs import Runs
 from ansible.module_utils.dlrm_fleet.stages.asked import Asked, Start
@@ -20,6 +21,7 @@ from ansible.module_utils.dlrm_fleet.stages.folder import StageFolder
 from ansible.module_utils.dlrm_fleet.stages.view import StageView
 from ansible.module_utils.dlrm_fleet.stages.watch import look
 from ansible.module_utils.dlrm_fleet.storage.node.store import StageStore
+from ansible.module_utils.dlrm_fleet.wire.stage_document import stage_document
 from tiny.machine import CATALOGUE, NEXT_RUN, Machine
 
 USER = "65534:65534" if os.geteuid() == 0 else f"{os.geteuid()}:{os.getegid()}"
@@ -288,7 +290,7 @@ def test_the_storage_node_learns_the_manifests(tmp_path: Path) -> None:
             stored = store.stored(output["sha256"])
             stored.parent.mkdir(parents=True, exist_ok=True)
             stored.write_bytes((Path(one["folder"]) / output["name"]).read_bytes())
-        store.keep(one["document"])
+        store.keep(stage_document(one["document"], "cannot use the offer", STAGES))
     _, missing = store.choose(made_run.CATALOGUE, made_run.request(), "x86_64")
     assert missing == []
 

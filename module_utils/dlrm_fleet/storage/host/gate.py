@@ -50,7 +50,7 @@ def _transfer(rest: list[str], mode: str, root: str) -> None:
         raise _refused("the command names no path")
     end = rest.index(".")
     for option in rest[int(mode == "read") : end]:
-        if not (SHORT[mode].match(option) or LONG.match(option)):
+        if not (SHORT[mode].fullmatch(option) or LONG.fullmatch(option)):
             raise _refused(f"rsync's option {option!r} is not allowed")
     paths = rest[end + 1 :]
     if not paths or (mode == "write" and len(paths) != 1):
@@ -60,13 +60,13 @@ def _transfer(rest: list[str], mode: str, root: str) -> None:
 
 
 def _question(words: list[str]) -> list[str]:
-    if len(words) == 3 and words[1] == RESULT and RUN_ID.match(words[2]):
+    if len(words) == 3 and words[1] == RESULT and RUN_ID.fullmatch(words[2]):
         return words
     raise _refused("the question is not known")
 
 
 def _path(path: str, mode: str, root: str) -> None:
-    if not PATH.match(path):
+    if not PATH.fullmatch(path):
         raise _refused(f"{path!r} is not a plain absolute path")
     top = os.path.realpath(root)
     found = os.path.realpath(path)

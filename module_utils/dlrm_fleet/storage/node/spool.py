@@ -40,7 +40,7 @@ def write_entry(path: Path, document: dict[str, Any], check: bool = False) -> bo
 def entries(storage_root: Path) -> Iterator[tuple[Path, dict[str, Any] | FleetError]]:
     """(path, entry) of every waiting run, oldest first; the error if an entry cannot be read."""
     for path in sorted((storage_root / "spool").glob("*/*.json")):
-        if not RUN_ID.match(path.parent.name):
+        if not RUN_ID.fullmatch(path.parent.name):
             continue
         try:
             yield path, read_json(path)
