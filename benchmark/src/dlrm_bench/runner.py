@@ -138,7 +138,9 @@ def _stopped(request: Request) -> str:
         if late
         else f"it got SIGTERM at {now()}, before its deadline {request.deadline}"
     )
-    remedy = "Give -e deadline a longer time and run again" if late else "Run again"
+    remedy = "Run again"
+    if late:
+        remedy += " with a longer deadline, for example -e deadline=2h"
     return str(StageError(f"stage '{request.stage}' was stopped", why, remedy))
 
 

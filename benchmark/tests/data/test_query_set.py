@@ -62,7 +62,7 @@ def test_a_query_for_an_unloaded_sample_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_sample_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StageError, match=r"it asked for 0\.\.6, samples 0\.\.5 exist"):
+    with pytest.raises(StageError, match=r"it asked for 0\.\.6, but there are only samples 0\.\.5"):
         QuerySet(files_in(write_dataset(tmp_path)), [0, 6], silent)
 
 
@@ -81,7 +81,8 @@ def test_a_bin_of_another_size_is_refused(
         files_in(tmp_path)
     assert word in str(refused.value)
     assert name in str(refused.value)
-    assert f"need {size} bytes, it has {size + change}" in str(refused.value)
+    assert f"it has {size + change} bytes, but the trace's" in str(refused.value)
+    assert f"rows need {size}." in str(refused.value)
     assert "force_stages=dataset" in str(refused.value)
 
 
@@ -89,11 +90,11 @@ def test_a_bin_of_another_size_is_refused(
     ("text", "words"),
     [
         pytest.param("0, 100, 100\n100, 300, 100\n", "line 2 is '100, 300, 100'", id="length"),
-        pytest.param("0, 100, 100\n101, 201, 100\n", "wanted start 100", id="gap"),
-        pytest.param("0, 0, 0\n", "length end - start > 0", id="empty sample"),
+        pytest.param("0, 100, 100\n101, 201, 100\n", "its start must be 100", id="gap"),
+        pytest.param("0, 0, 0\n", "its length end - start, more than 0", id="empty sample"),
         pytest.param("0, 100\n", "is not 'start, end, length'", id="columns"),
         pytest.param("0, 1OO, 100\n", "is not 'start, end, length'", id="letters"),
-        pytest.param("", "names no sample", id="empty file"),
+        pytest.param("", "lists no samples", id="empty file"),
     ],
 )
 def test_a_broken_trace_is_refused(tmp_path: Path, text: str, words: str) -> None:
@@ -107,5 +108,5 @@ def test_a_broken_trace_is_refused(tmp_path: Path, text: str, words: str) -> Non
 def test_files_that_disagree_with_dataset_json_are_refused(tmp_path: Path) -> None:
     files = files_in(write_dataset(tmp_path))
     files.check_promise({"rows": files.rows, "samples": files.samples}, tmp_path)
-    with pytest.raises(StageError, match="promises samples 7, the trace gives 6"):
+    with pytest.raises(StageError, match="promises 7 samples, but the trace has 6"):
         files.check_promise({"rows": files.rows, "samples": 7}, tmp_path)

@@ -129,7 +129,7 @@ def poison(entries: list[dict[str, object]]) -> None:
         pytest.param(lambda e: e.append(e[0]), "qsl_idx 2 occurs twice", id="duplicate"),
         pytest.param(lambda e: e[0].update(qsl_idx=3), "qsl_idx 3 is not one of the 3", id="odd"),
         pytest.param(shorten, "qsl_idx 2 has 3 pairs, wanted 4", id="short sample"),
-        pytest.param(flip_label, "gives row 1 the label 0, the .bin file 1", id="label"),
+        pytest.param(flip_label, "gives row 1 the label 0, but the .bin file has 1", id="label"),
         pytest.param(poison, "qsl_idx 0 has a prediction that is not a number", id="nan"),
         pytest.param(lambda e: e[2].pop("data"), "line 4 is not a record", id="no data"),
         pytest.param(lambda e: e[2].update(data="abc"), "line 4 is not a record", id="odd hex"),

@@ -249,7 +249,7 @@ def test_official_needs_the_full_performance_set(new_stage: NewStage, tmp_path: 
     done = run_with("ToyEngine", root)
     assert done.returncode == 1
     message = root.status()["message"]
-    assert "has 12 samples, LoadGen's performance set 204800" in message
+    assert "has 12 samples, but LoadGen's performance set needs 204800" in message
 
 
 def test_a_run_that_cannot_end_in_time_is_not_begun(new_stage: NewStage, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def machines(
             f" at most {MAX_FLEET} characters)"
         )
     problems += [
-        f"group {name!r} is not described; known: {', '.join(sorted(groups)) or 'none'}"
+        f"group {name!r} is not described (known groups: {', '.join(sorted(groups)) or 'none'})"
         for name in chosen
         if name not in groups
     ]
@@ -101,7 +101,7 @@ def _problems(fleet: str, name: str, group: Any) -> list[str]:
     if not isinstance(group, dict):
         return [f"group {name!r} is a {type(group).__name__}, a mapping is wanted"]
     found = [
-        f"group {name!r} has an unknown field {key!r}; known: {', '.join(FIELDS)}"
+        f"group {name!r} has an unknown field {key!r} (known fields: {', '.join(FIELDS)})"
         for key in group
         if key not in FIELDS
     ]

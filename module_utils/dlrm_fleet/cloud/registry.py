@@ -15,7 +15,7 @@ CLOUDS: dict[str, Cloud] = {cloud.name: cloud for cloud in (AWS, GCP)}
 def find(name: str) -> Cloud:
     """Raises FleetError where no cloud has this name."""
     if name not in CLOUDS:
-        raise FleetError(f"there is no cloud {name!r}", f"known: {', '.join(CLOUDS)}")
+        raise FleetError(f"there is no cloud {name!r}", f"the clouds are {', '.join(CLOUDS)}")
     return CLOUDS[name]
 
 

@@ -18,14 +18,14 @@ def check(ttl_seconds: int, deadline_seconds: int, transfer_seconds: int) -> Non
     if ttl_seconds < least:
         raise FleetError(
             f"the TTL of {span(ttl_seconds)} is too short",
-            f"the run's deadline ({span(deadline_seconds)}), the transfer of results"
-            f" ({span(transfer_seconds)}) and 30 min to spare need {span(least)}",
-            f"Set dlrm_instances_ttl_seconds to {least} or more, or a shorter deadline",
+            f"it must cover the run's deadline ({span(deadline_seconds)}), the transfer of results"
+            f" ({span(transfer_seconds)}) and 30 min to spare, together {span(least)}",
+            f"Set dlrm_instances_ttl_seconds to {least} or more, or give a shorter -e deadline",
         )
     if ttl_seconds > MAX_SECONDS:
         raise FleetError(
             f"the TTL of {span(ttl_seconds)} is too long",
-            f"the clouds' own timers take at most {span(MAX_SECONDS)}",
+            f"the clouds' own timers allow at most {span(MAX_SECONDS)}",
             f"Set dlrm_instances_ttl_seconds to {MAX_SECONDS} or less",
         )
 

@@ -110,7 +110,7 @@ def _archive_tag(archive: Path) -> str:
     except (OSError, tarfile.TarError) as error:
         raise FleetError(what, f"it cannot be read as a tar archive ({error})", todo) from None
     except (KeyError, IndexError, TypeError, ValueError):
-        why = "its manifest.json names no tag, as that of 'docker save' does"
+        why = "its manifest.json has no tag, but 'docker save' writes one"
         raise FleetError(what, why, todo) from None
 
 

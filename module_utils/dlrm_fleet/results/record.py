@@ -20,7 +20,10 @@ NOT_COMPARED = ("recorded_at", "controller")
 def run_folder(storage_root: Path, run_id: str, host: str) -> Path:
     for name, value in (("run_id", run_id), ("host", host)):
         if "/" in value or value in ("", ".", ".."):
-            raise FleetError(f"{name} {value!r} is not allowed", "it must be a plain folder name")
+            raise FleetError(
+                f"cannot use {name} {value!r}",
+                "it becomes a folder's name, so it must not contain '/' or be empty, '.' or '..'",
+            )
     return storage_root / "runs" / run_id / host
 
 
@@ -137,9 +140,9 @@ def refuse_change(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> Non
     fields = differences(old, new)
     if fields:
         raise FleetError(
-            f"refused to change {str(folder / RUN_NAME)!r}",
-            f"it was recorded at {old.get('recorded_at')} and is immutable; "
-            f"what the folder says now differs in {', '.join(fields)}",
+            f"cannot change {str(folder / RUN_NAME)!r}",
+            f"it was recorded at {old.get('recorded_at')} and must stay as it is, but the folder's "
+            f"files now give other values of {', '.join(fields)}",
             "Compare the folder with its SHA256SUMS (sha256sum -c), or start a new run",
         )
 

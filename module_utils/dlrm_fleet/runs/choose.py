@@ -72,7 +72,7 @@ def _named(
         known = sorted({run["run_id"] for entry in hosts for run in entry["runs"]})
         raise FleetError(
             f"run_id {run_id!r} is not known to {_names(entry['host'] for entry in hosts)}",
-            f"known: {', '.join(known[-5:]) or 'none'}",
+            f"the newest known runs are {', '.join(known[-5:])}" if known else "no run is known",
             "Leave run_id out to start a new run",
         )
     _refuse_other_request(run_id, request_sha256, wanted)

@@ -52,7 +52,7 @@ def stage(catalogue: dict[str, Any], name: str) -> dict[str, Any]:
     found = [entry for entry in stages(catalogue) if entry["name"] == name]
     if not found:
         known = ", ".join(entry["name"] for entry in catalogue["stages"])
-        raise FleetError(f"there is no stage {name!r}", f"known: {known}")
+        raise FleetError(f"there is no stage {name!r}", f"the stages are {known}")
     return found[0]
 
 

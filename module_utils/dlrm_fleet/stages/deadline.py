@@ -21,6 +21,6 @@ def seconds_to_run(asked: Asked, start: Start) -> int:
         raise FleetError(
             f"cannot start stage {start.stage!r}",
             f"the run's deadline {start.deadline} passed {duration(-seconds)} ago",
-            "Run again with a longer one, for example -e deadline=2h",
+            "Run again with a longer deadline, for example -e deadline=2h",
         )
     return seconds

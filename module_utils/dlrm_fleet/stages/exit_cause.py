@@ -60,7 +60,7 @@ def exit_cause(stage: str, end: End) -> tuple[str, str]:
             FleetError(
                 f"stage {stage} did not end before the deadline",
                 f"it was stopped ({code})",
-                "Run again with a longer one, for example -e deadline=2h",
+                "Run again with a longer deadline, for example -e deadline=2h",
             )
         )
     if end.said:

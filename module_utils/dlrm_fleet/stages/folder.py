@@ -53,7 +53,7 @@ class StageFolder:
             if lacking:
                 return None, f"stage.json is not complete ({', '.join(lacking)} is missing)"
             if not document["outputs"]:
-                return None, "stage.json names no outputs"
+                return None, "stage.json lists no outputs"
             for output in document["outputs"]:
                 problem = self._damage(output, verify, alive)
                 if problem:
@@ -98,7 +98,8 @@ class StageFolder:
         pure = PurePosixPath(name)
         if pure.is_absolute() or ".." in pure.parts or not pure.parts:
             raise FleetError(
-                f"cannot use output {name!r} of {str(self.manifest)!r}", "it leaves the folder"
+                f"cannot use output {name!r} of {str(self.manifest)!r}",
+                "its path leads out of the stage's folder",
             )
         return self.path / pure
 
@@ -150,7 +151,7 @@ class StageFolder:
             raise FleetError(
                 f"cannot remove {str(path)!r}",
                 f"its folder is a link to a place outside {str(self.path)!r}",
-                "Remove it yourself if it is not needed",
+                "Remove that link if you do not need it, then run again",
             )
 
     def attempts(self) -> list[int]:

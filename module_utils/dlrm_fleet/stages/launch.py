@@ -37,9 +37,9 @@ def prepare(
         if not made.manifest.exists():
             raise FleetError(
                 f"cannot start stage {start.stage!r}",
-                f"only the manifest of its input {stage!r} is here, not the files",
-                f"Make them here with -e force_stages={stage}, or remove "
-                f"{str(folder.path)!r} so that this stage is restored",
+                f"the files of its input {stage!r} are not on this host, only their manifest is",
+                f"Run again with -e force_stages={stage} to make them here. Or remove "
+                f"{str(folder.path)!r} and run again, so that stage {start.stage!r} is restored",
             )
         below = f"/dlrm/inputs/{stage}"
         mounts.append((made.path, below, True))

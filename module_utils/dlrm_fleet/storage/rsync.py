@@ -115,7 +115,7 @@ def _remote(source: dict[str, Any], path: str) -> str:
     name = remote_name(source)
     if not PATH.fullmatch(path):
         raise FleetError(
-            f"cannot transfer {path!r}", "letters, digits and _./:+@=,%- are allowed in a path"
+            f"cannot transfer {path!r}", "a path may contain only letters, digits and _./:+@=,%-"
         )
     user, _, address = name.partition("@")
     return f"{user}@[{address}]:{path}" if ":" in address else f"{name}:{path}"
@@ -169,7 +169,7 @@ def worded_failure(
     full, setting = ("host", "dlrm_host_root") if sending else ("storage node", "dlrm_storage_root")
     if "dlrm-fleet: refused" in stderr:
         said = next(line for line in stderr.splitlines() if "dlrm-fleet: refused" in line)
-        return FleetError(what, f"the host's gate says {said!r}", "Check dlrm_host_root there")
+        return FleetError(what, f"the host answered {said!r}", "Check dlrm_host_root of that host")
     if "No space left on device" in stderr:
         todo = f"Free some space, or set {setting} to a larger disk; the transfer then goes on"
         return FleetError(what, f"the disk of {root!r} on the {full} is full", todo)

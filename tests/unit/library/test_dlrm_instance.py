@@ -104,7 +104,7 @@ def test_a_described_fleet_is_planned(cloud: Cloud, capsys: pytest.CaptureFixtur
         ({"budget_usd": None}, "dlrm_budget_usd is missing"),
         ({"memory_gib": 999}, "the machines do not fit the run"),
         ({"disk_gib": 731}, "has 730 GiB of disk, the run needs 731"),
-        ({"chosen": ["x86"]}, "group 'x86' is not described; known: arm"),
+        ({"chosen": ["x86"]}, "group 'x86' is not described (known groups: arm)"),
         ({"ssh_public_key": ""}, "arm.ssh_public_key|lacks ssh_public_key"),
         ({"groups": {"arm": "one"}}, "group 'arm' is a str, a mapping is wanted"),
     ],

@@ -191,7 +191,7 @@ def test_other_content_is_refused_and_the_record_stays(fleet: Fleet) -> None:
     result = fleet.record()
     assert result["failed"] is True
     assert "it was recorded at" in result["msg"]
-    assert "differs in files, performance" in result["msg"]
+    assert "other values of files, performance" in result["msg"]
     assert tree(fleet.run_dir) == before
 
 
@@ -240,7 +240,7 @@ def test_a_broken_stage_document_is_a_reason(fleet: Fleet) -> None:
 def test_names_that_leave_the_storage_are_refused(fleet: Fleet, change: dict[str, str]) -> None:
     result = fleet.record(**change)
     assert result["failed"] is True
-    assert "it must be a plain folder name" in result["msg"]
+    assert "it becomes a folder's name" in result["msg"]
 
 
 def test_the_newest_record_of_each_host(fleet: Fleet) -> None:

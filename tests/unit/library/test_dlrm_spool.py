@@ -70,4 +70,4 @@ def test_a_recorded_run_waits_no_more(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_a_host_that_is_no_file_name_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "must be a plain file name" in call(tmp_path, capsys, host="../x")["msg"]
+    assert "its name becomes a file name" in call(tmp_path, capsys, host="../x")["msg"]

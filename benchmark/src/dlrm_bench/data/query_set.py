@@ -36,7 +36,7 @@ def read_trace(path: Path) -> Array:
     except (ValueError, OverflowError) as error:
         raise StageError(what, f"a line is not 'start, end, length' ({error})", REMADE) from error
     if not len(table):
-        raise StageError(what, "it names no sample", REMADE)
+        raise StageError(what, "it lists no samples", REMADE)
     starts = np.concatenate([[0], table[:, 1]])
     bad = np.flatnonzero(
         (table[:, 0] != starts[:-1])
@@ -46,7 +46,8 @@ def read_trace(path: Path) -> Array:
     if bad.size:
         line = ", ".join(str(n) for n in table[bad[0]])
         previous = int(starts[bad[0]])
-        why = f"line {bad[0] + 1} is '{line}', wanted start {previous} and length end - start > 0"
+        wanted = f"its start must be {previous} and its length end - start, more than 0"
+        why = f"line {bad[0] + 1} is '{line}', but {wanted}"
         raise StageError(what, why, REMADE)
     return starts
 
@@ -58,7 +59,7 @@ def _map(path: Path, rows: int, row_bytes: int) -> mmap.mmap:
         cut = "truncated" if size < rows * row_bytes else "too long"
         raise StageError(
             f"'{path}' is {cut}",
-            f"the trace's {rows} rows need {rows * row_bytes} bytes, it has {size}",
+            f"it has {size} bytes, but the trace's {rows} rows need {rows * row_bytes}",
             REMADE,
         )
     with path.open("rb") as file:
@@ -86,7 +87,7 @@ class SampleFiles:
         """Refuse files that are not those dataset.json describes."""
         for field, found in (("rows", self.rows), ("samples", self.samples), ("pairs", self.rows)):
             if dataset.get(field, found) != found:
-                why = f"'{path}' promises {field} {dataset[field]}, the trace gives {found}"
+                why = f"'{path}' promises {dataset[field]} {field}, but the trace has {found}"
                 raise StageError("the .bin files and dataset.json disagree", why, REMADE)
 
 
@@ -106,7 +107,8 @@ class QuerySet:
     def __init__(self, files: SampleFiles, samples: Sequence[int], progress: Progress) -> None:
         wanted: Array = np.unique(np.asarray(samples, dtype=np.int64))
         if wanted.size and not 0 <= wanted[0] <= wanted[-1] < files.samples:
-            why = f"it asked for {wanted[0]}..{wanted[-1]}, samples 0..{files.samples - 1} exist"
+            last = files.samples - 1
+            why = f"it asked for {wanted[0]}..{wanted[-1]}, but there are only samples 0..{last}"
             raise StageError("LoadGen asked for unknown samples", why, "Report this as a bug")
         lengths = files.lengths[wanted]
         self.samples = len(wanted)

@@ -40,9 +40,10 @@ class StageContext:
         try:
             return self.inputs(stage)[name]
         except KeyError:
+            given = ", ".join(sorted(self.inputs(stage))) or "no file"
             raise StageError(
                 f"stage '{self.request.stage}' needs input '{name}' of stage '{stage}'",
-                f"the request gives {sorted(self.inputs(stage)) or 'nothing'} of it",
+                f"the request lists {given} of that stage",
                 "Use a stages.json and an image of the same commit",
             ) from None
 

@@ -19,7 +19,7 @@ def deadline_check(ctx: StageContext) -> Callable[[], None]:
             raise StageError(
                 f"stage '{ctx.request.stage}' was stopped",
                 f"its deadline {ctx.request.deadline} came before the run was done",
-                "Give -e deadline a longer time and run again",
+                "Run again with a longer deadline, for example -e deadline=2h",
             )
 
     return check

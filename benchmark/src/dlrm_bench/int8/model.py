@@ -250,7 +250,7 @@ def load_int8(path: Path, rows: Sequence[int], source_sha256: str = "") -> dict[
     remedy = "Run again with -e force_stages=calibrate"
     content = load_plain(path, what, remedy)
     if content.get("format") != FORMAT:
-        found = "it is an fp32 dump" if table_name(0) in content else "it names no format"
+        found = "it is an fp32 dump" if table_name(0) in content else "it does not state its format"
         if "format" in content:
             found = f"its format is {content['format']!r}"
         raise StageError(what, f"{found}, wanted {FORMAT!r}", remedy)

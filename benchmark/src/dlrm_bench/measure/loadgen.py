@@ -148,7 +148,9 @@ class LoadGen:
             self._settings.scenario = getattr(lg.TestScenario, settings.scenario)
             self._configured = settings
         elif replace(self._configured, target_qps=settings.target_qps) != settings:
-            raise ValueError(f"{settings} differs from {self._configured} in more than target_qps")
+            raise ValueError(
+                f"only target_qps may change between runs: had {self._configured}, got {settings}"
+            )
         if settings.scenario == "Server":
             self._settings.server_target_qps = settings.target_qps
         else:
@@ -246,8 +248,8 @@ def _ask(question: Callable[..., None], *args: Any) -> Any:
         process.kill()
         process.join()
         raise StageError(
-            "LoadGen cannot be asked for its settings",
-            f"the process that asks ended with code {process.exitcode} and gave no answer",
+            "cannot read LoadGen's settings",
+            f"the process that reads them ended with code {process.exitcode} and gave no answer",
             REBUILD,
         ) from None
     finally:

@@ -55,9 +55,8 @@ def read_predictions(
         if wrong.size:
             row = first + int(wrong[0])
             given, right = pairs[wrong[0], 1], labels[row]
-            raise _refused(
-                log, f"qsl_idx {sample} gives row {row} the label {given:g}, the .bin file {right}"
-            )
+            what = f"qsl_idx {sample} gives row {row} the label {given:g}"
+            raise _refused(log, f"{what}, but the .bin file has {right}")
         scores[first:last] = pairs[:, 0]
         if number % 256 == 0:
             progress(number, samples)
@@ -123,7 +122,7 @@ def _records(log: Path) -> Iterator[tuple[int, Array]]:
                 raise _refused(log, f"line {number} is not a record ({error})") from error
             yield sample, pairs
     if not ended:
-        raise _refused(log, "it is cut: the closing ']' is missing")
+        raise _refused(log, "it is cut, the closing ']' is missing")
 
 
 def _refused(log: Path, why: str, stage: str = "accuracy") -> StageError:
@@ -175,7 +174,7 @@ def _tie_groups(scores: Array, weights: Array) -> Iterator[tuple[Array, Array]]:
     a pair.
     """
     if len(scores) != len(weights):
-        raise ValueError(f"{len(scores)} scores, {len(weights)} weights")
+        raise ValueError(f"{len(scores)} scores have {len(weights)} weights, wanted one each")
     # + 0.0 turns -0.0 into 0.0; then the unsigned order of `keys` is the order of the scores.
     bits = (scores.astype(np.float32) + np.float32(0)).view(np.uint32)
     sign = np.uint32(1 << 31)

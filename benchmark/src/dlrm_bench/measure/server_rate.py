@@ -49,7 +49,7 @@ def measure(
         seconds = queries / rate
         speed = f"{rate:.1f} queries/s whose latency holds"
         why = f"{queries} queries need {seconds:.0f} s at the {speed}"
-        remedy = "Give -e deadline a longer time, or take a faster machine"
+        remedy = "Use a longer deadline, for example -e deadline=2h, or a faster machine"
         check_time_left(ctx, "the Server run", seconds, why, remedy)
         run = ServerRun(ctx, files, pool, queries, most, pace, phase)
         run.run(loadgen_here, replace(settings, target_qps=rate), accuracy=False, audit=audit)

@@ -75,7 +75,8 @@ class ResidentFile:
     def tensor(self, offset: int, like: torch.Tensor) -> torch.Tensor:
         """View of the bytes at an offset with the shape and type of a contiguous tensor."""
         if offset < 0 or offset + like.nbytes > self.size or not like.is_contiguous():
-            raise ValueError(f"no {like.nbytes} bytes at {offset} of {self.size}")
+            what = f"cannot map a tensor of {like.nbytes} bytes at offset {offset}"
+            raise ValueError(f"{what}: it must be contiguous and end within {self.size} bytes")
         flat = torch.frombuffer(self.bytes, dtype=like.dtype, count=like.numel(), offset=offset)
         return flat.view(like.shape)
 
@@ -187,7 +188,8 @@ def _memory(size: int) -> int:
         descriptor = os.memfd_create("dlrm-model")
         os.ftruncate(descriptor, size)
     except OSError as error:
-        raise MemoryRefused(error.errno, f"no shared memory of {size} bytes: {error}") from error
+        what = f"cannot get {size} bytes of shared memory: {error}"
+        raise MemoryRefused(error.errno, what) from error
     return descriptor
 
 
@@ -195,6 +197,6 @@ def _mmap(address: int | None, size: int, protection: int, flags: int, descripto
     got: int = _libc.mmap(address, size, protection, flags, descriptor, 0)
     if got == ctypes.c_void_p(-1).value:
         number = ctypes.get_errno()
-        what = f"{size} bytes of memory cannot be mapped: {os.strerror(number)}"
+        what = f"cannot map {size} bytes of memory: {os.strerror(number)}"
         raise MemoryRefused(number, what)
     return got

@@ -36,10 +36,10 @@ def measure(ctx: StageContext, audit: bool = False) -> None:
     parameters, files = ctx.request.parameters, offline_run.sample_files(ctx)
     demo = parameters.demo
     if not demo and files.samples < loadgen.OFFICIAL_PERFORMANCE_SAMPLES:
-        wanted = loadgen.OFFICIAL_PERFORMANCE_SAMPLES
+        wanted = f"LoadGen's performance set needs {loadgen.OFFICIAL_PERFORMANCE_SAMPLES}"
         raise StageError(
             "the official performance run cannot start",
-            f"the data set has {files.samples} samples, LoadGen's performance set {wanted}",
+            f"the data set has {files.samples} samples, but {wanted}",
             "Use the full data set, or -e profile=demo",
         )
     server = parameters.scenario == "server"
@@ -113,7 +113,7 @@ def _measure(
             f"{plan.samples} samples need {plan.expected_seconds:.0f} s at the measured "
             f"{plan.samples_per_second:.1f} samples/s"
         )
-        remedy = "Give -e deadline a longer time and run again"
+        remedy = "Run again with a longer deadline, for example -e deadline=2h"
         check_time_left(ctx, "the performance run", plan.expected_seconds, why, remedy)
         offline = offline_run.OfflineRun(ctx, files, pool, phase)
         in_force = replace(settings, target_qps=plan.target_qps)

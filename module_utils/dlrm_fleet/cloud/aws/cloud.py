@@ -23,9 +23,8 @@ def check_creation(access: Access) -> None:
     if not access.scheduler_role:
         raise FleetError(
             "dlrm_instances_aws_scheduler_role is empty",
-            "without the role that EventBridge Scheduler assumes nothing ends a machine when the"
-            " controller is dead",
-            "Make it once (docs/clouds.md), then set its ARN",
+            "EventBridge Scheduler needs this role to end a machine when the controller is dead",
+            "Make the role once (docs/clouds.md), then set this variable to its ARN",
         )
 
 

@@ -279,8 +279,8 @@ class Pull:
 def _refusal(item: Item, found: str, size: int) -> FleetError:
     return FleetError(
         f"refused {item.path!r}",
-        f"its stage.json promises sha256 {item.sha256} and {item.size} bytes, "
-        f"what arrived has sha256 {found} and {size} bytes; it was kept out of the store",
+        f"its stage.json promises sha256 {item.sha256} and {item.size} bytes, but the file that "
+        f"arrived has sha256 {found} and {size} bytes and was not stored",
         "Run again with verify=true: the host makes the file anew",
     )
 
@@ -293,7 +293,7 @@ def _safe(name: str, value: str) -> None:
     if not NAME.fullmatch(value):
         raise FleetError(
             f"cannot use {name} {value!r} as a folder's name",
-            "letters, digits, '.', '_' and '-' are allowed, the first a letter, digit or '_'",
+            "it must begin with a letter, a digit or '_', and contain only these, '.' and '-'",
         )
 
 

@@ -84,5 +84,8 @@ def locked(storage_root: Path, run_id: str, host: str, wait: bool = True) -> Ite
 
 def plain(host: str) -> str:
     if "/" in host or host.startswith(".") or not host:
-        raise FleetError(f"host {host!r} is not allowed", "it must be a plain file name")
+        raise FleetError(
+            f"cannot use host {host!r}",
+            "its name becomes a file name, so it must not be empty, begin with '.' or contain '/'",
+        )
     return host

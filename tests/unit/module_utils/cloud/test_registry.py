@@ -54,7 +54,7 @@ def test_every_folder_is_registered_and_has_an_inventory() -> None:
 
 
 def test_an_unknown_cloud_is_refused() -> None:
-    with pytest.raises(FleetError, match="there is no cloud 'azure': known: aws, gcp"):
+    with pytest.raises(FleetError, match="there is no cloud 'azure': the clouds are aws, gcp"):
         make("azure")
 
 

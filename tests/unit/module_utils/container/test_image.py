@@ -169,9 +169,9 @@ def test_archives_that_are_none_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.tar").write_text("not a tar")
     with pytest.raises(FleetError, match="cannot be read as a tar archive"):
         base_identity("", tmp_path / "text.tar")
-    with pytest.raises(FleetError, match="its manifest.json names no tag"):
+    with pytest.raises(FleetError, match="its manifest.json has no tag"):
         base_identity("", write_archive(tmp_path / "other.tar", [{"RepoTags": None}]))
-    with pytest.raises(FleetError, match="its manifest.json names no tag"):
+    with pytest.raises(FleetError, match="its manifest.json has no tag"):
         base_identity("", write_archive(tmp_path / "third.tar", [], "something.json"))
 
 

@@ -269,7 +269,8 @@ def test_named_runs() -> None:
     assert decided([run(state="closed")], [run()], run_id=RUN)["how"] == "adopted"
     busy = run(LATER, state="live")
     assert decided([run(state="closed"), busy], run_id=RUN)["how"] == "closed"
-    with pytest.raises(FleetError, match=re.escape(f"run_id '{RUN}' is not known to node1: known")):
+    words = f"run_id '{RUN}' is not known to node1: the newest known runs are {LATER}"
+    with pytest.raises(FleetError, match=re.escape(words)):
         decided([run(LATER)], run_id=RUN)
     with pytest.raises(FleetError, match="belongs to another request"):
         decided([run(request_sha256=OTHER_SHA, state="closed")], run_id=RUN)

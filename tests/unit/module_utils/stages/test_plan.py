@@ -255,7 +255,7 @@ def test_wrong_catalogues_and_stages_are_refused_in_words() -> None:
     swapped = {**CATALOGUE, "stages": CATALOGUE["stages"][::-1]}
     with pytest.raises(FleetError, match=r"'audit'.*its input 'dataset' is not an earlier"):
         catalogue.stages(swapped)
-    with pytest.raises(FleetError, match=r"no stage 'dmp': known: repositories, weights"):
+    with pytest.raises(FleetError, match=r"no stage 'dmp': the stages are repositories, weights"):
         catalogue.stage(CATALOGUE, "dmp")
 
 

@@ -174,7 +174,8 @@ def test_other_content_than_promised_stays_out(node: Node, data: bytes) -> None:
     assert message.startswith(
         f"refused '{node.path}': its stage.json promises sha256 {node.sha256}"
     )
-    assert f"{len(DATA)} bytes, what arrived has sha256 {found} and {len(data)} bytes" in message
+    assert f"{len(DATA)} bytes, but the file that arrived has sha256 {found}" in message
+    assert f"{found} and {len(data)} bytes and was not stored" in message
     assert node.tree() == set()
 
 
@@ -343,6 +344,6 @@ def test_a_full_disk_is_said_before_the_transfer(
 @pytest.mark.parametrize("difference", [-1, 1])
 def test_a_promised_size_that_is_wrong_is_refused(node: Node, difference: int) -> None:
     node.artifacts[0]["bytes"] += difference
-    with pytest.raises(FleetError, match=f"what arrived has sha256 {node.sha256} and 300000 bytes"):
+    with pytest.raises(FleetError, match=f"arrived has sha256 {node.sha256} and 300000 bytes"):
         node.fetch()
     assert node.tree() == set()
