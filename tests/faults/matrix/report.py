@@ -11,19 +11,23 @@ from .cells import cells
 from .phases import PHASES
 
 PATH = REPOSITORY / "docs/faults.md"
-HEAD = """# Which faults were put into runs, and what came of them?
+HEAD = """# Which faults were tried, and did the runs recover?
 
 `tests/long/faults.sh` writes this page from `docs/faults.jsonl`; do not edit it. Each trial is a
-run of the demo profile on an SSH host with a storage node. The fault is put into the phase and
-shown to have happened. Then the same command is given again. Recovered means: each stage ran to
-its end exactly once, the sha256 of every artifact equals an undisturbed run's, the record
-verifies, nothing is left running, and no lock is left.
+run of the demo profile on an SSH host with a storage node. The test causes the fault in one phase
+of the run and checks that it happened. Then it gives the same command again. The phases are the
+stages, `fetch` (the storage node pulls the files) and `record` (it writes the record). "Engine"
+means container engine.
 
-| cell | meaning |
+A trial has recovered if each stage ran to its end exactly once, the sha256 of every artifact
+equals that of a run without a fault, the record verifies, nothing is left running, and no lock is
+left.
+
+| outcome | meaning |
 | --- | --- |
 | itself | the run continued without help |
-| again | it ended with a message, and the same command completed it |
-| - | there is nothing of that kind in that phase (no container, no output) |
+| again | the run ended with a message, and the same command completed it |
+| - | this fault cannot happen in this phase (there is no container or no output) |
 | not tried | nobody has tried it yet |
 
 """
