@@ -139,7 +139,7 @@ def run(params: dict[str, Any], check_mode: bool, now: str) -> dict[str, Any]:
     )
     if old is not None:
         record.refuse_change(folder, old, document)
-    changed = old is None or not (folder / record.SUMS_NAME).exists()
+    changed = old is None or not record.is_complete(folder)
     if not check_mode:
         record.write(folder, document)
         # The storage node need not collect this run any more.

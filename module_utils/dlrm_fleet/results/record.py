@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from ..judge.verdict import Evidence, judge
 
 RUN_NAME = "run.json"
 SUMS_NAME = "SHA256SUMS"
+# A line of sha256sum(1) for a file below the folder.
+SUM = re.compile(r"([0-9a-f]{64})  ((?:(?!\.\.?(?:/|\Z))[^/\\]+/)*(?!\.\.?\Z)[^/\\]+)")
 # These fields say who recorded and when, not what was measured.
 NOT_COMPARED = ("recorded_at", "controller")
 
@@ -171,9 +174,30 @@ def sums_text(folder: Path, document: dict[str, Any]) -> str:
     return "".join(f"{file['sha256']}  {file['path']}\n" for file in files)
 
 
+def is_complete(folder: Path) -> bool:
+    """Recorded: SHA256SUMS is whole and every file in it has the content that it says.
+
+    False if the sums are missing or torn. Raises FleetError if a file was changed or removed.
+    """
+    sums = read_text(folder / SUMS_NAME) or ""
+    lines = [SUM.fullmatch(line) for line in sums.splitlines()]
+    named = {match.group(2): match.group(1) for match in lines if match is not None}
+    if len(named) != len(lines) or RUN_NAME not in named or not sums.endswith("\n"):
+        return False
+    for name, sha256 in named.items():
+        path = folder / name
+        if not path.is_file() or sha256_file(path) != sha256:
+            raise FleetError(
+                f"the record {str(folder)!r} is damaged",
+                f"{name!r} does not have the sha256 that {SUMS_NAME} has",
+                "Restore that file from a backup, or move the folder away",
+            )
+    return True
+
+
 def _write_sums(folder: Path) -> bool:
     path = folder / SUMS_NAME
-    if path.exists():
+    if is_complete(folder):
         return False
     document = read_json(folder / RUN_NAME)
     for file in document["files"]:

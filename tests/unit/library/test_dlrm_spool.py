@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,9 @@ def test_a_visit_reads_how_to_reach_the_host(
 def test_a_recorded_run_waits_no_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "storage/runs" / RUN_ID / "arm-01"
     folder.mkdir(parents=True)
-    (folder / "SHA256SUMS").write_text("")
+    (folder / "run.json").write_text("{}")
+    sha256 = hashlib.sha256(b"{}").hexdigest()
+    (folder / "SHA256SUMS").write_text(f"{sha256}  run.json\n")
     found = call(tmp_path, capsys, host_keys=[])
     assert not found["changed"]
     assert found["path"] == ""
@@ -70,4 +73,4 @@ def test_a_recorded_run_waits_no_more(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_a_host_that_is_no_file_name_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "its name becomes a file name" in call(tmp_path, capsys, host="../x")["msg"]
+    assert "it becomes a folder's name" in call(tmp_path, capsys, host="../x")["msg"]

@@ -125,6 +125,42 @@ def test_a_record_that_lies_there_ends_the_waiting(world: World) -> None:
     assert not world.waits()
 
 
+@pytest.mark.parametrize("torn", [b"", b"\0" * 200, b"0123"])
+def test_a_record_whose_sums_a_power_cut_tore_is_completed(world: World, torn: bytes) -> None:
+    world.opened()
+    entry = spool.entry_path(world.storage, RUN_ID, HOST)
+    waiting = entry.read_bytes()
+    world.visit()
+    sums = world.folder / "SHA256SUMS"
+    whole = sums.read_bytes()
+    sums.chmod(0o644)
+    sums.write_bytes(torn)
+    entry.parent.mkdir()
+    entry.write_bytes(waiting)
+    [(line, good)] = world.visit()
+    assert good, line
+    assert "collected, passed" in line
+    assert sums.read_bytes() == whole
+    assert not world.waits()
+
+
+def test_a_record_that_was_changed_is_named_and_nothing_replaces_it(world: World) -> None:
+    world.opened()
+    entry = spool.entry_path(world.storage, RUN_ID, HOST)
+    waiting = entry.read_bytes()
+    world.visit()
+    summary = world.folder / "performance" / "mlperf_log_summary.txt"
+    summary.chmod(0o644)
+    summary.write_text("Samples per second: 999999\n")
+    entry.parent.mkdir()
+    entry.write_bytes(waiting)
+    [(line, good)] = world.visit()
+    assert not good
+    assert "is damaged: 'performance/mlperf_log_summary.txt' does not have the sha256" in line
+    assert summary.read_text() == "Samples per second: 999999\n"
+    assert world.waits()
+
+
 def test_the_controller_at_the_same_run_is_not_disturbed(world: World) -> None:
     world.opened()
     with spool.locked(world.storage, RUN_ID, HOST):

@@ -12,7 +12,7 @@ DESCRIBED: dict[str, Any] = {
     "dlrm_instances_fleet_nimbus": {"arm": {}},
     "dlrm_instances_fleet_aws": {},
 }
-NO_NIMBUS = "there is no cloud 'nimbus': known: aws, gcp"
+NO_NIMBUS = "there is no cloud 'nimbus': the clouds are aws, gcp"
 
 
 def tasks(part: str) -> list[dict[str, Any]]:

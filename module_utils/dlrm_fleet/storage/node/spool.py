@@ -15,6 +15,7 @@ from typing import Any
 from ...base.documents import read_json, sync_directory, write_json_atomic
 from ...base.errors import FleetError
 from ...base.locks import exclusive_lock
+from ...results import record
 from ...runs.run_id import RUN_ID
 
 COLLECTED = "collected"
@@ -49,8 +50,8 @@ def entries(storage_root: Path) -> Iterator[tuple[Path, dict[str, Any] | FleetEr
 
 
 def is_recorded(storage_root: Path, run_id: str, host: str) -> bool:
-    """True if the record is complete: its sums are written last."""
-    return (storage_root / "runs" / run_id / host / "SHA256SUMS").exists()
+    """True if the record is complete; FleetError if it is damaged."""
+    return record.is_complete(record.run_folder(storage_root, run_id, host))
 
 
 def mark_collected(storage_root: Path, run_id: str, host: str) -> bool:

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ...base.commands import Runner
+from ...base.commands import Runner, run_bounded
 from ...base.errors import FleetError
 from ...base.times import format_time, parse_time, utc_now
 from ...request.values import STAGES
 from ...results import record
 from ...wire.fields import Fields
 from ...wire.host_answer import HostAnswer, host_answer, read_answer
+from ...wire.strict_json import DEFAULT
 from ..host.answer import answer
 from ..rsync import remote_name, ssh_words, worded_failure
 from . import spool
@@ -20,6 +21,8 @@ from .pull import Pull
 
 # This long after its deadline, an unfinished run's files are pulled, without a record.
 GRACE_SECONDS = 300
+# A host that has said nothing by then is left to the next round: the others are waiting.
+ANSWER_SECONDS = 120.0
 
 
 def visit_all(storage_root: Path, run: Runner) -> Iterator[tuple[str, bool]]:
@@ -39,10 +42,10 @@ def _visit(storage_root: Path, path: Path, entry: dict[str, Any], run: Runner) -
     if not path.exists():
         return "its controller has collected it meanwhile"
     folder = record.run_folder(storage_root, entry["run_id"], entry["host"])
-    if (folder / record.SUMS_NAME).exists():
+    if spool.is_recorded(storage_root, entry["run_id"], entry["host"]):
         spool.mark_collected(storage_root, entry["run_id"], entry["host"])
         return "recorded already"
-    found = ask(entry, run)
+    found = ask(entry)
     if found.state == "live":
         return "its controller is at work and collects it"
     late = (utc_now() - parse_time(found.deadline)).total_seconds()
@@ -82,14 +85,14 @@ def _record(folder: Path, storage_root: Path, entry: dict[str, Any]) -> str:
     return str(document["verdict"]["status"])
 
 
-def ask(entry: dict[str, Any], run: Runner) -> HostAnswer:
+def ask(entry: dict[str, Any]) -> HostAnswer:
     """The host's answer about the run (host/answer.py); without SSH if it is this machine."""
     source, run_id = entry["source"], entry["run_id"]
     what = f"cannot use what {entry['host']} says about run {run_id}"
     if source is None:
         return read_answer(Fields(answer(Path(entry["host_root"]), run_id), what), STAGES)
     words = [*ssh_words(source), remote_name(source), f"dlrm-fleet result {run_id}"]
-    rc, out, err = run(words)
+    rc, said, err = run_bounded(words, ANSWER_SECONDS, DEFAULT.size)
     if rc != 0:
         raise worded_failure(source, f"run {run_id}", "", rc, err)
-    return host_answer(out.encode(), what, STAGES)
+    return host_answer(said, what, STAGES)
