@@ -112,7 +112,9 @@ class KernelModel:
         if wrong:
             pair, column = divmod(wrong - 1, IDS)
             value = ids[pair, column]
-            raise RuntimeError(f"id {value} of pair {pair}, column {column} is not in its table")
+            raise RuntimeError(
+                f"id {value} of pair {pair}, column {column}, is not in that column's table"
+            )
         return scores
 
 

@@ -134,7 +134,7 @@ def copy_checked(
         while done < size:
             block = file.read(min(size - done, BLOCK_BYTES))
             if not block:
-                what = f"weights' file '{location}' cannot be read"
+                what = f"the weights file '{location}' cannot be read"
                 why = f"it ended {size - done} bytes early"
                 raise StageError(what, why, "Fetch the file again")
             if check:
@@ -147,7 +147,7 @@ def copy_checked(
         for name, piece in snapshot.pieces_in(location, wanted):
             if piece.start < file.tell():
                 raise StageError(
-                    f"weights' file '{location}' cannot be used",
+                    f"the weights file '{location}' cannot be used",
                     f"tensor '{name}' overlaps another from byte {piece.start} on",
                     "Fetch the folder again",
                 )
@@ -164,6 +164,6 @@ def find_snapshot(folder: Path) -> Path:
             return candidate
     raise StageError(
         f"no weights in '{folder}'",
-        f"neither it nor its '{FOLDER}' holds {METADATA}",
-        "Give the folder fetched from MLCommons' model_weights as weights_source",
+        f"{METADATA} is neither in it nor in its subfolder '{FOLDER}'",
+        "Set weights_source to the folder fetched from MLCommons' model_weights",
     )

@@ -51,9 +51,9 @@ class Piece:
         row, column = divmod(bad, math.prod(self.shape[1:]))
         where = f"row {self.row + row}" + (f", column {column}" if self.shape[1:] else "")
         raise StageError(
-            f"weights' file '{self.location}' cannot be used",
+            f"the weights file '{self.location}' cannot be used",
             f"tensor '{name}' is {block[bad - first]} at {where}, wanted a finite number",
-            "Fetch the file again; if it does not change, export the weights again",
+            "Fetch the file again; if the new file is the same, export the weights again",
         )
 
 
@@ -170,7 +170,7 @@ class Snapshot:
                 while remaining:
                     block = np.fromfile(file, "<f4", min(remaining, BLOCK_BYTES // 4))
                     if block.size == 0:
-                        what = f"weights' file '{piece.location}' cannot be read"
+                        what = f"the weights file '{piece.location}' cannot be read"
                         raise StageError(what, "it ended early", _REFETCH)
                     piece.check_finite(name, block, wanted - remaining)
                     remaining -= block.size

@@ -161,8 +161,8 @@ class Gcp:
     def protect(self, found: Found, until: datetime) -> None:
         """Always raises: maxRunDuration is fixed at creation and cannot be added later."""
         raise CloudError(
-            "unknown", f"{found.name} has no maxRunDuration to end it at {until:%H:%M} UTC",
-            "it was not made by this project",
+            "unknown", f"machine {found.name} does not end by itself at {until:%H:%M} UTC",
+            "it has no maxRunDuration, so this project did not make it",
             "Tear the fleet down and provision it anew",
         )  # fmt: skip
 
