@@ -85,3 +85,15 @@ def test_variables_of_roles_and_inventories_are_known(tmp_path: Path) -> None:
     given += " dlrm_instances_gcp_project=p dlrm_instances_aws_scheduler_role=r"
     ended = playbook.run(tmp_path, tasks(tmp_path), "-e", given)
     assert ended.code == 0, ended.output
+
+
+# No task defines these: only a comment of a role's defaults or of an inventory's fleet names them.
+NAMED_IN_COMMENTS = (
+    "dlrm_budget_usd=5 dlrm_image_travels=false dlrm_instances_aws_scheduler_role=arn"
+    " dlrm_instances_gcp_project=p dlrm_instances_gcp_endpoint_url=u dlrm_instances_fleet_aws={}"
+)
+
+
+def test_variables_that_only_a_comment_documents_can_be_given(tmp_path: Path) -> None:
+    ended = playbook.run(tmp_path, [READ], "-e", "precision=int8", "-e", NAMED_IN_COMMENTS)
+    assert ended.code == 0, ended.output
