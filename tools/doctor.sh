@@ -66,7 +66,7 @@ if [ ! -e $venv/.complete ] || [ requirements.txt -nt $venv/.complete ]; then
     say note "virtual environment: missing or older than requirements.txt. Run make setup, then run this again to check collections and hosts."
     exit "$unfit"
 fi
-say ok "virtual environment: $($venv/bin/ansible-playbook --version | head -n 1)"
+say ok "virtual environment: $($venv/bin/ansible-playbook --version | sed -n 1p)"
 check_collections
 
 echo "Hosts of $inventory (their number is compared with forks):"
