@@ -123,6 +123,48 @@ def test_files_equal_to_an_md5_list_are_taken_and_counted(
     assert facts["mlcommons_metadata"] is False
 
 
+def bsd(line: str) -> str:
+    return f"MD5 ({line[34:]}) = {line[:32]}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(lambda lines: "\n".join(map(bsd, lines)), id="BSD's form"),
+        pytest.param(lambda lines: "\ufeff" + "\r\n".join(lines), id="byte order mark"),
+        pytest.param(lambda lines: "# made by us\n\n" + "\n".join(lines), id="comment"),
+        pytest.param(lambda lines: "\n".join(lines).replace("  ", "\t"), id="tabs"),
+        pytest.param(lambda lines: "\n".join(lines).replace("  ", " *"), id="binary mode"),
+    ],
+)
+def test_each_form_of_an_md5_list_is_read(
+    demo: Pipeline, source: Path, tmp_path: Path, text: Callable[[list[str]], str]
+) -> None:
+    lines = md5_list(source)
+    (source / "weights.md5").write_text(text(lines), encoding="utf-8")
+    root = Pipeline(tmp_path, **demo.parameters).run("weights", FOLDER)
+    assert root.document()["facts"]["files_with_listed_md5"] == len(lines)
+
+
+def test_a_list_counts_for_what_it_names_here(
+    demo: Pipeline, source: Path, tmp_path: Path
+) -> None:
+    """Both downloads of MLCommons in one folder: the click log's lists name no weights."""
+    weights = source / "model_weights"
+    files = [path for path in sorted(source.rglob("*")) if path.is_file()]
+    for path in files:
+        target = weights / path.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+    (source / "day_23_dense.npy.md5").write_text(f"{'0' * 32}  day_23_dense.npy\n")
+    (source / "day_23_labels.npy.md5").write_text("0" * 32 + "\n")
+    metadata = weights / ".snapshot_metadata"
+    md5 = hashlib.md5(metadata.read_bytes()).hexdigest()
+    (source / "metadata.md5").write_text(f"{md5}  model_weights/.snapshot_metadata\n")
+    root = Pipeline(tmp_path, **demo.parameters).run("weights", FOLDER)
+    assert root.document()["facts"]["files_with_listed_md5"] == 1
+
+
 @pytest.mark.parametrize(
     ("edit", "words"),
     [

@@ -1,4 +1,8 @@
-"""Lists of md5 sums lying beside a user's files, as md5sum writes and MLCommons publishes them."""
+"""Lists of md5 sums lying beside a user's files, as md5sum writes and MLCommons publishes them.
+
+A line is `<md5>  <path>` or, of BSD's md5, `MD5 (<path>) = <md5>`; a line that begins with # is a
+comment. The only line of NAME.md5 may be NAME's md5 alone.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,11 @@ from pathlib import Path
 from dlrm_bench.frame.errors import StageError
 from dlrm_bench.frame.readable import require_file
 
-_LINE = re.compile(r"([0-9a-fA-F]{32}) [ *](.+)")
+_LINES = (
+    re.compile(r"(?P<md5>[0-9a-fA-F]{32})\s+\*?(?P<name>\S.*)"),
+    re.compile(r"MD5 ?\((?P<name>.+)\) ?= ?(?P<md5>[0-9a-fA-F]{32})"),
+)
+_ALONE = re.compile(r"[0-9a-fA-F]{32}")
 
 
 class Md5Lists:
@@ -19,6 +27,8 @@ class Md5Lists:
         self._folder = folder
         #: Path below the folder -> md5 and the list that names it.
         self.wanted: dict[str, tuple[str, Path]] = {}
+        #: Names that must be there: a list above may name files of other folders, too.
+        self._expected: set[str] = set()
         for place in (folder, *above):
             for path in sorted({*place.glob("*.md5"), *place.glob("md5sum*.txt")}):
                 self._read(path)
@@ -26,22 +36,23 @@ class Md5Lists:
     def _read(self, path: Path) -> None:
         remedy = "Correct the list, or remove it to skip this check"
         require_file(path, remedy)
-        text = path.read_text(encoding="utf-8", errors="replace")
-        for number, line in enumerate(text.splitlines(), 1):
-            if not line.strip():
-                continue
-            matched = _LINE.fullmatch(line.strip())
-            if matched is None:
-                why = f"line {number} is {line[:80]!r}, wanted an md5, two spaces and a path"
-                raise StageError(f"md5 list '{path}' cannot be used", why, remedy)
-            name = matched[2].removeprefix("./")
-            # Paths in lists made one folder above begin with this folder's name.
-            name = name.split(f"{self._folder.name}/", 1)[-1]
-            self.wanted[name] = (matched[1].lower(), path)
+        # A list made on Windows may begin with a byte order mark.
+        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        for number, line in enumerate(map(str.strip, lines), 1):
+            if line and not line.startswith("#"):
+                self._add(path, *_parsed(path, number, line, remedy))
+
+    def _add(self, path: Path, listed: str, md5: str) -> None:
+        # Paths in lists made one folder above begin with this folder's name.
+        _, below, rest = listed.removeprefix("./").partition(f"{self._folder.name}/")
+        name = rest if below else listed.removeprefix("./")
+        self.wanted[name] = (md5.lower(), path)
+        if below or path.parent == self._folder:
+            self._expected.add(name)
 
     def missing(self) -> list[str]:
         """Listed names below the folder that are not there."""
-        return [name for name in sorted(self.wanted) if not (self._folder / name).is_file()]
+        return [name for name in sorted(self._expected) if not (self._folder / name).is_file()]
 
     def check(self, name: str, found: str) -> bool:
         """Whether a list names the file; StageError if its md5 is another than `found`."""
@@ -52,3 +63,14 @@ class Md5Lists:
             why = f"its md5 is {found}, '{path.name}' lists {md5}"
             raise StageError(f"'{self._folder / name}' is damaged", why, "Fetch the file again")
         return True
+
+
+def _parsed(path: Path, number: int, line: str, remedy: str) -> tuple[str, str]:
+    """(path as listed, md5) of one line of a list."""
+    for form in _LINES:
+        if matched := form.fullmatch(line):
+            return matched["name"], matched["md5"]
+    if path.suffix == ".md5" and _ALONE.fullmatch(line):
+        return path.stem, line
+    why = f"line {number} is {line[:80]!r}, wanted an md5, two spaces and a path"
+    raise StageError(f"md5 list '{path}' cannot be used", why, remedy)
