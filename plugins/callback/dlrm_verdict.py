@@ -56,16 +56,16 @@ class CallbackModule(CallbackBase):
         if found:
             self._end(
                 2,
-                f"Nothing was run: {' and '.join(found)} would skip tasks, and what is skipped cannot"
-                " fail. Leave it out. To choose hosts, use --limit. To make stages anew, use -e"
-                " force_stages=NAME.",
+                f"Nothing was run: {' and '.join(found)} would skip tasks, and a skipped task"
+                " cannot fail. Leave it out. To choose hosts, use --limit. To make stages anew, use"
+                " -e force_stages=NAME.",
             )
         self.judge_to_come = any("dlrm_judges" in play.vars for play in plays)
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         self.judges = "dlrm_judges" in play.vars
 
-    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
+    def v2_playbook_on_task_start(self, *_task: Any, **_conditional: Any) -> None:
         if self.judges:
             self.judge_to_come = False
 

@@ -146,9 +146,7 @@ def test_each_form_of_an_md5_list_is_read(
     assert root.document()["facts"]["files_with_listed_md5"] == len(lines)
 
 
-def test_a_list_counts_for_what_it_names_here(
-    demo: Pipeline, source: Path, tmp_path: Path
-) -> None:
+def test_a_list_counts_for_what_it_names_here(demo: Pipeline, source: Path, tmp_path: Path) -> None:
     """Both downloads of MLCommons in one folder: the click log's lists name no weights."""
     weights = source / "model_weights"
     files = [path for path in sorted(source.rglob("*")) if path.is_file()]

@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from pathlib import Path
 
+import pytest
+
+from dlrm_bench.workers import evidence
 from dlrm_bench.workers.evidence import Evidence
 
 # Uses one second of CPU time once it gets a message: none of it before the counting begins.
@@ -41,7 +46,30 @@ def test_a_stranger_on_the_core_is_other_load_and_a_worker_is_not() -> None:
 
 
 def test_the_clock_is_sampled_or_said_to_be_unknown() -> None:
-    evidence = Evidence(sorted(os.sched_getaffinity(0)), [])
-    evidence.sample()
-    frequency = evidence.facts(0)["mean_frequency_mhz"]
+    seen = Evidence(sorted(os.sched_getaffinity(0)), [])
+    seen.sample()
+    frequency = seen.facts(0)["mean_frequency_mhz"]
     assert frequency is None or 100 < frequency < 10000
+
+
+@pytest.mark.parametrize(("name", "unit"), [("throttled_usec", 10**6), ("throttled_time", 10**9)])
+def test_time_that_a_quota_took_is_a_share_of_all_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, unit: int
+) -> None:
+    """Both versions of cgroups; 2 of 4 cores' seconds were taken."""
+    stat = tmp_path / "cpu.stat"
+    stat.write_text(f"nr_periods 7\n{name} {3 * unit}\n")
+    monkeypatch.setattr(evidence, "_CPU_STATS", ((stat, name, 1 / unit),))
+    clock = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    seen = Evidence([0, 1], [])
+    stat.write_text(f"nr_periods 9\n{name} {5 * unit}\n")
+    clock[0] += 2
+    assert seen.facts(0)["throttled_percent"] == pytest.approx(50.0)
+
+
+def test_a_machine_that_does_not_show_a_quota_is_not_called_free_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evidence, "_CPU_STATS", ((tmp_path / "none", "throttled_usec", 1.0),))
+    assert Evidence([0], []).facts(0)["throttled_percent"] is None

@@ -19,6 +19,7 @@ from .comparability import comparability
 # A run above these (percent of CPU time) is noisy: it counts, but it is no baseline.
 NOISY_STEAL_PERCENT = 1.0
 NOISY_OTHER_LOAD_PERCENT = 5.0
+NOISY_THROTTLED_PERCENT = 1.0
 
 
 MODEL_STAGES = ("dump", "calibrate")
@@ -91,6 +92,12 @@ def grade_of(performance: Document | None) -> tuple[str, Document]:
         )
     if other is not None and other > NOISY_OTHER_LOAD_PERCENT:
         noise.append(f"other load {other:.1f} %, at most {NOISY_OTHER_LOAD_PERCENT:.1f} % is quiet")
+    throttled = as_number(facts.get("throttled_percent"))
+    if throttled is not None and throttled > NOISY_THROTTLED_PERCENT:
+        noise.append(
+            f"a CPU quota took {throttled:.1f} % of CPU time,"
+            f" at most {NOISY_THROTTLED_PERCENT:.1f} % is quiet"
+        )
     faults = as_number(facts["major_faults"])
     if faults:
         noise.append(f"{faults:.0f} major page faults in the timed part, 0 is quiet")

@@ -11,6 +11,12 @@ from pathlib import Path
 #: Reading every core's frequency costs milliseconds on a large machine.
 FREQUENCY_SECONDS = 5.0
 # Columns of /proc/stat, in clock ticks; guest time is already in user and nice.
+# cgroup v2, then v1, as a container sees its own: time its processes had to wait for a CPU quota.
+_CPU_STATS = (
+    (Path("/sys/fs/cgroup/cpu.stat"), "throttled_usec", 1e-6),
+    (Path("/sys/fs/cgroup/cpu/cpu.stat"), "throttled_time", 1e-9),
+    (Path("/sys/fs/cgroup/cpu,cpuacct/cpu.stat"), "throttled_time", 1e-9),
+)
 _COLUMNS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
 
@@ -55,6 +61,17 @@ def mean_frequency_mhz(cores: Sequence[int]) -> float | None:
     return sum(told) / len(told) if told else None
 
 
+def throttled_seconds() -> float | None:
+    """How long this container waited for its CPU quota, summed over cores; None: not shown."""
+    for path, wanted, unit in _CPU_STATS:
+        with suppress(OSError, ValueError):
+            for line in path.read_text(encoding="ascii").splitlines():
+                name, _, value = line.partition(" ")
+                if name == wanted:
+                    return int(value) * unit
+    return None
+
+
 class Evidence:
     """Counts from construction to facts(); `pids`: the workers, which are not other load."""
 
@@ -64,6 +81,7 @@ class Evidence:
         self._frequencies: list[float] = []
         self._sampled = time.monotonic()
         self._own, self._cores_before = _process_ticks(self._pids), _core_ticks(cores)
+        self._throttled, self._started = throttled_seconds(), time.monotonic()
 
     def sample(self) -> None:
         """Record the clock every FREQUENCY_SECONDS; cheap to call often."""
@@ -85,5 +103,15 @@ class Evidence:
             "other_load_percent": round(max(0.0, 100 * (busy - own) / total), 3),
             "major_faults": major_faults,
             "mean_frequency_mhz": round(sum(known) / len(known), 1) if known else None,
+            "own_percent": round(100 * own / total, 3),
+            "throttled_percent": self._throttled_percent(),
             "load_average_before": round(self._load_before, 2),
         }
+
+    def _throttled_percent(self) -> float | None:
+        """The part of the cores' time that a CPU quota took."""
+        now = throttled_seconds()
+        if now is None or self._throttled is None:
+            return None
+        given = len(self._cores) * max(time.monotonic() - self._started, 1e-9)
+        return round(100 * max(0.0, now - self._throttled) / given, 3)

@@ -374,6 +374,12 @@ def test_a_score_that_is_incomplete_is_said(given: dict[str, Any], fact: str) ->
             1,
             id="faults",
         ),
+        pytest.param(
+            {"steal_percent": 0.0, "other_load_percent": 0.0, "throttled_percent": 49.7},
+            "noisy",
+            1,
+            id="quota",
+        ),
         pytest.param({"steal_percent": 0.1, "other_load_percent": None}, "unknown", 0, id="gap"),
         pytest.param({}, "unknown", 0, id="nothing"),
     ],
