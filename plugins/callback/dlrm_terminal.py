@@ -41,7 +41,9 @@ def guard(display: Any) -> None:
     plain: Callable[..., None] = display.display
 
     def display_escaped(msg: str, *arguments: Any, **named: Any) -> None:
-        plain(escaped(msg, color.ANSIBLE_COLOR) if isinstance(msg, str) else msg, *arguments, **named)
+        plain(
+            escaped(msg, color.ANSIBLE_COLOR) if isinstance(msg, str) else msg, *arguments, **named
+        )
 
     if not hasattr(display, "dlrm_terminal"):
         display.display = display_escaped

@@ -16,7 +16,7 @@ from .redact import redact
 NEWEST_FILES = 40
 FILE_BYTES = 64 * 1024
 # Read before the end is cut off: half a secret is not recognised.
-READ_BYTES = 4 * 1024**2
+READ_BYTES = 1024**2
 # A folder with more files than this was filled by nothing of ours.
 MOST_FOUND = 10_000
 
