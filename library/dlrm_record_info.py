@@ -14,6 +14,7 @@ description:
     was recorded. One that does not count is named, and the others are returned.
   - Keeps beside a run's folder which C(SHA256SUMS) it verified in full. As long as that file and
     C(run.json) stay as they are, the other files are not hashed again, unless with O(verify).
+    Check mode does not keep it.
 extends_documentation_fragment: [dlrm.storage_root, dlrm.reads]
 options:
   run_id:
@@ -85,11 +86,11 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def look(params: dict[str, Any]) -> dict[str, Any]:
-    root, again = Path(params["storage_root"]), params["verify"]
+def look(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    root, again, keep = Path(params["storage_root"]), params["verify"], not check
     if params["run_id"]:
-        return dict(stored.one(root, params["run_id"], params["host"], again))
-    newest, all_runs, unreadable = stored.newest(root, again)
+        return dict(stored.one(root, params["run_id"], params["host"], again, keep))
+    newest, all_runs, unreadable = stored.newest(root, again, keep)
     return {"newest": newest, "all_runs": all_runs, "unreadable": unreadable}
 
 
@@ -97,7 +98,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=ARGUMENTS, required_together=[("run_id", "host")], supports_check_mode=True
     )
-    finish(module, lambda params, _check: look(params))
+    finish(module, look)
 
 
 if __name__ == "__main__":

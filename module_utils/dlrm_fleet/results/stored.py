@@ -52,10 +52,11 @@ def recorded(folder: Path) -> RunRecord | None:
         return None
 
 
-def verified(folder: Path, again: bool = False) -> RunRecord | None:
+def verified(folder: Path, again: bool = False, keep: bool = True) -> RunRecord | None:
     """The record if its folder is as it was recorded; None where there is none, else FleetError.
 
     Every file is hashed where SHA256SUMS or run.json is not what was verified, or with `again`.
+    `keep`: beside the folder, what was verified.
     """
     record = recorded(folder)
     if record is None:
@@ -67,14 +68,17 @@ def verified(folder: Path, again: bool = False) -> RunRecord | None:
                 f"its {sums.SUMS_NAME} is missing or torn",
                 "The same command completes it, and so does the storage node's next visit",
             )
-        sums.keep_verified(folder)
+        if keep:
+            sums.keep_verified(folder)
     return record
 
 
-def one(storage_root: Path, run_id: str, host: str, again: bool = False) -> dict[str, Any]:
+def one(
+    storage_root: Path, run_id: str, host: str, again: bool = False, keep: bool = True
+) -> dict[str, Any]:
     """{run, path, summary} of a recorded run; FleetError when the storage node has none."""
     folder = run_folder(storage_root, run_id, host)
-    record = verified(folder, again)
+    record = verified(folder, again, keep)
     path = folder / sums.RUN_NAME
     if record is None:
         raise FleetError(
@@ -91,7 +95,7 @@ def one(storage_root: Path, run_id: str, host: str, again: bool = False) -> dict
 
 
 def newest(
-    storage_root: Path, again: bool = False
+    storage_root: Path, again: bool = False, keep: bool = True
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str]]:
     """(newest run.json of each host, a summary of each run, what could not be read).
 
@@ -100,7 +104,7 @@ def newest(
     unreadable: list[str] = []
     latest: dict[str, tuple[tuple[str, str], dict[str, Any]]] = {}
     runs = []
-    for record in _all(storage_root, again, unreadable):
+    for record in _all(storage_root, again, keep, unreadable):
         when = (record.opened_at, record.judged.run_id)
         runs.append((*when, record.host, _summary(record)))
         if record.host not in latest or latest[record.host][0] < when:
@@ -113,11 +117,11 @@ def newest(
     )
 
 
-def _all(storage_root: Path, again: bool, unreadable: list[str]) -> Iterator[RunRecord]:
+def _all(storage_root: Path, again: bool, keep: bool, unreadable: list[str]) -> Iterator[RunRecord]:
     for path in sorted((storage_root / "runs").glob(f"*/*/{sums.RUN_NAME}")):
         try:
             run_folder(storage_root, path.parent.parent.name, path.parent.name)
-            record = verified(path.parent, again)
+            record = verified(path.parent, again, keep)
         except (FleetError, OSError) as error:
             unreadable.append(printable(str(error)))
         else:

@@ -77,9 +77,13 @@ def run_record(value: Any, what: str, run_id: str, host: str) -> RunRecord:
         if one.values.get(name) != wanted:
             raise one.bad(name, f"{wanted!r}, as its folder says")
     check_host(machine.values, what, machine.place)
-    _check_performance(_optional(fields, "performance"))
-    _check_accuracy(_optional(fields, "accuracy"))
-    _optional(fields.object("verdict"), "evidence")
+    if fields.values.get("performance") is not None:
+        _check_performance(fields.object("performance"))
+    if fields.values.get("accuracy") is not None:
+        _check_accuracy(fields.object("accuracy"))
+    evidence = _optional(fields.object("verdict"), "evidence")
+    if "noise" in evidence.values:
+        _texts(evidence, "noise", LONGEST_REASON)
     for name in ("name", "id"):
         fields.object("image").text(name)
     for file in fields.objects("files"):
@@ -93,8 +97,6 @@ def run_record(value: Any, what: str, run_id: str, host: str) -> RunRecord:
 
 
 def _check_performance(fields: Fields) -> None:
-    if not fields.values:
-        return
     for name in ("samples_per_second", "samples_per_query", "duration_ms", "min_duration_ms"):
         number(fields, name, 0, MOST)
     for part in ("core", "vcpu", "socket"):
@@ -106,9 +108,8 @@ def _check_performance(fields: Fields) -> None:
 
 
 def _check_accuracy(fields: Fields) -> None:
-    if fields.values:
-        number(fields, "target", 0, 1)
-        fields.choice("metric", METRICS)
+    number(fields, "target", 0, 1)
+    fields.choice("metric", METRICS)
 
 
 def _optional(fields: Fields, name: str) -> Fields:

@@ -130,6 +130,9 @@ BAD_OF_A_FOLDER = [
     ("metric unknown", forge("accuracy.metric", "best")),
     ("deep", forge("comparability.reference", deep())),
     ("image a text", forge("image", "dlrm-bench")),
+    ("noise a number", forge("verdict.evidence.noise", 5)),
+    ("no figure", forge("performance", {})),
+    ("no score", forge("accuracy", {})),
     ("opened_at a number", forge("opened_at", 5)),
 ]
 
