@@ -9,7 +9,10 @@ module: dlrm_record
 short_description: Record a run of one host, once and for all
 description:
   - Runs on the storage node. Reads the run's folder, judges it again, and writes C(run.json) and
-    C(SHA256SUMS); all files become read-only.
+    C(SHA256SUMS); all files become read-only. Every file is then compared with C(SHA256SUMS), and
+    what was verified is kept beside the folder.
+  - What a host says is read strictly. A host whose document is out of range gets a record that
+    says so; its verdict is V(failed).
   - A second call with the same content changes nothing; other content is refused.
 extends_documentation_fragment: [dlrm.storage_root, dlrm.host, dlrm.request, dlrm.request_sha256]
 options:
@@ -124,7 +127,8 @@ ARGUMENTS: dict[str, Any] = {
 
 def run(params: dict[str, Any], check_mode: bool, now: str) -> dict[str, Any]:
     folder = record.run_folder(Path(params["storage_root"]), params["run_id"], params["host"])
-    old = record.recorded(folder)
+    stored = record.recorded(folder)
+    old = None if stored is None else stored.document
     document = record.build(
         folder,
         host=params["host"],

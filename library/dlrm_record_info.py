@@ -10,6 +10,11 @@ short_description: Read the recorded runs of the storage node
 description:
   - Reads every C(runs/<run_id>/<host>/run.json) of the storage node; or one, with O(run_id) and
     O(host).
+  - A record counts if it is the record of its folder's run and host, and if the folder is as it
+    was recorded. One that does not count is named, and the others are returned.
+  - Keeps beside a run's folder which C(SHA256SUMS) it verified in full. As long as that file and
+    C(run.json) stay as they are, the other files are not hashed again, unless with O(verify).
+    Check mode does not keep it.
 extends_documentation_fragment: [dlrm.storage_root, dlrm.reads]
 options:
   run_id:
@@ -18,6 +23,10 @@ options:
   host:
     description: Read only this host's record of the run.
     type: str
+  verify:
+    description: Compare every file of every record with its C(SHA256SUMS).
+    type: bool
+    default: false
 author:
   - dlrm-fleet contributors
 """
@@ -44,7 +53,9 @@ summary:
   returned: when these are given
   type: str
 newest:
-  description: The newest C(run.json) of each host, by host name.
+  description:
+    - The newest C(run.json) of each host, by host name. Characters that a terminal would act on
+      are escaped.
   returned: when no run is named
   type: list
   elements: dict
@@ -54,7 +65,7 @@ all_runs:
   type: list
   elements: dict
 unreadable:
-  description: A sentence for each record that cannot be read.
+  description: A sentence for each record that cannot be read or does not count.
   returned: when no run is named
   type: list
   elements: str
@@ -64,29 +75,30 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.base.errors import FleetError
-from ansible.module_utils.dlrm_fleet.results import record
+from ansible.module_utils.dlrm_fleet.base.modules import finish
+from ansible.module_utils.dlrm_fleet.results import stored
 
 ARGUMENTS: dict[str, Any] = {
     "storage_root": {"type": "path", "required": True},
     "run_id": {"type": "str"},
     "host": {"type": "str"},
+    "verify": {"type": "bool", "default": False},
 }
+
+
+def look(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    root, again, keep = Path(params["storage_root"]), params["verify"], not check
+    if params["run_id"]:
+        return dict(stored.one(root, params["run_id"], params["host"], again, keep))
+    newest, all_runs, unreadable = stored.newest(root, again, keep)
+    return {"newest": newest, "all_runs": all_runs, "unreadable": unreadable}
 
 
 def main() -> None:
     module = AnsibleModule(
         argument_spec=ARGUMENTS, required_together=[("run_id", "host")], supports_check_mode=True
     )
-    params = module.params
-    root = Path(params["storage_root"])
-    try:
-        if params["run_id"]:
-            module.exit_json(changed=False, **record.one(root, params["run_id"], params["host"]))
-        newest, all_runs, unreadable = record.newest(root)
-    except (FleetError, OSError) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=False, newest=newest, all_runs=all_runs, unreadable=unreadable)
+    finish(module, look)
 
 
 if __name__ == "__main__":

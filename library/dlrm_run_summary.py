@@ -9,7 +9,8 @@ module: dlrm_run_summary
 short_description: Account for every host of a run
 description:
   - Makes the table that ends a run and decides, by O(exit_policy), whether it passed.
-  - A host without a record is listed with its failure, or as missing.
+  - A host without a record is listed with its failure, or as missing. One whose record cannot be
+    used is listed as failed, with the reason. What hosts say is escaped for the terminal.
   - With O(folder) it writes the verdict there, as data and as a file for C(--limit). It says which
     file it cannot write, and does not fail.
 options:
@@ -140,12 +141,12 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.request.values import Problems, Reader
 from ansible.module_utils.dlrm_fleet.results.summary import (
-    VerdictFiles,
     check_words,
     places,
     refusal,
     summarise,
 )
+from ansible.module_utils.dlrm_fleet.results.verdict_files import VerdictFiles
 
 ARGUMENTS: dict[str, Any] = {
     "hosts": {"type": "list", "elements": "str", "default": []},

@@ -9,6 +9,8 @@ module: dlrm_support_bundle
 short_description: Write gathered texts as one tar.gz
 description:
   - Runs on the controller. Redacts every text once more. Only its owner may read the file.
+  - What a machine may not put into a bundle, such as a name that leaves its folder, is left out;
+    C(left_out.txt) in the bundle names it.
 options:
   path:
     description: The file to write, C(.tar.gz). Its folder must exist.
@@ -51,7 +53,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.documents import sha256_file
-from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.support.bundle import write_bundle
 
 ARGUMENTS: dict[str, Any] = {
@@ -61,18 +63,16 @@ ARGUMENTS: dict[str, Any] = {
 }
 
 
-def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    path = Path(module.params["path"])
-    texts = {name: str(text) for name, text in module.params["files"].items()}
+def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    path = Path(params["path"])
     before = sha256_file(path) if path.exists() else ""
-    try:
-        if not module.check_mode:
-            write_bundle(path, module.params["name"], texts)
-    except FleetError as error:
-        module.fail_json(msg=str(error))
-    changed = module.check_mode or sha256_file(path) != before
-    module.exit_json(changed=changed, path=str(path))
+    if not check:
+        write_bundle(path, params["name"], params["files"])
+    return {"changed": check or sha256_file(path) != before, "path": str(path)}
+
+
+def main() -> None:
+    finish(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), run)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ short_description: Gather what explains a failure, redacted
 description:
   - Reads manifests, locks, verdicts, the ends of logs and the versions of the programs.
   - Removes secrets on this machine, before anything leaves it. Reads neither data nor weights.
+  - Reads the ends of regular files and follows no link below the folders. A file that cannot be
+    read is named with the reason.
 extends_documentation_fragment: [dlrm.reads]
 options:
   root:
@@ -46,6 +48,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.support import bundle
+from ansible.module_utils.dlrm_fleet.support.gather import end_of, gather, read_end
 from ansible.module_utils.dlrm_fleet.support.redact import redact
 
 ARGUMENTS: dict[str, Any] = {
@@ -72,21 +75,21 @@ def said(module: AnsibleModule, words: list[str]) -> str:
     if not program:
         return f"[{words[0]} is not installed]\n"
     code, out, err = module.run_command([program, *words[1:]])
-    return str(bundle.end_of(redact(f"{out}{err}[exit code {code}]\n")))
+    return str(end_of(redact(f"{out}{err}[exit code {code}]\n")))
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     files = {f"machine/{name}": said(module, words) for name, words in COMMANDS.items()}
     files["machine/python.txt"] = f"{sys.version}\n"
-    files["machine/os-release.txt"] = bundle.read_end(Path("/etc/os-release"))
+    files["machine/os-release.txt"] = read_end(Path("/etc/os-release").resolve())
     for option, patterns in (
         ("root", bundle.HOST_PATTERNS),
         ("storage_root", bundle.STORAGE_PATTERNS),
         ("verdict_dir", bundle.VERDICT_PATTERNS),
     ):
         if module.params[option]:
-            files.update(bundle.gather(Path(module.params[option]), patterns, option))
+            files.update(gather(Path(module.params[option]), patterns, option))
     module.exit_json(changed=False, files=files)
 
 

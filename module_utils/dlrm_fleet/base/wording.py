@@ -1,4 +1,4 @@
-"""Numbers, durations and prices in words. Pure."""
+"""Numbers, durations and prices in words; foreign texts as a terminal may show them. Pure."""
 
 from __future__ import annotations
 
@@ -33,6 +33,16 @@ def number(value: float, unit: str = "") -> str:
     if unit.startswith("bytes"):
         return f"{digits} {prefix}B{unit[len('bytes') :]}"
     return " ".join(part for part in (digits, prefix, unit) if part)
+
+
+def printable(text: str) -> str:
+    """A foreign text as a terminal may show it: its lines and tabs stay, all else that it could
+    act on is escaped: control characters, colours, marks that turn the direction of writing."""
+    return "".join(one if _is_shown(one) else ascii(one)[1:-1] for one in text)
+
+
+def _is_shown(character: str) -> bool:
+    return character.isprintable() or character in "\n\t"
 
 
 def usd(value: float) -> str:

@@ -12,14 +12,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..base.errors import FleetError
+from ..wire.facts import MOST, is_in
+from ..wire.strict_json import Malformed, shown
 
 SUMMARY_NAME = "mlperf_log_summary.txt"
 DETAIL_NAME = "mlperf_log_detail.txt"
 DETAIL_PREFIX = ":::MLLOG "
 
-_PERCENTILE = re.compile(r"^(\d+\.\d+) percentile latency \(ns\)$")
+# LoadGen's lines are shorter by far; a longer one is counted like one that is not JSON.
+LONGEST_LINE = 64 * 1024
+MOST_DIGITS = 40
+
+_PERCENTILE = re.compile(r"([0-9]{1,3}\.[0-9]{1,9}) percentile latency \(ns\)")
 _COUNT = re.compile(
-    r"^(No|\d+) (warnings?|errors?) encountered(?: during test|\. See detailed log)\.$",
+    r"(No|[0-9]{1,18}) (warnings?|errors?) encountered(?: during test|\. See detailed log)\.",
     re.IGNORECASE,
 )
 _RERUN = "Run the performance stage again; this log is not a result"
@@ -61,16 +67,20 @@ class Detail:
     warnings: list[str] = field(default_factory=list)
 
     def number(self, key: str) -> float:
+        """Malformed where it is out of every range."""
         value = self.values.get(key)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise FleetError(
                 f"cannot read {DETAIL_NAME!r}", f"{key} must be a number, found {value!r}", _RERUN
             )
-        return value
+        return _checked(DETAIL_NAME, key, value)
 
 
 def parse_summary(text: str) -> Summary:
-    """FleetError when it is empty, lacks `Result is` or is cut before LoadGen's last line."""
+    """FleetError when it is empty, lacks `Result is` or is cut before LoadGen's last line.
+
+    Malformed, here and below, where a number is out of every range.
+    """
     if not text.strip():
         raise FleetError(
             f"cannot read {SUMMARY_NAME!r}", "it is empty: LoadGen did not end", _RERUN
@@ -83,7 +93,7 @@ def parse_summary(text: str) -> Summary:
             section = name
         elif name.startswith("* "):
             summary.recommendations.append(name[2:])
-        elif count := _COUNT.match(name):
+        elif count := _COUNT.fullmatch(name):
             _count(summary, count)
         elif ":" in name:
             _summary_line(summary, section, *(part.strip() for part in name.split(":", 1)))
@@ -118,9 +128,16 @@ def _summary_line(summary: Summary, section: str, name: str, value: str) -> None
 
 def _finite(name: str, value: str) -> float:
     number = _number_or_text(value)
-    if isinstance(number, str) or not math.isfinite(number):
-        why = f"{name!r} must be a number, found {value!r}"
+    if isinstance(number, str) or (isinstance(number, float) and not math.isfinite(number)):
+        why = f"{name!r} must be a number, found {value[:LONGEST_LINE]!r}"
         raise FleetError(f"cannot read {SUMMARY_NAME!r}", why, _RERUN)
+    return _checked(SUMMARY_NAME, name, number)
+
+
+def _checked(log: str, name: str, number: float) -> float:
+    if not is_in(number, 0, MOST):
+        why = f"{shown(name)} must be a number from 0 to {MOST:g}, found {shown(str(number))}"
+        raise Malformed(f"cannot use {log!r}", why, _RERUN)
     return number
 
 
@@ -148,8 +165,8 @@ def parse_detail(text: str, finished_key: str = "num_errors") -> Detail:
         if start < 0:
             continue
         try:
-            entry = json.loads(line[start + len(DETAIL_PREFIX) :])
-        except ValueError:
+            entry = _json(line[start + len(DETAIL_PREFIX) :])
+        except (ValueError, RecursionError):
             if number == len(lines):
                 why = f"its last line ({number}) is truncated: {line[-60:]!r}"
                 raise FleetError(what, why, _RERUN) from None
@@ -162,6 +179,27 @@ def parse_detail(text: str, finished_key: str = "num_errors") -> Detail:
         why = f"it is truncated after {len(lines)} lines: LoadGen's {finished_key!r} is missing"
         raise FleetError(what, why, _RERUN)
     return detail
+
+
+def _json(text: str) -> Any:
+    """ValueError for what is not JSON, or longer than any line is; Malformed for NaN and the like,
+    which LoadGen never writes."""
+    if len(text) > LONGEST_LINE:
+        raise ValueError("too long")
+    return json.loads(text, parse_constant=_refuse, parse_int=_integer, parse_float=_real)
+
+
+def _refuse(text: str) -> Any:
+    raise Malformed(f"cannot use {DETAIL_NAME!r}", f"it holds the number {shown(text)}", _RERUN)
+
+
+def _integer(digits: str) -> int:
+    return int(digits) if len(digits) <= MOST_DIGITS else _refuse(digits)
+
+
+def _real(digits: str) -> float:
+    value = float(digits)
+    return value if math.isfinite(value) else _refuse(digits)
 
 
 def _unreadable(detail: Detail, number: int, line: str) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 
 from ..base.errors import FleetError
 from ..base.lenient import as_dict, as_number, facts_of
+from ..wire import facts as wire_facts
+from ..wire.strict_json import Malformed
 from . import loadgen_log, rules
 from .comparability import comparability
 
@@ -59,6 +61,34 @@ class Judgement:
 
 
 def judge(evidence: Evidence) -> Judgement:
+    try:
+        wire_facts.check_host(evidence.host)
+        for check, document in (
+            (wire_facts.check_accuracy, evidence.accuracy),
+            (wire_facts.check_performance, evidence.performance),
+            (wire_facts.check_audit, evidence.audit),
+        ):
+            if document is not None:
+                check(document)
+        return _judge(evidence)
+    except Malformed as error:
+        return not_judged(evidence, str(error))
+
+
+def not_judged(evidence: Evidence, why: str) -> Judgement:
+    """Of a host that says what cannot be used: it failed, and nothing it says counts."""
+    early = [_early_end(as_dict(evidence.failure))] if evidence.failure is not None else []
+    grade, facts = grade_of(None)
+    reasons = [*early, *evidence.unreadable, why]
+    return Judgement(
+        performance=None,
+        accuracy=None,
+        verdict={"status": "failed", "reasons": reasons, "grade": grade, "evidence": facts},
+        comparability=comparability(evidence.request, None),
+    )
+
+
+def _judge(evidence: Evidence) -> Judgement:
     reasons = list(evidence.unreadable)
     performance, detail = _read_performance(evidence, reasons)
     accuracy = _read_accuracy(evidence, reasons)
@@ -126,6 +156,8 @@ def _read_performance(
         summary = loadgen_log.parse_summary(evidence.summary_text or "")
         detail = loadgen_log.parse_detail(evidence.detail_text or "")
         performance = loadgen_log.performance(summary, detail)
+    except Malformed:
+        raise
     except FleetError as error:
         reasons.append(str(error))
         return None, None
@@ -172,14 +204,12 @@ def _status(
     reasons: list[str],
 ) -> str:
     """The run's status before its numbers are judged. Adds the reason of an early end."""
-    phase = str(as_dict(evidence.failure).get("phase", "") or "run")
+    phase = _phase(as_dict(evidence.failure))
     # A lost connection does not change a run that the host measured to its end: the storage node's
     # own visit never hears of it, and both must come to the same verdict.
     measured = performance is not None and accuracy is not None
     if evidence.failure is not None and not (phase == "unreachable" and measured):
-        reasons.insert(
-            0, f"{phase}: {evidence.failure.get('message', '') or 'no message was left'}"
-        )
+        reasons.insert(0, _early_end(evidence.failure))
         return "unreachable" if phase == "unreachable" else "failed"
     if evidence.accuracy is None and evidence.performance is None:
         reasons.append("Neither the accuracy nor the performance run left a result.")
@@ -193,6 +223,14 @@ def _status(
     return "passed" if performance is not None and accuracy is not None else "interrupted"
 
 
+def _phase(failure: Document) -> str:
+    return str(failure.get("phase", "") or "run")
+
+
+def _early_end(failure: Document) -> str:
+    return f"{_phase(failure)}: {failure.get('message', '') or 'no message was left'}"
+
+
 def _loadgen_reasons(
     evidence: Evidence, performance: Document, detail: loadgen_log.Detail
 ) -> list[str]:
@@ -200,6 +238,8 @@ def _loadgen_reasons(
     if not performance["valid"] or detail.values.get("result_validity", "VALID") != "VALID":
         why = detail.values.get("result_invalid_reason", "") or "it gives no reason"
         reasons.append(f"LoadGen calls the result INVALID: {str(why).strip()}")
+    elif performance["samples_per_second"] <= 0:
+        reasons.append("A valid result must have more than 0 samples per second, found 0.")
     if performance["errors"]:
         first = performance["errors"][0]
         count = len(performance["errors"])
@@ -326,9 +366,10 @@ def _score_reasons(evidence: Evidence, accuracy: Document) -> list[str]:
 
 
 def _model_sha256(document: Document) -> str | None:
+    inputs = document.get("inputs")
     sums = [
         str(item.get("sha256"))
-        for item in document.get("inputs") or []
+        for item in (inputs if isinstance(inputs, list) else [])
         if isinstance(item, dict) and item.get("stage") in MODEL_STAGES
     ]
     return " ".join(sorted(sums)) or None

@@ -1,14 +1,14 @@
-"""The fleet's verdict: one table in which every host appears, and its files."""
+"""The fleet's verdict: one table in which every host appears."""
 
 from __future__ import annotations
 
-import json
 import textwrap
-from pathlib import Path
 from typing import Any
 
-from ..base.documents import write_json_atomic
+from ..base.wording import printable
 from ..judge.loadgen_log import SUMMARY_NAME
+from ..wire.run_record import judged_run
+from ..wire.strict_json import Malformed
 
 WIDTH = 100
 COLUMNS = (
@@ -78,56 +78,61 @@ def _passes(count: int, total: int, policy: str | int) -> bool:
 
 
 def _row(result: dict[str, Any]) -> dict[str, Any]:
-    run = result.get("run")
-    if not run:
+    """What the table says of a host. Texts are escaped here, so that no reader needs to."""
+    if not result.get("run"):
         return _row_without_run(result)
-    performance, accuracy = run.get("performance") or {}, run.get("accuracy") or {}
+    try:
+        run = judged_run(result["run"], f"cannot use the record of {result['host']}")
+    except Malformed as error:
+        return {**_row_without_figures(result), "status": "failed", "reasons": [str(error)]}
     return {
         "host": result["host"],
-        "run_id": run["run_id"],
-        "precision": run["request"]["parameters"]["precision"],
-        "samples_per_second": performance.get("samples_per_second"),
-        "valid": performance.get("valid"),
-        "auc": accuracy.get("auc"),
-        "soft_auc": accuracy.get("soft_auc"),
-        "status": run["verdict"]["status"],
-        "grade": run["verdict"]["grade"],
-        "reasons": [*run["verdict"]["reasons"], *_afterthought(result, run)],
-        "marks": run["comparability"]["marks"],
+        "run_id": run.run_id,
+        "precision": run.precision,
+        "samples_per_second": run.samples_per_second,
+        "valid": run.valid,
+        "auc": run.auc,
+        "soft_auc": run.soft_auc,
+        "status": run.status,
+        "grade": run.grade,
+        "reasons": [*map(printable, run.reasons), *_afterthought(result, run.status)],
+        "marks": [printable(mark) for mark in run.marks],
         "failure": _failure(result),
     }
 
 
 def _row_without_run(result: dict[str, Any]) -> dict[str, Any]:
-    failure = result.get("failure") or {}
-    phase = failure.get("phase")
-    lost = phase if phase in ("unreachable", "interrupted") else None
-    status = lost or ("failed" if failure else "missing")
-    if failure:
-        reason = f"{phase or 'run'}: {failure.get('message') or 'no message was left'}"
+    failure = _failure(result)
+    if failure is None:
+        status, reason = "missing", "The host left neither a record nor a failure."
     else:
-        reason = "The host left neither a record nor a failure."
-    empty = dict.fromkeys(
-        ("run_id", "precision", "samples_per_second", "valid", "auc", "soft_auc"), None
-    )
+        phase = failure["phase"]
+        status = phase if phase in ("unreachable", "interrupted") else "failed"
+        reason = _said(failure)
+    return {**_row_without_figures(result), "status": status, "reasons": [reason]}
+
+
+def _row_without_figures(result: dict[str, Any]) -> dict[str, Any]:
+    empty = ("run_id", "precision", "samples_per_second", "valid", "auc", "soft_auc")
     return {
         "host": result["host"],
-        **empty,
-        "status": status,
+        **dict.fromkeys(empty, None),
         "grade": "unknown",
-        "reasons": [reason],
         "marks": [],
         "failure": _failure(result),
     }
 
 
-def _afterthought(result: dict[str, Any], run: dict[str, Any]) -> list[str]:
+def _afterthought(result: dict[str, Any], status: str) -> list[str]:
     """What else failed on a host whose record passed."""
-    failure = result.get("failure")
-    if not failure or run["verdict"]["status"] != "passed":
+    failure = _failure(result)
+    if failure is None or status != "passed":
         return []
-    said = f"{failure.get('phase') or 'run'}: {failure.get('message') or 'no message was left'}"
-    return [f"The result counts, though something else failed: {said}"]
+    return [f"The result counts, though something else failed: {_said(failure)}"]
+
+
+def _said(failure: dict[str, str]) -> str:
+    return f"{failure['phase'] or 'run'}: {failure['message'] or 'no message was left'}"
 
 
 def _failure(result: dict[str, Any]) -> dict[str, str] | None:
@@ -135,14 +140,14 @@ def _failure(result: dict[str, Any]) -> dict[str, str] | None:
     failure = result.get("failure")
     if not failure:
         return None
-    return {name: str(failure.get(name) or "") for name in ("phase", "message")}
+    return {name: printable(str(failure.get(name) or "")) for name in ("phase", "message")}
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
     rate = row["samples_per_second"]
     valid = {True: "VALID", False: "INVALID"}.get(row["valid"], NOTHING)
     return [
-        str(row["host"]),
+        printable(str(row["host"])),
         str(row["precision"] or NOTHING),
         NOTHING if rate is None else f"{rate:,.2f}" if rate < 1e6 else f"{rate:,.0f}",
         valid,
@@ -222,40 +227,3 @@ def refusal(lines: list[str], files: dict[str, str]) -> str:
     if "limit" not in files:
         return said
     return f"{said} To run only these again, add --limit @{files['limit']} to the same command."
-
-
-class VerdictFiles:
-    """verdict-NAME.json and failed-NAME.limit in a folder.
-
-    Attributes:
-        written: the paths that are there, by 'verdict' and 'limit'.
-    """
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self.verdict = folder / f"verdict-{name}.json"
-        self.limit = folder / f"failed-{name}.limit"
-        self.written: dict[str, str] = {}
-
-    def write(self, document: dict[str, Any], limit: list[str]) -> bool:
-        """True if anything changed. An empty limit removes an earlier verdict's limit file."""
-        self.verdict.parent.mkdir(parents=True, exist_ok=True)
-        changed = not _holds(self.verdict, document)
-        if changed:
-            write_json_atomic(self.verdict, document)
-        self.written["verdict"] = str(self.verdict)
-        if not limit:
-            self.limit.unlink(missing_ok=True)
-            return changed
-        text = "\n".join(limit) + "\n"
-        if not self.limit.is_file() or self.limit.read_text(encoding="utf-8") != text:
-            self.limit.write_text(text, encoding="utf-8")
-            changed = True
-        self.written["limit"] = str(self.limit)
-        return changed
-
-
-def _holds(path: Path, document: dict[str, Any]) -> bool:
-    try:
-        return bool(json.loads(path.read_text(encoding="utf-8")) == document)
-    except (OSError, ValueError):
-        return False

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import tarfile
-from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from ..base.documents import write_atomic
+from .gather import READ_BYTES
 from .redact import redact
 
-# A bundle is sent by mail, so it holds only the newest files of each kind, and their ends.
-NEWEST_FILES = 40
-FILE_BYTES = 64 * 1024
 # Below the host's root, below the storage node's, below the controller's folder of verdicts.
 HOST_PATTERNS = (
     "host.json",
@@ -33,48 +32,47 @@ STORAGE_PATTERNS = (
 )
 VERDICT_PATTERNS = ("verdict-*.json", "failed-*.limit")
 
-
-def gather(root: Path, patterns: Iterable[str], below: str) -> dict[str, str]:
-    """name in the bundle -> redacted end of the file; newest files of each pattern."""
-    found: dict[str, str] = {}
-    for pattern in patterns:
-        paths = sorted((path for path in root.glob(pattern) if path.is_file()), key=_modified)
-        for path in paths[-NEWEST_FILES:]:
-            found[f"{below}/{path.relative_to(root).as_posix()}"] = read_end(path)
-    return found
+# A relative path of plain names: who unpacks the bundle gets files below its folder alone.
+PART = r"[A-Za-z0-9 ._+=@,-]{1,255}"
+NAME = re.compile(rf"(?:(?!\.\.?/){PART}/){{0,12}}(?!\.\.?\Z){PART}")
+MOST_FILES = 2000
+MOST_BYTES = 64 * 1024**2
+LEFT_OUT = "left_out.txt"
 
 
-def _modified(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
+def write_bundle(path: Path, top: str, files: dict[str, Any]) -> None:
+    """A tar.gz of texts below folder `top`, redacted once more; equal bytes for equal files.
 
-
-def read_end(path: Path) -> str:
-    """The redacted end of a file, or why it cannot be read."""
-    try:
-        # Redact the whole text before cutting it: half a secret is not recognised.
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        return f"[cannot be read: {error.strerror or error}]\n"
-    return end_of(redact(text))
-
-
-def end_of(text: str) -> str:
-    if len(text) <= FILE_BYTES:
-        return text
-    kept = text[-FILE_BYTES:]
-    return f"[{len(text) - len(kept)} characters before this are left out]\n{kept}"
-
-
-def write_bundle(path: Path, top: str, files: dict[str, str]) -> None:
-    """A tar.gz of texts below folder `top`, redacted once more; equal bytes for equal files."""
+    The machine that gathered them is not trusted: a name that leaves the folder, what is no text,
+    and what is too much is left out, and a file of the bundle says so.
+    """
     buffer = io.BytesIO()
+    left_out: list[str] = []
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name in sorted(files):
-            content = redact(files[name]).encode()
-            member = tarfile.TarInfo(f"{top}/{name}")
-            member.size, member.mode = len(content), 0o644
-            archive.addfile(member, io.BytesIO(content))
+        for number, name in enumerate(sorted(files)):
+            why = _refusal(name, files[name], number, buffer.tell())
+            if why:
+                left_out.append(f"{ascii(name)[:300]}: {why}\n")
+            else:
+                _add(archive, f"{top}/{name}", files[name])
+        if left_out:
+            _add(archive, f"{top}/{LEFT_OUT}", "".join(left_out[:MOST_FILES]))
     write_atomic(path, gzip.compress(buffer.getvalue(), mtime=0), 0o600)
+
+
+def _refusal(name: str, text: Any, number: int, size: int) -> str:
+    """Why a file is left out; empty when it is not."""
+    if not NAME.fullmatch(name) or name == LEFT_OUT:
+        return "its name is no relative path of plain names"
+    if not isinstance(text, str):
+        return f"it is no text but {type(text).__name__}"
+    if number >= MOST_FILES or size + READ_BYTES > MOST_BYTES:
+        return f"the bundle holds at most {MOST_FILES} files and {MOST_BYTES} bytes"
+    return ""
+
+
+def _add(archive: tarfile.TarFile, name: str, text: str) -> None:
+    content = redact(text[-READ_BYTES:]).encode("utf-8", "replace")
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(content), 0o644
+    archive.addfile(member, io.BytesIO(content))

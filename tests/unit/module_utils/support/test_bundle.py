@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.dlrm_fleet.support import bundle as support
+from ansible.module_utils.dlrm_fleet.support.gather import FILE_BYTES, gather, read_end
 from planted_secrets import SECRETS
 
 
@@ -32,7 +33,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_no_planted_secret_is_in_the_bundle(root: Path, tmp_path: Path) -> None:
-    files = support.gather(root, support.HOST_PATTERNS, "root")
+    files = gather(root, support.HOST_PATTERNS, "root")
     # As if somebody had added a text that was not redacted.
     files["machine/careless.txt"] = "\n".join(text for text, _secret in SECRETS.values())
     support.write_bundle(tmp_path / "a.tar.gz", "arm-01", files)
@@ -54,11 +55,11 @@ def test_equal_texts_give_equal_bytes_for_the_owner_only(tmp_path: Path) -> None
 
 
 def test_a_long_log_keeps_its_end(tmp_path: Path) -> None:
-    write(tmp_path / "host.json", "a" * support.FILE_BYTES + "the end")
-    [text] = support.gather(tmp_path, ["host.json"], "root").values()
+    write(tmp_path / "host.json", "a" * FILE_BYTES + "the end")
+    [text] = gather(tmp_path, ["host.json"], "root").values()
     assert text.startswith("[7 characters before this are left out]\n")
     assert text.endswith("the end")
 
 
 def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
-    assert support.read_end(tmp_path) == "[cannot be read: Is a directory]\n"
+    assert read_end(tmp_path) == "[cannot be read: it is no regular file]\n"
