@@ -22,8 +22,8 @@ def dlrm_transfer_refusals(roots: dict[str, str], storage_node: str) -> list[str
         if not NAME.fullmatch(host):
             sentences.append(
                 f"{host!r} cannot be a host's name in the inventory, because its results get a"
-                " folder of that name. Use letters, digits, '_', '.' and '-', with a letter, a digit"
-                " or '_' first, and put the address into ansible_host."
+                " folder of that name. Use letters, digits, '_', '.' and '-', the first of them a"
+                " letter, a digit or '_'. The address goes into ansible_host."
             )
         if host != storage_node and not PATH.fullmatch(str(root)):
             sentences.append(

@@ -1,4 +1,4 @@
-"""Work as another user, where that user may have planted links: they lead no further than he may go."""
+"""Work as another user: links that this user planted then lead no further than the user may go."""
 
 from __future__ import annotations
 

@@ -127,7 +127,9 @@ def test_a_directorys_user_arrives_at_ssh_as_it_is(user: str, tmp_path: Path) ->
     assert bastion[-2:] == ["[%h]:%p", "192.0.2.5"]
 
 
-@pytest.mark.parametrize("jump", ["b", "@h", "b@", "b@h:", "b@h:x", "b@h\n", "-o@h", "b@-o", "b@h i"])
+@pytest.mark.parametrize(
+    "jump", ["b", "@h", "b@", "b@h:", "b@h:x", "b@h\n", "-o@h", "b@-o", "b@h i"]
+)
 def test_a_bastion_of_another_shape_is_refused(jump: str) -> None:
     with pytest.raises(FleetError, match="wanted user@host or user@host:port"):
         ssh_command({**SOURCE, "jump": jump})
