@@ -6,13 +6,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: dlrm_reachable
-short_description: Wait a bounded time until a machine answers, and say who logs in where
+short_description: Wait a bounded time until a machine answers
 description:
   - Like M(ansible.builtin.wait_for_connection), but it uses an open connection as it is and asks
-    the machine only for its user's name, not for a Python. Every part of a run begins with it, so
-    it costs almost nothing when the machine answers.
-  - User, address and port may stand in C(~/.ssh/config) only. So the machine is asked for the
-    user, and C(ssh -G) for the other two.
+    the machine only for an echo, not for a Python. Every part of a run begins with it, so it costs
+    almost nothing when the machine answers.
   - The action plugin of the same name does the work. The module itself only answers.
 options:
   timeout:
@@ -36,22 +34,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-user:
-  description: The login user, as C(id -un) prints it. Escalation plays no part.
-  returned: when the machine answers
-  type: str
-asked:
-  description: The name or address that ssh was asked for.
-  returned: when the connection is SSH
-  type: str
-address:
-  description: The name or address that ssh connects to, after its configuration.
-  returned: when the connection is SSH
-  type: str
-port:
-  description: The port that ssh connects to, after its configuration.
-  returned: when the connection is SSH
-  type: int
+{}
 """
 
 from typing import Any

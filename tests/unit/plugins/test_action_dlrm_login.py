@@ -15,7 +15,7 @@ LOADED = [
     for name in ("connection", "dlrm_storage")
 ]
 KEPT = {"name": "Keep the way", "ansible.builtin.set_fact": {"seen": "{{ dlrm_storage_source }}"}}
-ASKED = {"name": "Ask", "dlrm_reachable": {}, "register": "dlrm_storage_login"}
+ASKED = {"name": "Ask", "dlrm_login": {}, "register": "dlrm_storage_login"}
 ELSEWHERE = ["-e", "dlrm_storage_node=archive"]
 
 
@@ -80,12 +80,3 @@ def test_without_ssh_the_user_is_asked_all_the_same(
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
     found = way(tmp_path, ASKED)
     assert (found["user"], found["address"]) == ("bench@lab.example", "node1")
-
-
-def test_ssh_is_asked_for_an_address_once(tmp_path: Path, ssh: Path) -> None:
-    variables = configured(tmp_path, ssh, "hostname 192.0.2.77\\nport 2222\\n")
-    counted = ssh.read_text().replace("-G ] && {", f"-G ] && {{ echo asked >>{tmp_path}/asked;")
-    ssh.write_text(counted)
-    found = way(tmp_path, ASKED, ASKED, variables=variables, connection="ssh")
-    assert (found["address"], int(found["port"])) == ("192.0.2.77", 2222)
-    assert (tmp_path / "asked").read_text() == "asked\n"
