@@ -10,13 +10,16 @@ short_description: Let the storage node's two keys into a benchmark host
 description:
   - Each key runs one command, without a shell, from the storage node's addresses only. One key
     sends files below O(root), the other receives files into C(incoming/) there.
+  - C(authorized_keys) is read and written with the rights of O(user). Other lines keep their bytes.
   - Also keeps a run's request beside its lock, so that the storage node can collect it by itself.
 extends_documentation_fragment: [dlrm.root]
 options:
   user:
-    description: The login user whose C(authorized_keys) is changed.
+    description:
+      - The login user whose C(authorized_keys) is changed, as the connection has it;
+        C(user@domain) and C(DOMAIN\user) too. Required when lines change. Nobody takes its place.
     type: str
-    required: true
+    default: ""
   owner:
     description: uid:gid of everything below O(root).
     type: str
@@ -44,13 +47,15 @@ options:
     description: What a visit needs besides the run's id; catalogue, request, image.
     type: dict
   state:
-    description: V(absent) removes the fleet's lines.
+    description:
+      - V(absent) removes the fleet's lines, also those in root's C(authorized_keys), where an older
+        release put them if the inventory named no login user.
     type: str
     choices: [present, absent]
     default: present
 attributes:
   check_mode: {support: full, description: Same answer; nothing is written.}
-  diff_mode: {support: full, description: authorized_keys before and after}
+  diff_mode: {support: full, description: Each authorized_keys before and after.}
   idempotent: {support: full, description: Lines that are there stay as they are.}
 author:
   - dlrm-fleet contributors
@@ -79,16 +84,16 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.base.owner import Owner
 from ansible.module_utils.dlrm_fleet.runs.runs import COLLECT_NAME
-from ansible.module_utils.dlrm_fleet.storage import key_files, keys
+from ansible.module_utils.dlrm_fleet.storage import keys
+from ansible.module_utils.dlrm_fleet.storage.host import authorized_keys
 from ansible.module_utils.dlrm_fleet.storage.host.gate import MODES
 from ansible.module_utils.dlrm_fleet.storage.node import spool
 
 ARGUMENTS: dict[str, Any] = {
-    "user": {"type": "str", "required": True},
+    "user": {"type": "str", "default": ""},
     "root": {"type": "path", "required": True},
     "owner": {"type": "str"},
     "fleet": {"type": "str", "required": True},
@@ -116,40 +121,42 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
 
 
 def _lines(params: dict[str, Any], check: bool) -> dict[str, Any]:
-    path = key_files.authorized_keys(params["user"])
-    before = path.read_text(encoding="utf-8") if path.exists() else ""
-    lines = []
+    login = authorized_keys.account(params["user"])
+    accounts, lines = [login], []
     if params["state"] == "present":
-        lines = [
-            keys.key_line(
-                params["keys"].get(mode, ""),
-                mode,
-                params["fleet"],
-                params["sources"],
-                sys.executable,
-                params["program"],
-                params["root"],
-            )
-            for mode in MODES
-        ]
+        lines = [_line(params, mode) for mode in MODES]
         if not check:
-            _ensure_incoming(params)
-    after = keys.merged(before, params["fleet"], lines)
-    if after != before and not check:
-        key_files.write_authorized_keys(path, after, params["user"])
-    return {
-        "changed": after != before,
-        "host_keys": keys.host_keys(Path("/etc/ssh")) if lines else [],
-        "diff": {"before": before, "after": after},
-    }
+            authorized_keys.ensure_incoming(Path(params["root"]), login)
+    elif login.uid != 0:
+        accounts.append(authorized_keys.account("root"))
+    diffs = []
+    for who in accounts:
+        before, after = authorized_keys.change(
+            who, lambda content: keys.merged(content, params["fleet"], lines), check
+        )
+        if after != before:
+            diffs.append(
+                {
+                    "before_header": str(who.authorized_keys),
+                    "after_header": str(who.authorized_keys),
+                    "before": before.decode(errors="replace"),
+                    "after": after.decode(errors="replace"),
+                }
+            )
+    host_keys = keys.host_keys(Path("/etc/ssh")) if lines else []
+    return {"changed": bool(diffs), "host_keys": host_keys, "diff": diffs}
 
 
-def _ensure_incoming(params: dict[str, Any]) -> None:
-    """The login user writes here. A link in its place would let the key write elsewhere."""
-    path = Path(params["root"]) / "incoming"
-    if path.is_symlink():
-        raise FleetError(f"cannot use {str(path)!r}", "it is a link", "Remove it")
-    key_files.ensure_folder(path, params["user"])
+def _line(params: dict[str, Any], mode: str) -> str:
+    return keys.key_line(
+        params["keys"].get(mode, ""),
+        mode,
+        params["fleet"],
+        params["sources"],
+        sys.executable,
+        params["program"],
+        params["root"],
+    )
 
 
 def main() -> None:

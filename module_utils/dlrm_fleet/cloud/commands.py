@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ..base.times import utc_now
@@ -11,7 +10,7 @@ from ..wire.ssh_keys import is_host_key
 from . import budget as budget_rules, ttl
 from .acquire import acquire, survey
 from .desired import machines as read_machines
-from .host_keys import merge, write
+from .host_keys import write
 from .model import GONE, Found, Machine
 from .provider import Access, Provider
 from .registry import find
@@ -185,7 +184,5 @@ def write_host_keys(provider: Provider, found: list[Found], path: str, pace: Pac
             break
         if waiting:
             pace.sleep(pace.poll)
-    file = Path(path)
-    text = file.read_text(encoding="utf-8") if file.exists() else ""
-    write(path, merge(text, keys))
+    write(path, keys)
     return sorted(item.name for item in waiting)

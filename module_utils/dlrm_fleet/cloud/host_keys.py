@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..base.documents import write_atomic
+from ..base.line_file import edit, replaced
+from ..wire.ssh_keys import is_host_key
+from ..wire.ssh_names import ADDRESS
 
 BEGIN = "-----BEGIN SSH HOST KEY KEYS-----"
 END = "-----END SSH HOST KEY KEYS-----"
@@ -21,23 +23,25 @@ def from_console(output: str) -> list[str]:
     return [" ".join(pair) for pair in KEY.findall(block[block.rindex(BEGIN) :])]
 
 
-def merge(text: str, keys: dict[str, list[str]], gone: Iterable[str] = ()) -> str:
-    """known_hosts with these addresses' keys; lines of other addresses stay as they are.
+def merge(content: bytes, keys: dict[str, list[str]], gone: Iterable[str] = ()) -> bytes:
+    """known_hosts with these addresses' keys; lines of other addresses keep their bytes.
 
-    `keys`: address -> keys. `gone`: addresses of ended machines, whose lines are removed.
+    `keys`: address -> keys. `gone`: addresses of ended machines, whose lines are removed. Machines
+    may choose what is shown as their keys, so whatever is more or less than a key is left out.
     """
-    replaced = {*keys, *gone}
-    lines = [line for line in text.splitlines() if line.partition(" ")[0] not in replaced]
-    lines += [f"{address} {key}" for address in sorted(keys) for key in keys[address]]
-    return "".join(f"{line}\n" for line in lines)
+    known = {
+        address: [key for key in shown if is_host_key(key)]
+        for address, shown in keys.items()
+        if ADDRESS.fullmatch(address) and any(map(is_host_key, shown))
+    }
+    names = {address.encode() for address in (*known, *gone)}
+    lines = [f"{address} {key}" for address in sorted(known) for key in known[address]]
+    return replaced(content, lambda line: line.partition(b" ")[0] in names, lines)
 
 
-def write(path: str, text: str) -> bool:
-    """Replaces the file by a rename; returns whether it changed."""
-    target = Path(path)
-    old = target.read_text(encoding="utf-8") if target.exists() else ""
-    if old == text:
-        return False
+def write(path: str, keys: dict[str, list[str]]) -> bool:
+    """Bring the keys into the file, under a lock; returns whether it changed."""
+    target = Path(path).expanduser()
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(target, text.encode(), 0o600)
-    return True
+    before, after = edit(target, lambda content: merge(content, keys))
+    return after != before

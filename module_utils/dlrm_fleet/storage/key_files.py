@@ -1,4 +1,4 @@
-"""Key, authorized_keys and known_hosts files of a fleet on disk.
+"""Keys and known_hosts of a fleet on the storage node's disk.
 
 community.crypto.openssh_keypair does not serve: it makes one key per call and takes no lock, but
 tasks of many hosts make a fleet's keys at once. ansible.posix.authorized_key does not serve: it
@@ -8,7 +8,6 @@ needs a call per forced command, keeps the line of a replaced key and does not f
 from __future__ import annotations
 
 import os
-import pwd
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import Any
 from ..base.commands import Runner
 from ..base.documents import sync_directory, write_atomic
 from ..base.errors import FleetError
+from ..base.line_file import read, replaced
 from ..base.locks import exclusive_lock
 from .host.gate import MODES
 from .keys import FLEET, known_hosts
@@ -61,9 +61,20 @@ def _make_key(folder: Path, mode: str, run: Runner) -> None:
             err.strip() or f"ssh-keygen ended with {rc}",
             "Install the OpenSSH client on the storage node",
         )
+    # A key that a power cut left empty would keep its name.
+    for path in (temporary, folder / f"{mode}.partial.pub"):
+        _sync(path)
     temporary.replace(folder / mode)
     (folder / f"{mode}.partial.pub").replace(target)
     sync_directory(folder)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def remove_keys(folder: Path, check: bool) -> bool:
@@ -81,16 +92,14 @@ def remove_keys(folder: Path, check: bool) -> bool:
 def know_host(folder: Path, host: dict[str, Any]) -> bool:
     """Replace the lines of this address and port in known_hosts. True when they changed."""
     path = folder / "known_hosts"
-    new = known_hosts([host])
+    new = known_hosts([host]).splitlines()
+    name = f"{new[0].split(' ', 1)[0]} ".encode()
     with _locked(folder):
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        name = new.split(" ", 1)[0]
-        kept = [line for line in text.splitlines() if not line.startswith(f"{name} ")]
-        wanted = "".join(f"{line}\n" for line in kept) + new
-        if set(wanted.splitlines()) == set(text.splitlines()):
-            return False
-        write_atomic(path, wanted.encode())
-    return True
+        before = read(path)
+        after = replaced(before, lambda line: line.startswith(name), new)
+        if after != before:
+            write_atomic(path, after)
+    return after != before
 
 
 def own_addresses() -> list[str]:
@@ -105,32 +114,6 @@ def own_addresses() -> list[str]:
         except OSError:
             continue
     return sorted(address for address in found if not address.startswith(("127.", "::1", "fe80")))
-
-
-def authorized_keys(user: str) -> Path:
-    try:
-        home = pwd.getpwnam(user).pw_dir
-    except KeyError:
-        raise FleetError(
-            f"cannot let the storage node in as {user!r}", "this host has no such user"
-        ) from None
-    return Path(home) / ".ssh" / "authorized_keys"
-
-
-def write_authorized_keys(path: Path, text: str, user: str) -> None:
-    """Write it with this owner and mode 0600, as sshd's StrictModes requires."""
-    entry = pwd.getpwnam(user)
-    if not path.parent.is_dir():
-        path.parent.mkdir(mode=0o700)
-        os.chown(path.parent, entry.pw_uid, entry.pw_gid)
-    write_atomic(path, text.encode(), 0o600, (entry.pw_uid, entry.pw_gid))
-
-
-def ensure_folder(path: Path, user: str) -> None:
-    entry = pwd.getpwnam(user)
-    if not path.is_dir():
-        path.mkdir(mode=0o755)
-    os.chown(path, entry.pw_uid, entry.pw_gid)
 
 
 @contextmanager

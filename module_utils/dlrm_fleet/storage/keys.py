@@ -7,12 +7,15 @@ import shlex
 from pathlib import Path
 
 from ..base.errors import FleetError
-from ..wire.ssh_keys import checked_host_key
+from ..base.line_file import replaced
+from ..wire.ssh_keys import checked_host_key, is_host_key
+from ..wire.ssh_names import ADDRESS
 from .host.gate import MODES
 
-KEY = re.compile(r"^(ssh-[a-z0-9-]+|ecdsa-[a-z0-9-]+) [A-Za-z0-9+/=]+")
-SOURCE = re.compile(r"^[0-9A-Fa-f.:/*]+$")
-FLEET = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
+SOURCE = re.compile(r"[0-9A-Fa-f.:/*]+")
+FLEET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+# sshd has one host key of each of five types; more are not kept.
+MOST_HOST_KEYS = 16
 
 
 def comment(fleet: str, mode: str) -> str:
@@ -24,8 +27,8 @@ def key_line(
     public: str, mode: str, fleet: str, sources: list[str], python: str, program: str, root: str
 ) -> str:
     """One line of authorized_keys: from these addresses only, the key runs only the gate."""
-    match = KEY.match(public.strip())
-    if match is None:
+    key = _without_comment(public)
+    if not is_host_key(key):
         raise FleetError(f"cannot use the fleet's {mode} key", "it is not a public SSH key")
     if mode not in MODES or not FLEET.fullmatch(fleet):
         raise FleetError(
@@ -40,28 +43,32 @@ def key_line(
             "Set dlrm_storage_from to the addresses the hosts see, such as ['192.0.2.20']",
         )
     command = " ".join(shlex.quote(word) for word in (python, "-I", program, "gate", mode, root))
-    if '"' in command or "\\" in command:
-        raise FleetError(
-            f"cannot use {command!r} in authorized_keys", "it contains a quote or a backslash"
-        )
+    if '"' in command or "\\" in command or not command.isprintable():
+        why = "it contains a quote, a backslash or a control character"
+        raise FleetError(f"cannot use {command!r} in authorized_keys", why)
     options = f'restrict,from="{",".join(sources)}",command="{command}"'
-    return f"{options} {match.group(0)} {comment(fleet, mode)}"
+    return f"{options} {key} {comment(fleet, mode)}"
 
 
-def merged(text: str, fleet: str, lines: list[str]) -> str:
+def _without_comment(public: str) -> str:
+    """Type and key of a .pub file's line."""
+    return " ".join(public.strip().split(" ", 2)[:2])
+
+
+def merged(content: bytes, fleet: str, lines: list[str]) -> bytes:
     """authorized_keys with `lines` in place of the fleet's own; all others stay as they are."""
-    ours = tuple(f" {comment(fleet, mode)}" for mode in MODES)
-    kept = [line for line in text.splitlines() if not line.rstrip().endswith(ours)]
-    return "".join(f"{line}\n" for line in [*kept, *lines])
+    ours = tuple(f" {comment(fleet, mode)}".encode() for mode in MODES)
+    return replaced(content, lambda line: line.rstrip().endswith(ours), lines)
 
 
 def host_keys(folder: Path) -> list[str]:
     """This host's public keys, `type base64` each, by the names of their files."""
     found = []
     for path in sorted(folder.glob("ssh_host_*_key.pub")):
-        match = KEY.match(path.read_text(encoding="utf-8").strip())
-        if match is not None:
-            found.append(match.group(0))
+        key = _without_comment(path.read_text(encoding="utf-8", errors="replace"))
+        # An old machine may have a key of a type that ssh no longer takes.
+        if is_host_key(key):
+            found.append(key)
     if not found:
         raise FleetError(
             "cannot tell the storage node this host's SSH keys",
@@ -78,12 +85,11 @@ def known_hosts(hosts: list[dict[str, object]]) -> str:
     for host in hosts:
         address, port = str(host["address"]), int(str(host["port"] or 22))
         name = address if port == 22 else f"[{address}]:{port}"
-        if re.search(r"[\s,*?!|@]", name):
-            raise FleetError(
-                f"cannot keep the SSH keys of {address!r}", "it is not a plain address"
-            )
-        keys = host["keys"]
-        assert isinstance(keys, list)
         what = f"cannot keep the SSH keys of {address!r}"
+        if not ADDRESS.fullmatch(address):
+            raise FleetError(what, "it is not a plain address")
+        keys = host["keys"]
+        if not isinstance(keys, list) or not 0 < len(keys) <= MOST_HOST_KEYS:
+            raise FleetError(what, f"a list of 1 to {MOST_HOST_KEYS} keys is wanted")
         lines |= {f"{name} {checked_host_key(key, what)}" for key in keys}
     return "".join(f"{line}\n" for line in sorted(lines))

@@ -7,6 +7,7 @@ import shlex
 from typing import Any
 
 from ..base.errors import FleetError
+from ..wire.ssh_names import LOGIN, checked_address, checked_login
 from .host.gate import PATH
 
 # --append: the partial file is named by its content's sha256, so it holds a beginning of that
@@ -19,8 +20,8 @@ COMMON = ["--copy-links", "--no-protect-args", "--no-perms", "--no-times", "--ti
 OPTIONS = ["--append", *COMMON]
 # --relative: many stage.json keep their folders. --no-implied-dirs: /srv may be a link.
 MANY = ["--relative", "--no-implied-dirs", *COMMON]
-NAME = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._:%-]*$")
-JUMP = re.compile(r"^([A-Za-z0-9_][A-Za-z0-9._-]*@[A-Za-z0-9_][A-Za-z0-9._-]*)(?::([0-9]{1,5}))?$")
+# The last '@' ends the user: a directory's users contain one.
+JUMP = re.compile(rf"({LOGIN.pattern})@([A-Za-z0-9_][A-Za-z0-9._-]*)(?::([0-9]{{1,5}}))?")
 # rsync(1), EXIT VALUES.
 EXIT_VALUES = {
     5: "the other side could not start the transfer",
@@ -51,24 +52,29 @@ def reach(options: dict[str, Any] | None, mode: str) -> dict[str, Any] | None:
     """What ssh needs to reach the host with this mode's key. None: the host is this machine.
 
     A key_file serves both modes. Without one, the fleet's key of this mode in fleet_dir is used,
-    with the known_hosts beside it. Raises FleetError if neither is set.
+    with the known_hosts beside it. Raises FleetError if neither is set, and for a user or an
+    address that is missing or no plain name.
     """
     if not options or not options["address"]:
         return None
+    what = f"cannot reach {options['address']!r}"
+    checked_address(options["address"], "cannot reach a host")
+    checked_login(options["user"], what)
     given = {name: value for name, value in options.items() if value and name != "fleet_dir"}
     if "key_file" in given:
         return given
     folder = options["fleet_dir"]
     if not folder:
-        raise FleetError(
-            f"cannot reach {options['address']!r}", "neither key_file nor fleet_dir is set"
-        )
+        raise FleetError(what, "neither key_file nor fleet_dir is set")
     fleet = {"key_file": f"{folder}/{mode}", "known_hosts_file": f"{folder}/known_hosts"}
     return {**fleet, **given}
 
 
 def ssh_words(source: dict[str, Any]) -> list[str]:
-    """The ssh command without its host. An unknown host key is refused, never added."""
+    """The ssh command with its user, without its host (remote_name).
+
+    An unknown host key is refused, never added.
+    """
     options = ["BatchMode=yes", "StrictHostKeyChecking=yes", "IdentitiesOnly=yes"]
     options += ["ConnectTimeout=30", "ServerAliveInterval=15", "ServerAliveCountMax=4"]
     # No key of an agent or of ssh's configuration: it might open more than the fleet's own key.
@@ -80,6 +86,8 @@ def ssh_words(source: dict[str, Any]) -> list[str]:
     if source.get("jump"):
         options.append(f"ProxyCommand={_proxy(source)}")
     command = ["ssh", "-i", str(source["key_file"]), "-p", str(int(source.get("port") or 22))]
+    # Not as user@host: a directory's user contains an '@' itself.
+    command += ["-l", checked_login(source.get("user"), "cannot reach a host")]
     for option in options:
         command += ["-o", option]
     return command
@@ -96,29 +104,24 @@ def _proxy(source: dict[str, Any]) -> str:
         raise FleetError(
             f"cannot use the bastion {source['jump']!r}", "wanted user@host or user@host:port"
         )
-    bastion = {**source, "jump": None, "port": jump.group(2) or 22}
+    user, host, port = jump.groups()
+    bastion = {**source, "jump": None, "user": user, "port": port or 22}
     # ssh fills %h and %p in.
-    return f"{ssh_command(bastion)} -W [%h]:%p {jump.group(1)}"
+    return f"{ssh_command(bastion)} -W [%h]:%p {host}"
 
 
 def remote_name(source: dict[str, Any]) -> str:
-    """user@address. Raises FleetError for a name that ssh could take for an option."""
-    for name in ("user", "address"):
-        if not NAME.fullmatch(str(source.get(name) or "")):
-            raise FleetError(
-                "cannot reach a host", f"{name} {source.get(name)!r} is not a valid name"
-            )
-    return f"{source['user']}@{source['address']}"
+    """The host as ssh gets it. Raises FleetError for a name that ssh could take for an option."""
+    return checked_address(source.get("address"), "cannot reach a host")
 
 
 def _remote(source: dict[str, Any], path: str) -> str:
-    name = remote_name(source)
+    address = remote_name(source)
     if not PATH.fullmatch(path):
         raise FleetError(
             f"cannot transfer {path!r}", "a path may contain only letters, digits and _./:+@=,%-"
         )
-    user, _, address = name.partition("@")
-    return f"{user}@[{address}]:{path}" if ":" in address else f"{name}:{path}"
+    return f"[{address}]:{path}" if ":" in address else f"{address}:{path}"
 
 
 def _absolute(path: str) -> str:

@@ -43,6 +43,33 @@ def test_entry_and_host_key_once(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert call(tmp_path, capsys, host_keys=["ssh-ed25519 BBBB"])["changed"]
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "ssh-ed25519 AAAA\n* ssh-ed25519 EVIL",
+        "ssh-ed25519 AAAA\n@cert-authority * ssh-ed25519 EVIL",
+        "ssh-ed25519 AAAA\r* ssh-ed25519 EVIL",
+        "ssh-ed25519 AAAA\n",
+    ],
+)
+def test_a_host_adds_no_line_of_its_choice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    call(tmp_path, capsys)
+    known = tmp_path / "keys/lab/known_hosts"
+    answer = call(tmp_path, capsys, host_keys=[key])
+    assert known.read_text() == "192.0.2.10 ssh-ed25519 AAAA\n"
+    assert "is not a public SSH host key" in answer["msg"]
+
+
+@pytest.mark.parametrize("change", [{"user": ""}, {"user": "-x"}, {"address": "a b"}])
+def test_a_host_that_cannot_be_reached_is_refused_when_the_run_is_opened(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, str]
+) -> None:
+    assert call(tmp_path, capsys, source={**SOURCE, **change})["failed"]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_visit_reads_how_to_reach_the_host(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

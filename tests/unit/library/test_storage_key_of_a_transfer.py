@@ -1,7 +1,12 @@
-"""dlrm_artifact pulls with the fleet's key that reads, dlrm_storage_push sends with the other."""
+"""dlrm_artifact pulls with the fleet's key that reads, dlrm_storage_push sends with the other.
+
+Both log in as the users that a directory names.
+"""
 
 from __future__ import annotations
 
+import os
+import shlex
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -49,3 +54,27 @@ def test_each_transfer_has_its_own_key(
     [command] = commands
     assert f"-i /k/{key} " in command
     assert "UserKnownHostsFile=/k/known_hosts" in command
+
+
+@pytest.mark.parametrize("user", ["bench@lab.example", "LAB\\bench", "bench"])
+def test_a_directorys_user_is_logged_in(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    user: str,
+) -> None:
+    """A stand-in for rsync writes down what it is started with."""
+    program = tmp_path / "bin" / "rsync"
+    program.parent.mkdir()
+    asked = tmp_path / "asked"
+    program.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" >{asked}\nexit 255\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    source = {"address": "192.0.2.10", "user": user, "port": 22, "key_file": "/k"}
+    where = {"storage_root": str(tmp_path), "host": "arm-01", "run_id": RUN_ID}
+    run_module(dlrm_artifact, capsys, **where, artifacts=[ONE], source=source)
+    assert asked.exists(), "no transfer was tried"
+    words = asked.read_text().splitlines()
+    shell = shlex.split(words[words.index("-e") + 1])
+    assert shell[shell.index("-l") + 1] == user
+    assert "192.0.2.10:/srv/x" in words

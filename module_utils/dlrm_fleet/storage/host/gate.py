@@ -17,13 +17,13 @@ from ...runs.run_id import RUN_ID
 
 MODES = ("read", "write")
 # No blank, no glob, no quote: a shell leaves the name as it is. '..' is resolved before the check.
-PATH = re.compile(r"^/[A-Za-z0-9_./:+@=,%-]+$")
+PATH = re.compile(r"/[A-Za-z0-9_./:+@=,%-]+")
 # The options of our own commands (rsync.py). R: relative names, L: follow a link, e: the protocol.
 SHORT = {
-    "read": re.compile(r"^-[vqRLW]*(e[0-9.]*[A-Za-z]*)?$"),
-    "write": re.compile(r"^-[vqW]*(e[0-9.]*[A-Za-z]*)?$"),
+    "read": re.compile(r"-[vqRLW]*(e[0-9.]*[A-Za-z]*)?"),
+    "write": re.compile(r"-[vqW]*(e[0-9.]*[A-Za-z]*)?"),
 }
-LONG = re.compile(r"^--(append|inplace|no-implied-dirs|timeout=[0-9]{1,5})$")
+LONG = re.compile(r"--(append|inplace|no-implied-dirs|timeout=[0-9]{1,5})")
 RESULT = "result"
 
 

@@ -53,6 +53,10 @@ def test_a_line_opens_one_command_from_one_place() -> None:
         {"mode": "shell"},
         {"root": '/srv/"x'},
         {"root": "/srv/\\x"},
+        {"root": "/srv/x\nssh-ed25519 AAAA"},
+        {"fleet": "lab\n"},
+        {"sources": ["192.0.2.20\n"]},
+        {"public": "ssh-ed25519 AAAA\nssh-ed25519 BBBB"},
     ],
 )
 def test_what_could_open_more_is_refused(change: dict[str, object]) -> None:
@@ -61,11 +65,11 @@ def test_what_could_open_more_is_refused(change: dict[str, object]) -> None:
 
 
 def test_other_lines_and_other_fleets_stay() -> None:
-    others = "ssh-ed25519 AAAA me\n# a comment\nssh-rsa BBBB dlrm-fleet:other:read\n"
-    old = others + "restrict ssh-ed25519 CCCC dlrm-fleet:lab:read\n"
+    others = b"ssh-ed25519 AAAA me\n# a comment\nssh-rsa BBBB dlrm-fleet:other:read\n"
+    old = others + b"restrict ssh-ed25519 CCCC dlrm-fleet:lab:read\n"
     assert storage_keys.merged(old, "lab", []) == others
-    assert storage_keys.merged(old, "lab", [line()]) == f"{others}{line()}\n"
-    assert storage_keys.merged("", "lab", []) == ""
+    assert storage_keys.merged(old, "lab", [line()]) == others + f"{line()}\n".encode()
+    assert storage_keys.merged(b"", "lab", []) == b""
 
 
 def test_known_hosts_name_the_port_and_replace_the_same_host(tmp_path: Path) -> None:
@@ -81,7 +85,32 @@ def test_known_hosts_name_the_port_and_replace_the_same_host(tmp_path: Path) -> 
     ]
 
 
-@pytest.mark.parametrize("address", ["*", "a b", "a,b", "!a", "@revoked"])
+def test_what_others_wrote_into_known_hosts_keeps_its_bytes(tmp_path: Path) -> None:
+    foreign = b"\xff\n# caf\xe9\r\n192.0.2.100 ssh-ed25519 CCCC\nno end"
+    (tmp_path / "known_hosts").write_bytes(foreign)
+    host = {"address": "192.0.2.10", "port": 22, "keys": ["ssh-ed25519 AAAA"]}
+    assert storage_files.know_host(tmp_path, host)
+    after = foreign + b"\n192.0.2.10 ssh-ed25519 AAAA\n"
+    assert (tmp_path / "known_hosts").read_bytes() == after
+
+
+@pytest.mark.parametrize("keys", [[], None, "ssh-ed25519 AAAA", ["ssh-ed25519 AAAA"] * 17])
+def test_a_host_has_some_keys_and_not_any_number(tmp_path: Path, keys: object) -> None:
+    with pytest.raises(FleetError, match="a list of 1 to 16 keys is wanted"):
+        storage_files.know_host(tmp_path, {"address": "192.0.2.10", "port": 22, "keys": keys})
+
+
+def test_a_host_shows_only_keys_that_ssh_takes(tmp_path: Path) -> None:
+    """An old machine's DSA key would otherwise be refused with all its others."""
+    (tmp_path / "ssh_host_dsa_key.pub").write_text("ssh-dss AAAA root@old\n")
+    (tmp_path / "ssh_host_rsa_key.pub").write_bytes(b"ssh-rsa BBBB caf\xe9\n")
+    assert storage_keys.host_keys(tmp_path) == ["ssh-rsa BBBB"]
+    (tmp_path / "ssh_host_rsa_key.pub").unlink()
+    with pytest.raises(FleetError, match="there is no ssh_host"):
+        storage_keys.host_keys(tmp_path)
+
+
+@pytest.mark.parametrize("address", ["*", "a b", "a,b", "!a", "@revoked", "a\n", "#a"])
 def test_a_pattern_is_no_known_host(address: str) -> None:
     with pytest.raises(FleetError, match="not a plain address"):
         storage_keys.known_hosts([{"address": address, "port": 22, "keys": ["k k"]}])

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
 import pytest
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.storage.rsync import (
@@ -23,7 +28,7 @@ def test_local_copy() -> None:
 
 def test_remote_copy() -> None:
     command = copy_command(SOURCE, "/srv/a", "/store/x")
-    assert command[-3:] == ["--", "ubuntu@192.0.2.10:/srv/a", "/store/x"]
+    assert command[-3:] == ["--", "192.0.2.10:/srv/a", "/store/x"]
     assert command[command.index("-e") + 1] == ssh_command(SOURCE)
     assert "--append" in command
     assert not {"-z", "--compress"} & set(command)
@@ -31,7 +36,7 @@ def test_remote_copy() -> None:
 
 def test_ssh_checks_host_keys_and_never_asks() -> None:
     command = ssh_command(SOURCE)
-    assert command.startswith("ssh -i '/home/a b/key' -p 2222 ")
+    assert command.startswith("ssh -i '/home/a b/key' -p 2222 -l ubuntu ")
     assert "-o StrictHostKeyChecking=yes" in command
     assert "-o BatchMode=yes" in command
     assert "-o 'Ciphers=^aes128-gcm@openssh.com,aes256-gcm@openssh.com'" in command
@@ -78,15 +83,56 @@ def test_a_host_without_any_key_is_refused() -> None:
 
 def test_an_ipv6_address_is_bracketed() -> None:
     command = copy_command({**SOURCE, "address": "2001:db8::1"}, "/srv/a", "/store/x")
-    assert "ubuntu@[2001:db8::1]:/srv/a" in command
+    assert "[2001:db8::1]:/srv/a" in command
 
 
-@pytest.mark.parametrize(
-    "change", [{"address": "-oProxyCommand=x"}, {"user": "a b"}, {"user": None}, {"address": ""}]
-)
+BAD_NAMES: list[dict[str, str | None]] = [
+    {"address": "-oProxyCommand=x"},
+    {"address": ""},
+    {"user": "a b"},
+    {"user": "-l"},
+    {"user": "u\n"},
+]
+
+
+@pytest.mark.parametrize("change", BAD_NAMES)
 def test_names_that_could_be_options_are_refused(change: dict[str, str | None]) -> None:
     with pytest.raises(FleetError, match="is not a valid name"):
         copy_command({**SOURCE, **change}, "/srv/a", "/store/x")
+
+
+@pytest.mark.parametrize("change", [{"address": "-o"}, {"user": ""}, {"user": None}, {"user": "-"}])
+def test_they_are_refused_before_anything_is_measured(change: dict[str, str | None]) -> None:
+    with pytest.raises(FleetError, match="is not a valid name|the login user is not known"):
+        reach({**FLEET, **change}, "read")
+
+
+@pytest.mark.parametrize("user", ["bench@lab.example", "LAB\\bench"])
+def test_a_directorys_user_arrives_at_ssh_as_it_is(user: str, tmp_path: Path) -> None:
+    """Real rsync divides -e into words; a stand-in for ssh keeps them."""
+    program = tmp_path / "ssh"
+    program.write_text(f'#!/bin/sh\nfor word; do echo "$word"; done >{tmp_path}/words\nexit 255\n')
+    program.write_text(program.read_text().replace("echo", "printf '%s\\n'"))
+    program.chmod(0o755)
+    source = {**SOURCE, "user": user, "jump": f"{user}@192.0.2.5:2200"}
+    command = copy_command(source, "/srv/a", str(tmp_path / "x"))
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    subprocess.run(command, env={**os.environ, "PATH": path}, capture_output=True, check=False)
+    words = (tmp_path / "words").read_text().splitlines()
+    assert words[words.index("-l") + 1] == user
+    assert words[words.index("192.0.2.10") + 1] == "rsync"
+    [proxy] = [word for word in words if word.startswith("ProxyCommand=")]
+    bastion = shlex.split(proxy)
+    assert bastion[bastion.index("-l") + 1] == user
+    assert bastion[-2:] == ["[%h]:%p", "192.0.2.5"]
+
+
+@pytest.mark.parametrize(
+    "jump", ["b", "@h", "b@", "b@h:", "b@h:x", "b@h\n", "-o@h", "b@-o", "b@h i"]
+)
+def test_a_bastion_of_another_shape_is_refused(jump: str) -> None:
+    with pytest.raises(FleetError, match="wanted user@host or user@host:port"):
+        ssh_command({**SOURCE, "jump": jump})
 
 
 def test_a_relative_path_is_refused() -> None:

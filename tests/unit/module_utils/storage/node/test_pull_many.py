@@ -172,8 +172,8 @@ def test_a_bastion_is_reached_with_the_same_checks() -> None:
     source = {"address": "192.0.2.10", "user": "u", "key_file": "/k", "known_hosts_file": "/h"}
     words = ssh_words({**source, "jump": "b@192.0.2.5:2200"})
     [proxy] = [word for word in words if word.startswith("ProxyCommand=")]
-    assert proxy.startswith("ProxyCommand=ssh -i /k -p 2200 ")
-    assert proxy.endswith("-W [%h]:%p b@192.0.2.5")
+    assert proxy.startswith("ProxyCommand=ssh -i /k -p 2200 -l b ")
+    assert proxy.endswith("-W [%h]:%p 192.0.2.5")
     assert "StrictHostKeyChecking=yes" in proxy
     with pytest.raises(FleetError, match="cannot use the bastion"):
         ssh_words({**source, "jump": "b@x -o ProxyCommand=sh"})
@@ -182,4 +182,4 @@ def test_a_bastion_is_reached_with_the_same_checks() -> None:
 def test_a_push_goes_into_incoming() -> None:
     source = {"address": "192.0.2.10", "user": "u", "key_file": "/k"}
     command = push_command(source, ["/store/a", "/store/b"], "/srv/dlrm")
-    assert command[-4:] == ["--", "/store/a", "/store/b", "u@192.0.2.10:/srv/dlrm/incoming/"]
+    assert command[-4:] == ["--", "/store/a", "/store/b", "192.0.2.10:/srv/dlrm/incoming/"]
