@@ -24,7 +24,7 @@ options:
     type: path
     default: /etc/dlrm-fleet/storage/default
   key_file:
-    description: The user's own private key, of which the owner needs a copy; empty if there is none.
+    description: The user's own private key, of which the owner gets a copy; empty if there is none.
     type: str
     default: ""
   programs:

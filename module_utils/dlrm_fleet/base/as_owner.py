@@ -85,7 +85,9 @@ def _outcome(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def _read(said: str) -> dict[str, Any]:
-    outcome = json.loads(said) if said else {"broken": "its process ended and said nothing"}
+    outcome: dict[str, Any] = {"broken": "its process ended and said nothing"}
+    if said:
+        outcome = json.loads(said)
     if "refused" in outcome:
         raise FleetError(*outcome["refused"])
     if "broken" in outcome:

@@ -124,9 +124,7 @@ def _listen(
                     if not block:
                         selector.unregister(key.fd)
                     if sum(map(len, said.values())) > most_bytes:
-                        raise FleetError(
-                            _waiting(command), f"it says more than {most_bytes} bytes"
-                        )
+                        raise FleetError(_waiting(command), f"it says more than {most_bytes} bytes")
             while process.poll() is None:
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(left())

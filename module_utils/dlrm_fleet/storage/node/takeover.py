@@ -18,6 +18,7 @@ from .own_key import copy_of, known_hosts_of
 
 # Root's own tasks write these: a page and the entries of images. Everybody may read them.
 BY_ROOT = ("images", "report")
+ROOT_UID = 0
 
 
 class Folders:
@@ -162,28 +163,23 @@ def _is_older(path: Path, source: Path, uid: int) -> bool:
 
 def _is_roots(found: os.stat_result) -> bool:
     """A file with a second name may be one of root's own, which somebody has linked here."""
-    return found.st_uid == 0 and (not stat.S_ISREG(found.st_mode) or found.st_nlink == 1)
+    return found.st_uid == ROOT_UID and (not stat.S_ISREG(found.st_mode) or found.st_nlink == 1)
 
 
 def _has_roots(folder: Path, levels: int) -> bool:
     """True if something there is root's. What vanishes meanwhile does not count."""
-    for name in _names(folder):
-        if name in BY_ROOT:
-            continue
+    try:
+        paths = [path for path in folder.iterdir() if path.name not in BY_ROOT]
+    except FileNotFoundError:
+        return False
+    for path in paths:
         with suppress(FileNotFoundError):
-            found = (folder / name).lstat()
+            found = path.lstat()
             if _is_roots(found):
                 return True
-            if levels > 1 and stat.S_ISDIR(found.st_mode) and _has_roots(folder / name, levels - 1):
+            if levels > 1 and stat.S_ISDIR(found.st_mode) and _has_roots(path, levels - 1):
                 return True
     return False
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except FileNotFoundError:
-        return []
 
 
 def _give_below(folder: Path, uid: int, gid: int) -> None:
