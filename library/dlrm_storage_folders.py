@@ -31,6 +31,12 @@ options:
         copy of it, and of root's known_hosts, in C(.keys) below O(root).
     type: str
     default: ""
+  host_root:
+    description:
+      - The folder of stages and runs, if this machine is a benchmark host as well. O(root) stays
+        root's if other users cannot reach this folder.
+    type: str
+    default: ""
 attributes:
   check_mode: {support: full, description: Says what would be made or given away.}
   diff_mode: {support: none, description: Returns what was made or given away.}
@@ -72,12 +78,17 @@ ARGUMENTS: dict[str, Any] = {
     "keys": {"type": "path", "required": True},
     "user": {"type": "str", "required": True},
     "key_file": {"type": "str", "default": "", "no_log": False},
+    "host_root": {"type": "str", "default": ""},
 }
 
 
 def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
     folders = Folders(
-        Path(params["root"]), Path(params["keys"]), params["user"], params["key_file"]
+        Path(params["root"]),
+        Path(params["keys"]),
+        params["user"],
+        params["key_file"],
+        params["host_root"],
     )
     lacking = folders.lacking()
     if lacking and not check:

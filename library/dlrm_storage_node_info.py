@@ -27,6 +27,12 @@ options:
     description: The user's own private key, of which the owner gets a copy; empty if there is none.
     type: str
     default: ""
+  host_root:
+    description:
+      - The folder of stages and runs, if this machine is a benchmark host as well. O(root) stays
+        root's if other users cannot reach this folder.
+    type: str
+    default: ""
   programs:
     description: Programs that must be on the PATH.
     type: list
@@ -94,6 +100,7 @@ ARGUMENTS: dict[str, Any] = {
     "user": {"type": "str", "default": "root"},
     "keys": {"type": "path", "default": "/etc/dlrm-fleet/storage/default"},
     "key_file": {"type": "str", "default": "", "no_log": False},
+    "host_root": {"type": "str", "default": ""},
     "programs": {"type": "list", "elements": "str", "default": ["rsync"]},
     "files": {"type": "dict", "default": {}},
     "systemd_files": {"type": "dict", "default": {}},
@@ -145,7 +152,11 @@ def main() -> None:
     params = module.params
     runs_by = clock()
     folders = Folders(
-        Path(params["root"]), Path(params["keys"]), params["user"], params["key_file"]
+        Path(params["root"]),
+        Path(params["keys"]),
+        params["user"],
+        params["key_file"],
+        params["host_root"],
     )
     missing = look(module, runs_by, folders)
     module.exit_json(changed=False, missing=missing, clock=runs_by, owner=folders.owner)

@@ -22,13 +22,18 @@ ROOT_UID = 0
 
 
 class Folders:
-    """`root`: the storage root; `keys`: the fleet's folder of keys; `key_file`: "" if none."""
+    """`root`: the storage root; `keys`: the fleet's folder of keys; `key_file`: "" if none.
 
-    def __init__(self, root: Path, keys: Path, user: str, key_file: str) -> None:
+    `host_root`: the folder to read if this machine is a benchmark host, too.
+    """
+
+    def __init__(
+        self, root: Path, keys: Path, user: str, key_file: str = "", host_root: str = ""
+    ) -> None:
         self.root = root
         self.keys = keys
         self.key_file = key_file
-        self.owner = owner_name(root, user)
+        self.owner = owner_name(root, user, host_root)
 
     def lacking(self) -> list[str]:
         """What ensure() would make or give away.
@@ -104,18 +109,19 @@ class Folders:
         as_owner(self.root, write)
 
 
-def owner_name(root: Path, user: str) -> str:
+def owner_name(root: Path, user: str, host_root: str = "") -> str:
     """The user who owns the root, or is going to.
 
-    A root that belongs to an ordinary user stays theirs. One that `user` could not reach, because
-    it lies below a folder that is closed to others, stays root's.
+    A root that belongs to an ordinary user stays theirs. It stays root's if `user` could not reach
+    it, or not the host's root, because a folder above is closed to others.
     """
     uid = root.stat().st_uid if root.is_dir() else 0
     if uid != 0:
         return _name(uid)
     if os.geteuid() != 0:
         return _name(os.geteuid())
-    return user if all(map(_is_open, root.absolute().parents)) else "root"
+    above = [*root.absolute().parents, *(Path(host_root).parents if host_root else ())]
+    return user if all(map(_is_open, above)) else "root"
 
 
 def _is_open(folder: Path) -> bool:

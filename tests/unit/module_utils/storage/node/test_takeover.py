@@ -25,7 +25,7 @@ def chowns(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     monkeypatch.setattr(os, "chown", chown)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(takeover, "ROOT_UID", os.getuid())
-    monkeypatch.setattr(takeover, "owner_name", lambda _root, user: user)
+    monkeypatch.setattr(takeover, "owner_name", lambda _root, user, _host_root: user)
     return given
 
 
@@ -84,6 +84,17 @@ def test_who_owns_the_root(tmp_path: Path) -> None:
     # pytest's folders are closed to others, so a root below them stays with whoever runs this.
     assert owner_name(tmp_path / "mine", "dlrm-storage") == mine
     assert owner_name(tmp_path / "new", "dlrm-storage") == mine
+
+
+def test_root_keeps_what_the_user_could_not_reach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    new, closed = Path("/srv/no-such-folder/store"), tmp_path / "folder"
+    assert owner_name(new, "dlrm-storage") == "dlrm-storage"
+    assert owner_name(new, "dlrm-storage", "/srv/no-such-root") == "dlrm-storage"
+    assert owner_name(closed, "dlrm-storage") == "root"
+    assert owner_name(new, "dlrm-storage", str(closed)) == "root"
 
 
 def test_a_key_that_cannot_be_read_is_replaced_by_its_copy(tmp_path: Path) -> None:
