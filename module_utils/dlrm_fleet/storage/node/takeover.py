@@ -72,7 +72,8 @@ class Folders:
                 os.chown(folder, uid, gid)
             self._open_way()
         except OSError as error:
-            raise disk_error(f"cannot give {error.filename!r} to {self.owner}", error) from None
+            what = f"cannot make {error.filename!r} {self.owner}'s"
+            raise disk_error(what, error) from None
         self._copy(self._stale_copies(uid))
 
     def _open_way(self) -> None:
