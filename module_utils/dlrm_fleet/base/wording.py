@@ -1,4 +1,4 @@
-"""Numbers, durations, prices and foreign texts in words. Pure."""
+"""Numbers, durations and prices in words. Pure."""
 
 from __future__ import annotations
 
@@ -33,12 +33,6 @@ def number(value: float, unit: str = "") -> str:
     if unit.startswith("bytes"):
         return f"{digits} {prefix}B{unit[len('bytes') :]}"
     return " ".join(part for part in (digits, prefix, unit) if part)
-
-
-def one_line(text: str, most: int = 2000) -> str:
-    """As any terminal and journal may show it: ASCII, escaped, at most so many characters."""
-    plain = "".join(char if " " <= char <= "~" else ascii(char)[1:-1] for char in text)
-    return plain if len(plain) <= most else f"{plain[: most - 3]}..."
 
 
 def usd(value: float) -> str:

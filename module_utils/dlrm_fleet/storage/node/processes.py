@@ -17,10 +17,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from ...base.errors import FleetError
-from ...base.wording import one_line
 
-# What a process says of its work, at most.
+# What a process says of its work, at most, and how much of it a line shows.
 MOST_BYTES = 64 * 1024
+MOST_SHOWN = 2000
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def run_apart(
                     os.close(pipe)
                     done.append((process.work.name, line, good, process.pid))
                 for name, line, good, pid in done:
-                    yield one_line(f"{name}: {line}"), good, pid
+                    yield _shown(f"{name}: {line}"), good, pid
     finally:
         for process in running.values():
             _kill(process.pid)
@@ -119,7 +119,7 @@ def _child(work: Work, bounds: Bounds, writer: int) -> int:
         line, good = str(error), False
     except BaseException as error:
         line, good = f"it ended with {type(error).__name__}: {error}", False
-    said = json.dumps([line[:4000], good]).encode()
+    said = json.dumps([line[:MOST_SHOWN], good]).encode()
     while said:
         said = said[os.write(writer, said) :]
     return 0
@@ -183,3 +183,9 @@ def _kill(pid: int) -> int:
         with suppress(ProcessLookupError, PermissionError):
             kill(pid, signal.SIGKILL)
     return os.waitpid(pid, 0)[1]
+
+
+def _shown(line: str) -> str:
+    """As any terminal and journal may show it: ASCII, the rest escaped, of bounded length."""
+    plain = "".join(char if " " <= char <= "~" else ascii(char)[1:-1] for char in line)
+    return plain if len(plain) <= MOST_SHOWN else f"{plain[: MOST_SHOWN - 3]}..."
