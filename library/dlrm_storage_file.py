@@ -22,7 +22,7 @@ options:
     required: true
 attributes:
   check_mode: {support: full, description: Says whether the file would be written.}
-  diff_mode: {support: none, description: Returns the path only.}
+  diff_mode: {support: full, description: The file before and after.}
   idempotent: {support: full, description: Equal content is not written again.}
 author:
   - dlrm-fleet contributors
@@ -53,7 +53,7 @@ from ansible.module_utils.dlrm_fleet.base.as_owner import by_owner
 from ansible.module_utils.dlrm_fleet.base.documents import write_atomic
 from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.wire.fields import Fields
-from ansible.module_utils.dlrm_fleet.wire.strict_json import Malformed, read_bytes
+from ansible.module_utils.dlrm_fleet.wire.strict_json import DEFAULT, Malformed, read_bytes
 
 ARGUMENTS: dict[str, Any] = {
     "storage_root": {"type": "path", "required": True},
@@ -65,18 +65,20 @@ ARGUMENTS: dict[str, Any] = {
 def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
     relative = Fields(params, "cannot write the file").relative("path")
     path, content = Path(params["storage_root"]) / relative, params["content"].encode()
-    changed = not _has(path, content)
-    if changed and not check:
+    before = _content(path)
+    if before != content and not check:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, content)
-    return {"changed": changed, "path": str(path)}
+    diff = {"before": (before or b"").decode(errors="replace"), "after": params["content"]}
+    return {"changed": before != content, "path": str(path), "diff": diff}
 
 
-def _has(path: Path, content: bytes) -> bool:
+def _content(path: Path) -> bytes | None:
+    """None if there is no regular file, or one that is far too large."""
     try:
-        return read_bytes(path, len(content)) == content
+        return read_bytes(path, DEFAULT.size)
     except (FileNotFoundError, Malformed):
-        return False
+        return None
 
 
 def main() -> None:

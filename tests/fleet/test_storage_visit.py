@@ -76,7 +76,7 @@ def test_the_timer_is_set(fleet: Fleet) -> None:
 
 def roots_files(fleet: Fleet) -> list[str]:
     """What belongs to root in the storage node's folders, but for what root's own tasks write."""
-    kept = f"-path {STORE}/images -prune -o -path {STORE}/report -prune -o"
+    kept = f"-path {STORE}/images -prune -o"
     return fleet.storage.shell(f"find {STORE} {KEYS} {kept} -user root -print").split()
 
 

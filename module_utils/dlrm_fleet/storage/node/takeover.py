@@ -16,8 +16,8 @@ from ...base.documents import write_atomic
 from ...base.errors import FleetError, disk_error
 from .own_key import copy_of, known_hosts_of
 
-# Root's own tasks write these: a page and the entries of images. Everybody may read them.
-BY_ROOT = ("images", "report")
+# Root's own tasks write the entries of images. Everybody may read them.
+BY_ROOT = ("images",)
 ROOT_UID = 0
 
 
