@@ -170,12 +170,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.base.commands import run_command
+from ansible.module_utils.dlrm_fleet.base.as_owner import by_owner
 from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.request.values import STAGES
 from ansible.module_utils.dlrm_fleet.storage.node import spool
 from ansible.module_utils.dlrm_fleet.storage.node.pull import Pull, Step
 from ansible.module_utils.dlrm_fleet.storage.node.slots import place
+from ansible.module_utils.dlrm_fleet.storage.node.transfer import run_transfer
 from ansible.module_utils.dlrm_fleet.storage.rsync import SSH_OPTIONS, reach
 from ansible.module_utils.dlrm_fleet.wire.fields import Fields
 from ansible.module_utils.dlrm_fleet.wire.host_answer import (
@@ -256,10 +257,10 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
 
     def pull_from_host(params: dict[str, Any], check: bool) -> dict[str, Any]:
-        pull = Pull(Path(params["storage_root"]), reach(params["source"], "read"), run_command)
+        pull = Pull(Path(params["storage_root"]), reach(params["source"], "read"), run_transfer)
         return run(pull, params, check)
 
-    finish(module, pull_from_host)
+    finish(module, by_owner("storage_root", pull_from_host))
 
 
 if __name__ == "__main__":

@@ -94,6 +94,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet.base.as_owner import by_owner
 from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.base.times import format_time, utc_now
 from ansible.module_utils.dlrm_fleet.results import record
@@ -163,7 +164,10 @@ def _text(document: dict[str, Any] | None) -> str:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    finish(module, lambda params, check: run(params, check, format_time(utc_now())))
+    finish(
+        module,
+        by_owner("storage_root", lambda params, check: run(params, check, format_time(utc_now()))),
+    )
 
 
 if __name__ == "__main__":

@@ -57,6 +57,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet.base.as_owner import as_owner
 from ansible.module_utils.dlrm_fleet.base.commands import Runner
 from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.storage import key_files
@@ -70,12 +71,16 @@ ARGUMENTS: dict[str, Any] = {
 
 def run(params: dict[str, Any], command: Runner, check: bool) -> dict[str, Any]:
     folder = key_files.fleet_folder(Path(params["folder"]), params["fleet"])
-    public = {"read": "", "write": ""}
+    addresses = key_files.own_addresses()
     if params["state"] == "absent":
         changed = key_files.remove_keys(folder, check)
-    else:
+        return {"changed": changed, "public": {"read": "", "write": ""}, "addresses": addresses}
+
+    def ensure() -> dict[str, Any]:
         changed, public = key_files.ensure_keys(folder, command, check)
-    return {"changed": changed, "public": public, "addresses": key_files.own_addresses()}
+        return {"changed": changed, "public": public, "addresses": addresses}
+
+    return as_owner(folder, ensure)
 
 
 def main() -> None:

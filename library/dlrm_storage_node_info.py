@@ -15,6 +15,24 @@ options:
     description: Where the storage node keeps artifacts and runs.
     type: path
     required: true
+  user:
+    description: Who shall own O(root) and O(keys), unless O(root) is another ordinary user's.
+    type: str
+    default: root
+  keys:
+    description: The folder of the fleet's keys.
+    type: path
+    default: /etc/dlrm-fleet/storage/default
+  key_file:
+    description: The user's own private key, of which the owner gets a copy; empty if there is none.
+    type: str
+    default: ""
+  host_root:
+    description:
+      - The folder of stages and runs, if this machine is a benchmark host as well. O(root) stays
+        root's if other users cannot reach this folder.
+    type: str
+    default: ""
   programs:
     description: Programs that must be on the PATH.
     type: list
@@ -25,11 +43,13 @@ options:
     type: dict
     default: {}
   systemd_files:
-    description: The same, checked only where systemd runs the machine.
+    description:
+      - The same, as path to content, checked only where systemd runs the machine. C(@owner@) in it
+        stands for RV(owner).
     type: dict
     default: {}
   cron_files:
-    description: The same, checked only where there is cron but no systemd.
+    description: As O(systemd_files), checked only where there is cron but no systemd.
     type: dict
     default: {}
   timer:
@@ -59,8 +79,13 @@ clock:
   description: What can start the visits; V(systemd), V(cron), or empty for neither.
   returned: success
   type: str
+owner:
+  description: The user who owns the root, or is going to; visits run as this user.
+  returned: success
+  type: str
 """
 
+import hashlib
 import stat
 from pathlib import Path
 from typing import Any
@@ -68,9 +93,14 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.documents import sha256_file
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.storage.node.takeover import Folders
 
 ARGUMENTS: dict[str, Any] = {
     "root": {"type": "path", "required": True},
+    "user": {"type": "str", "default": "root"},
+    "keys": {"type": "path", "default": "/etc/dlrm-fleet/storage/default"},
+    "key_file": {"type": "str", "default": "", "no_log": False},
+    "host_root": {"type": "str", "default": ""},
     "programs": {"type": "list", "elements": "str", "default": ["rsync"]},
     "files": {"type": "dict", "default": {}},
     "systemd_files": {"type": "dict", "default": {}},
@@ -88,14 +118,6 @@ def clock() -> str:
     return "cron" if CRON.is_dir() else ""
 
 
-def lacks_root(root: Path) -> bool:
-    try:
-        found = root.stat()
-    except OSError:
-        return True
-    return not stat.S_ISDIR(found.st_mode) or stat.S_IMODE(found.st_mode) != 0o755
-
-
 def differs(path: Path, sha256: str) -> bool:
     """True if the file is missing or has another content or another mode than 0644."""
     try:
@@ -111,12 +133,14 @@ def timer_runs(module: AnsibleModule, name: str) -> bool:
     return rc == 0 and sorted(out.split()) == ["active", "enabled"]
 
 
-def look(module: AnsibleModule, runs_by: str) -> list[str]:
+def look(module: AnsibleModule, runs_by: str, folders: Folders) -> list[str]:
     params = module.params
     missing = [name for name in params["programs"] if not module.get_bin_path(name)]
-    if lacks_root(Path(params["root"])):
-        missing.append(params["root"])
-    files = {**params["files"], **(params[f"{runs_by}_files"] if runs_by else {})}
+    missing += folders.lacking()
+    files = dict(params["files"])
+    for path, text in (params[f"{runs_by}_files"] if runs_by else {}).items():
+        content = text.replace("@owner@", folders.owner)
+        files[path] = hashlib.sha256(content.encode()).hexdigest()
     missing += [path for path, sha256 in files.items() if differs(Path(path), sha256)]
     if runs_by == "systemd" and params["timer"] and not timer_runs(module, params["timer"]):
         missing.append(params["timer"])
@@ -125,8 +149,17 @@ def look(module: AnsibleModule, runs_by: str) -> list[str]:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    params = module.params
     runs_by = clock()
-    module.exit_json(changed=False, missing=look(module, runs_by), clock=runs_by)
+    folders = Folders(
+        Path(params["root"]),
+        Path(params["keys"]),
+        params["user"],
+        params["key_file"],
+        params["host_root"],
+    )
+    missing = look(module, runs_by, folders)
+    module.exit_json(changed=False, missing=missing, clock=runs_by, owner=folders.owner)
 
 
 if __name__ == "__main__":

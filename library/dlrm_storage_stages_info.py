@@ -60,6 +60,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet.base.as_owner import by_owner
 from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.stages.catalogue import is_shared
 from ansible.module_utils.dlrm_fleet.storage.node.store import StageStore
@@ -90,7 +91,8 @@ def read(params: dict[str, Any], _check: bool) -> dict[str, Any]:
 
 
 def main() -> None:
-    finish(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), read)
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    finish(module, by_owner("storage_root", read))
 
 
 if __name__ == "__main__":

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
 from ..base.errors import FleetError
 
 SAFE_PATH = "/usr/local/bin:/usr/bin:/bin"
-USAGE = "usage: gate read|write ROOT (from authorized_keys), or visit STORAGE_ROOT"
+USAGE = "usage: gate read|write ROOT (from authorized_keys), or visit STORAGE_ROOT [HOSTS_AT_ONCE]"
+HOSTS_AT_ONCE = "4"
 
 
 def main(arguments: list[str]) -> int:
@@ -18,8 +20,10 @@ def main(arguments: list[str]) -> int:
     os.environ["PATH"] = SAFE_PATH
     if len(arguments) == 3 and arguments[0] == "gate":
         return _gate(arguments[1], arguments[2])
-    if len(arguments) == 2 and arguments[0] == "visit":
-        return _visit(Path(arguments[1]))
+    if len(arguments) in (2, 3) and arguments[0] == "visit":
+        at_once = (*arguments, HOSTS_AT_ONCE)[2]
+        if at_once.isdecimal():
+            return _visit(Path(arguments[1]), int(at_once))
     sys.stderr.write(USAGE + "\n")
     return 2
 
@@ -42,12 +46,17 @@ def _gate(mode: str, root: str) -> int:
     return 0
 
 
-def _visit(storage_root: Path) -> int:
-    from ..base.commands import run_command
+def _visit(storage_root: Path, at_once: int) -> int:
+    from ..base.as_owner import become_owner
+    from .node.transfer import run_transfer
     from .node.visit import visit_all
 
+    # Units and lines of cron that an older release made start this as root.
+    become_owner(storage_root)
+    # Ended, it ends the processes of the hosts, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     failed = False
-    for line, good in visit_all(storage_root, run_command):
+    for line, good in visit_all(storage_root, run_transfer, at_once):
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
         failed = failed or not good

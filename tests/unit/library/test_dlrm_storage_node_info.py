@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import pwd
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ from module_runner import run_module
 import dlrm_storage_node_info
 
 PROGRAM = b"the program"
-UNIT = b"[Timer]\n"
+UNIT = "User=@owner@\n"
+OWNER = pwd.getpwuid(os.geteuid()).pw_name
 
 
 @pytest.fixture
@@ -22,7 +25,7 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "cron").mkdir()
     (tmp_path / "root").mkdir(mode=0o755)
     (tmp_path / "program").write_bytes(PROGRAM)
-    (tmp_path / "unit").write_bytes(UNIT)
+    (tmp_path / "unit").write_text(f"User={OWNER}\n")
     monkeypatch.setattr(dlrm_storage_node_info, "SYSTEMD", tmp_path / "systemd")
     monkeypatch.setattr(dlrm_storage_node_info, "CRON", tmp_path / "cron")
     programs = tmp_path / "bin"
@@ -42,8 +45,8 @@ def seen(node: Path, capsys: pytest.CaptureFixture[str], **more: Any) -> dict[st
     given = {
         "root": str(node / "root"),
         "files": {str(node / "program"): hashlib.sha256(PROGRAM).hexdigest()},
-        "systemd_files": {str(node / "unit"): hashlib.sha256(UNIT).hexdigest()},
-        "cron_files": {str(node / "line"): hashlib.sha256(b"line").hexdigest()},
+        "systemd_files": {str(node / "unit"): UNIT},
+        "cron_files": {str(node / "line"): "line"},
         "timer": "visit.timer",
         **more,
     }
@@ -55,6 +58,7 @@ def test_a_node_that_has_everything_lacks_nothing(
 ) -> None:
     found = seen(node, capsys)
     assert (found["missing"], found["clock"], found["changed"]) == ([], "systemd", False)
+    assert found["owner"] == OWNER
 
 
 def test_what_differs_is_named(node: Path, capsys: pytest.CaptureFixture[str]) -> None:

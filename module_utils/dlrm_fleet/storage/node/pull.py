@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...base.commands import Runner
+from ...base.commands import Runner, with_file_limit
 from ...base.disk import refuse_full
 from ...base.documents import sha256_file, sync_directory
 from ...base.errors import FleetError
@@ -28,6 +28,7 @@ from ...wire.host_answer import OfferedFile, OfferedStage
 from ...wire.stage_document import FilePromise
 from ..arriving import ArrivingFile
 from ..rsync import copy_command, copy_many_command, worded_failure
+from .own_key import readable
 from .store import StageStore
 
 # Smaller files go together in one rsync; larger ones each in a stream that can be resumed.
@@ -76,7 +77,7 @@ class Pull:
 
     def __init__(self, root: Path, source: dict[str, Any] | None, run: Runner) -> None:
         self.root = root
-        self.source = source
+        self.source = readable(root, source)
         self.run = run
         self.store = StageStore(root)
 
@@ -189,7 +190,8 @@ class Pull:
         _make_folder(staging)
         try:
             command = copy_many_command(self.source, sorted(items), str(staging))
-            rc, _out, err = self.run(command)
+            most = max(item.size for item in items.values())
+            rc, _out, err = self.run(with_file_limit(command, most))
             if rc != 0:
                 what = f"{len(items)} files, the first {min(items)}"
                 raise worded_failure(self.source, what, str(self.root), rc, err)
@@ -251,8 +253,10 @@ class Pull:
         """(bytes transferred, sha256 of the whole partial file), which is flushed to the disk."""
         with ArrivingFile(partial) as arriving:
             if have < item.size:
-                rc, _out, err = self.run(copy_command(self.source, item.path, str(partial)))
-                if rc != 0:
+                command = copy_command(self.source, item.path, str(partial))
+                rc, _out, err = self.run(with_file_limit(command, item.size))
+                # With more bytes than promised it was ended for that: the sum refuses the file.
+                if rc != 0 and (_size(partial) or 0) <= item.size:
                     raise worded_failure(self.source, item.path, str(self.root), rc, err)
         found = arriving.sha256(item.sha256)
         with partial.open("rb") as handle:

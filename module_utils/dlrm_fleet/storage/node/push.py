@@ -13,6 +13,7 @@ from ...base.documents import sha256_file
 from ...base.errors import FleetError
 from ...base.locks import exclusive_lock
 from ..rsync import push_command, worded_failure
+from .own_key import readable
 from .pull import MANY_FILES, SMALL_BYTES
 from .spool import plain
 from .store import StageStore
@@ -27,7 +28,7 @@ class Push:
         self.root = root
         self.host = host
         self.host_root = host_root
-        self.source = source
+        self.source = readable(root, source)
         self.run = run
         self.store = StageStore(root)
 

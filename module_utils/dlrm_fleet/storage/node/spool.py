@@ -8,7 +8,7 @@ On the host: runs/<run_id>/collect.json   the request, so that a visit need only
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +38,10 @@ def write_entry(path: Path, document: dict[str, Any], check: bool = False) -> bo
     return True
 
 
-def entries(storage_root: Path) -> Iterator[tuple[Path, dict[str, Any] | FleetError]]:
-    """(path, entry) of every waiting run, oldest first; the error if an entry cannot be read."""
-    for path in sorted((storage_root / "spool").glob("*/*.json")):
-        if not RUN_ID.fullmatch(path.parent.name):
-            continue
-        try:
-            yield path, read_json(path)
-        except FleetError as error:
-            yield path, error
+def paths(storage_root: Path) -> list[Path]:
+    """The entry of every waiting run and host, oldest first."""
+    found = sorted((storage_root / "spool").glob("*/*.json"))
+    return [path for path in found if RUN_ID.fullmatch(path.parent.name)]
 
 
 def is_recorded(storage_root: Path, run_id: str, host: str) -> bool:
@@ -63,7 +58,8 @@ def mark_collected(storage_root: Path, run_id: str, host: str) -> bool:
     target.parent.mkdir(parents=True, exist_ok=True)
     path.replace(target)
     sync_directory(target.parent)
-    if not any(path.parent.iterdir()):
+    # Not empty: other hosts of the run wait. Gone: another process was as late as this one.
+    with suppress(OSError):
         path.parent.rmdir()
     return True
 

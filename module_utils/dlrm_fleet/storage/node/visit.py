@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ...base.commands import Runner, run_bounded
-from ...base.errors import FleetError
+from ...base.documents import read_json
 from ...base.times import format_time, parse_time, utc_now
 from ...request.values import STAGES
 from ...results import record
@@ -17,35 +19,51 @@ from ...wire.strict_json import DEFAULT
 from ..host.answer import answer
 from ..rsync import remote_name, ssh_words, worded_failure
 from . import spool
+from .own_key import readable
+from .processes import Bounds, Work, allow_file, run_apart
 from .pull import Pull
 
 # This long after its deadline, an unfinished run's files are pulled, without a record.
 GRACE_SECONDS = 300
 # A host that has said nothing by then is left to the next round: the others are waiting.
 ANSWER_SECONDS = 120.0
+COLLECTED = "its controller has collected it meanwhile"
 
 
-def visit_all(storage_root: Path, run: Runner) -> Iterator[tuple[str, bool]]:
-    """(line, whether it succeeded) of each waiting run and host; a failure stops no other."""
-    for path, entry in list(spool.entries(storage_root)):
-        name = f"{path.parent.name} {path.stem}"
-        try:
-            if isinstance(entry, FleetError):
-                raise entry
-            with spool.locked(storage_root, entry["run_id"], entry["host"], wait=False):
-                yield f"{name}: {_visit(storage_root, path, entry, run)}", True
-        except (FleetError, OSError, KeyError, ValueError) as error:
-            yield f"{name}: {error}", False
+def visit_all(
+    storage_root: Path, run: Runner, at_once: int = 4, bounds: Bounds | None = None
+) -> Iterator[tuple[str, bool]]:
+    """(line, whether it succeeded) of each waiting run and host; a failure stops no other.
+
+    Each is served by a process of its own, `at_once` at a time.
+    """
+    works = [
+        Work(f"{path.parent.name} {path.stem}", partial(_serve, storage_root, path, run))
+        for path in spool.paths(storage_root)
+    ]
+    for line, good, pid in run_apart(works, at_once, bounds or Bounds()):
+        # What a killed process leaves of the small files that it was bringing.
+        for folder in (storage_root / "incoming").glob(f"{pid}.*.partial"):
+            shutil.rmtree(folder, ignore_errors=True)
+        yield line, good
+
+
+def _serve(storage_root: Path, path: Path, run: Runner) -> str:
+    if not path.exists():
+        return COLLECTED
+    entry = read_json(path)
+    with spool.locked(storage_root, entry["run_id"], entry["host"], wait=False):
+        return _visit(storage_root, path, entry, run)
 
 
 def _visit(storage_root: Path, path: Path, entry: dict[str, Any], run: Runner) -> str:
     if not path.exists():
-        return "its controller has collected it meanwhile"
+        return COLLECTED
     folder = record.run_folder(storage_root, entry["run_id"], entry["host"])
     if spool.is_recorded(storage_root, entry["run_id"], entry["host"]):
         spool.mark_collected(storage_root, entry["run_id"], entry["host"])
         return "recorded already"
-    found = ask(entry)
+    found = ask(storage_root, entry)
     if found.state == "live":
         return "its controller is at work and collects it"
     late = (utc_now() - parse_time(found.deadline)).total_seconds()
@@ -62,6 +80,7 @@ def _pull(storage_root: Path, entry: dict[str, Any], found: HostAnswer, run: Run
     pull = Pull(storage_root, entry["source"], run)
     items = pull.items(entry["host"], found.artifacts, entry["run_id"], found.run_files)
     items += pull.stage_items(found.stages, items)
+    allow_file(max((item.size for item in items), default=0))
     transferred = pull.apply_all(pull.plan(items), int(entry["streams"]))
     pull.keep_stages(found.stages)
     return f"{transferred / 1024**2:.1f} MiB transferred"
@@ -85,9 +104,9 @@ def _record(folder: Path, storage_root: Path, entry: dict[str, Any]) -> str:
     return str(document["verdict"]["status"])
 
 
-def ask(entry: dict[str, Any]) -> HostAnswer:
+def ask(storage_root: Path, entry: dict[str, Any]) -> HostAnswer:
     """The host's answer about the run (host/answer.py); without SSH if it is this machine."""
-    source, run_id = entry["source"], entry["run_id"]
+    source, run_id = readable(storage_root, entry["source"]), entry["run_id"]
     what = f"cannot use what {entry['host']} says about run {run_id}"
     if source is None:
         return read_answer(Fields(answer(Path(entry["host_root"]), run_id), what), STAGES)

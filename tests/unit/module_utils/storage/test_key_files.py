@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.dlrm_fleet.base.commands import run_command
+from ansible.module_utils.dlrm_fleet.base.documents import read_json
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.storage import (
     key_files as storage_files,
@@ -149,19 +150,19 @@ def test_the_spool_waits_until_the_record_is_there(tmp_path: Path) -> None:
     assert not path.exists()
     assert spool.write_entry(path, document)
     assert not spool.write_entry(path, document)
-    assert list(spool.entries(tmp_path)) == [(path, document)]
+    assert spool.paths(tmp_path) == [path]
+    assert read_json(path) == document
     assert spool.mark_collected(tmp_path, RUN_ID, "arm-01")
-    assert list(spool.entries(tmp_path)) == []
+    assert spool.paths(tmp_path) == []
     assert (tmp_path / "spool/collected" / RUN_ID / "arm-01.json").exists()
     assert not spool.mark_collected(tmp_path, RUN_ID, "arm-01")
 
 
-def test_a_torn_entry_is_told_and_does_not_hide_the_others(tmp_path: Path) -> None:
-    spool.write_entry(spool.entry_path(tmp_path, RUN_ID, "b"), {"schema_version": 1})
-    spool.entry_path(tmp_path, RUN_ID, "a").write_text("{")
-    first, second = [entry for _path, entry in spool.entries(tmp_path)]
-    assert isinstance(first, FleetError)
-    assert second == {"schema_version": 1}
+def test_only_entries_of_runs_wait(tmp_path: Path) -> None:
+    for host in ("b", "a"):
+        spool.write_entry(spool.entry_path(tmp_path, RUN_ID, host), {"schema_version": 1})
+    spool.write_entry(tmp_path / "spool/collected/c.json", {"schema_version": 1})
+    assert [path.name for path in spool.paths(tmp_path)] == ["a.json", "b.json"]
 
 
 def test_one_collects_at_a_time(tmp_path: Path) -> None:

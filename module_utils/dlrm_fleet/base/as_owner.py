@@ -1,0 +1,96 @@
+"""Work as the owner of a folder. What is started then, ssh and rsync, is that user's as well."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .errors import FleetError
+
+
+def become(uid: int, gid: int) -> None:
+    """For good. An unknown uid has no groups beside `gid`."""
+    try:
+        entry = pwd.getpwuid(uid)
+        os.initgroups(entry.pw_name, entry.pw_gid)
+        gid = entry.pw_gid
+    except KeyError:
+        os.setgroups([gid])
+    os.setgid(gid)
+    os.setuid(uid)
+
+
+def become_owner(folder: Path) -> None:
+    """For good, if this process is root's and the folder is not."""
+    uid, gid = _owner(folder)
+    if os.geteuid() == 0 and uid != 0:
+        become(uid, gid)
+
+
+def by_owner(
+    option: str, run: Callable[[dict[str, Any], bool], dict[str, Any]]
+) -> Callable[[dict[str, Any], bool], dict[str, Any]]:
+    """A module's `run`, done as the owner of the folder that this option names."""
+    return lambda params, check: as_owner(Path(params[option]), lambda: run(params, check))
+
+
+def as_owner(folder: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `work` returns (JSON), done as the folder's owner if this process is root's.
+
+    `work` then runs in a process of its own. Raises FleetError as it does.
+    """
+    uid, gid = _owner(folder)
+    if os.geteuid() != 0 or uid == 0:
+        return work()
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(reader)
+            become(uid, gid)
+            with os.fdopen(writer, "w", encoding="utf-8") as pipe:
+                json.dump(_outcome(work), pipe)
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, encoding="utf-8") as pipe:
+        said = pipe.read()
+    os.waitpid(pid, 0)
+    return _read(said)
+
+
+def _owner(folder: Path) -> tuple[int, int]:
+    """uid and gid. Root's where the folder is not there yet."""
+    try:
+        found = folder.stat()
+    except FileNotFoundError:
+        return 0, 0
+    return found.st_uid, found.st_gid
+
+
+def _outcome(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return {"value": work()}
+    except FleetError as error:
+        return {"refused": [error.what, error.why, error.todo]}
+    except OSError as error:
+        return {"refused": [str(error)]}
+    except Exception:
+        return {"broken": traceback.format_exc()}
+
+
+def _read(said: str) -> dict[str, Any]:
+    outcome: dict[str, Any] = {"broken": "its process ended and said nothing"}
+    if said:
+        outcome = json.loads(said)
+    if "refused" in outcome:
+        raise FleetError(*outcome["refused"])
+    if "broken" in outcome:
+        raise RuntimeError(outcome["broken"])
+    value: dict[str, Any] = outcome["value"]
+    return value
