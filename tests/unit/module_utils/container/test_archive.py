@@ -1,0 +1,403 @@
+"""An image archive is read before it is loaded: one image, one tag, the promised digest."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.dlrm_fleet.container import archive_members
+from ansible.module_utils.dlrm_fleet.container.archive import check_image, read_archive
+from ansible.module_utils.dlrm_fleet.container.arrived import take
+from ansible.module_utils.dlrm_fleet.wire.strict_json import Malformed
+
+NAME = "dlrm-bench:0123456789ab"
+WHAT = "refused the archive"
+LAYER = b"a layer"
+CONFIG = json.dumps({"architecture": "amd64", "os": "linux"}).encode()
+
+Files = dict[str, Any]
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+ID = f"sha256:{sha256(CONFIG)}"
+
+
+def legacy(tags: Any = None) -> Files:
+    """As Docker 20.10 writes it; a value that is no bytes is written as JSON."""
+    layer = "ab" * 32
+    return {
+        f"{sha256(CONFIG)}.json": CONFIG,
+        f"{layer}/": None,
+        f"{layer}/VERSION": b"1.0",
+        f"{layer}/json": {},
+        f"{layer}/layer.tar": LAYER,
+        "manifest.json": [
+            {
+                "Config": f"{sha256(CONFIG)}.json",
+                "RepoTags": [NAME] if tags is None else tags,
+                "Layers": [f"{layer}/layer.tar"],
+            }
+        ],
+        "repositories": {"dlrm-bench": {NAME.split(":")[1]: layer}},
+    }
+
+
+def oci_manifest() -> bytes:
+    digests = {"config": sha256(CONFIG), "layer": sha256(LAYER)}
+    return json.dumps(
+        {
+            "schemaVersion": 2,
+            "config": {"digest": f"sha256:{digests['config']}", "size": len(CONFIG)},
+            "layers": [{"digest": f"sha256:{digests['layer']}", "size": len(LAYER)}],
+        }
+    ).encode()
+
+
+def oci() -> Files:
+    """As Docker 25 and later write it."""
+    manifest = oci_manifest()
+    annotations = {
+        "io.containerd.image.name": f"docker.io/library/{NAME}",
+        "org.opencontainers.image.ref.name": NAME.split(":")[1],
+    }
+    blobs = {f"blobs/sha256/{sha256(one)}": one for one in (CONFIG, LAYER, manifest)}
+    return {
+        "blobs/": None,
+        "blobs/sha256/": None,
+        **blobs,
+        "index.json": {
+            "schemaVersion": 2,
+            "manifests": [{"digest": f"sha256:{sha256(manifest)}", "annotations": annotations}],
+        },
+        "manifest.json": [
+            {
+                "Config": f"blobs/sha256/{sha256(CONFIG)}",
+                "RepoTags": [NAME],
+                "Layers": [f"blobs/sha256/{sha256(LAYER)}"],
+                "LayerSources": {},
+            }
+        ],
+        "oci-layout": {"imageLayoutVersion": "1.0.0"},
+        "repositories": {"dlrm-bench": {NAME.split(":")[1]: "ab" * 32}},
+    }
+
+
+def member(name: str, content: bytes = b"", **fields: Any) -> tuple[tarfile.TarInfo, bytes]:
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    for field, value in fields.items():
+        setattr(info, field, value)
+    return info, content
+
+
+def written(files: Files, more: list[tuple[tarfile.TarInfo, bytes]] | None = None) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, content in files.items():
+            if content is None:
+                tar.addfile(member(name.rstrip("/"), type=tarfile.DIRTYPE)[0])
+            else:
+                data = content if isinstance(content, bytes) else json.dumps(content).encode()
+                tar.addfile(member(name, data)[0], io.BytesIO(data))
+        for info, data in more or []:
+            tar.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def examine(content: bytes, name: str = NAME, image_id: str = ID) -> tuple[str, ...]:
+    image = read_archive(io.BytesIO(content), WHAT)
+    check_image(image, WHAT, name, image_id)
+    return image.ids
+
+
+def refusal(content: bytes, **wanted: str) -> str:
+    with pytest.raises(Malformed) as caught:
+        examine(content, **wanted)
+    assert str(caught.value).startswith(WHAT)
+    return str(caught.value)
+
+
+def test_an_archive_of_docker_20_is_read() -> None:
+    assert examine(written(legacy())) == (ID,)
+
+
+def test_an_archive_of_docker_25_is_read() -> None:
+    """Its image has two digests: which one an engine uses depends on its image store."""
+    both = examine(written(oci()))
+    assert both == (ID, f"sha256:{sha256(oci_manifest())}")
+    assert examine(written(oci()), image_id=both[1]) == both
+
+
+def test_a_layer_that_is_there_twice_may_be_a_link() -> None:
+    """Docker 20.10 saves equal layers so."""
+    link = member("cd/layer.tar", type=tarfile.SYMTYPE, linkname=f"../{'ab' * 32}/layer.tar")
+    files = legacy()
+    files["manifest.json"][0]["Layers"].append("cd/layer.tar")
+    assert examine(written(files, [link])) == (ID,)
+
+
+@pytest.mark.parametrize("made", [legacy, oci])
+@pytest.mark.parametrize(
+    "tags", [[NAME, "debian:12", "dlrm-bench:1"], [NAME, NAME], [], None, NAME, [None], [7]]
+)
+def test_any_other_number_of_tags_is_refused(made: Callable[[], Files], tags: Any) -> None:
+    files = made()
+    files["manifest.json"][0]["RepoTags"] = tags
+    assert "one tag alone is wanted" in refusal(written(files))
+
+
+def test_another_tag_is_refused() -> None:
+    assert "has the tag 'dlrm-bench:0123456789ab', wanted is dlrm-bench:other" in refusal(
+        written(legacy()), name="dlrm-bench:other"
+    )
+
+
+@pytest.mark.parametrize("made", [legacy, oci])
+def test_another_image_is_refused(made: Callable[[], Files]) -> None:
+    wanted = f"sha256:{'0' * 64}"
+    assert f"wanted is {wanted}" in refusal(written(made()), image_id=wanted)
+
+
+def test_a_configuration_of_another_content_is_refused() -> None:
+    """Its name alone promises the digest."""
+    files = {**legacy(), f"{sha256(CONFIG)}.json": b"{}"}
+    assert "has sha256" in refusal(written(files))
+
+
+@pytest.mark.parametrize("entries", [[], {}, "x", None, [1], [[]]])
+def test_a_manifest_of_no_image_is_refused(entries: Any) -> None:
+    refusal(written({**legacy(), "manifest.json": json.dumps(entries).encode()}))
+
+
+def test_two_images_are_refused() -> None:
+    files = legacy()
+    files["manifest.json"] *= 2
+    assert "has 2 images, one is wanted" in refusal(written(files))
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["repoTags", "REPOTAGS", "config", "layer\N{LATIN SMALL LETTER LONG S}", "\N{KELVIN SIGN}ey"],
+)
+def test_a_field_that_the_engine_reads_in_another_way_is_refused(field: str) -> None:
+    """Go's parser ignores case, also that of two letters outside ASCII."""
+    files = legacy()
+    files["manifest.json"][0][field] = ["debian:12"]
+    assert "read in two ways" in refusal(written(files))
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {},
+        {"debian": {"12": "ab"}},
+        {"dlrm-bench": {}},
+        {"dlrm-bench": {"0123456789ab": "ab", "other": "ab"}},
+        {"dlrm-bench": {"0123456789ab": "ab"}, "debian": {"12": "ab"}},
+        [],
+    ],
+)
+def test_repositories_must_name_the_tag_alone(found: Any) -> None:
+    assert "'repositories' must name" in refusal(written({**legacy(), "repositories": found}))
+
+
+def changed_index(change: Callable[[dict[str, Any]], object]) -> bytes:
+    files = oci()
+    change(files["index.json"])
+    return written(files)
+
+
+def test_an_index_must_name_the_image_alone() -> None:
+    entry = oci()["index.json"]["manifests"][0]
+    assert "must name one manifest" in refusal(
+        changed_index(lambda index: index["manifests"].append(entry))
+    )
+    assert "must name one manifest" in refusal(changed_index(lambda index: index.clear()))
+    for given in (
+        None,
+        {},
+        {"io.containerd.image.name": "docker.io/library/debian:12"},
+        {**entry["annotations"], "org.opencontainers.image.ref.name": "12"},
+    ):
+        content = changed_index(
+            lambda index, given=given: index["manifests"][0].update(annotations=given)
+        )
+        assert "its index.json must name" in refusal(content)
+
+
+def test_an_index_of_another_image_is_refused() -> None:
+    other = json.dumps({"os": "linux"}).encode()
+    manifest = oci_manifest().replace(sha256(CONFIG).encode(), sha256(other).encode())
+    files = oci()
+    files["index.json"]["manifests"][0]["digest"] = f"sha256:{sha256(manifest)}"
+    for blob in (other, manifest):
+        files[f"blobs/sha256/{sha256(blob)}"] = blob
+    assert "name different images" in refusal(written(files))
+
+
+def test_a_blob_of_another_content_is_refused() -> None:
+    files = oci()
+    files[f"blobs/sha256/{sha256(oci_manifest())}"] = b"{}"
+    assert "has sha256" in refusal(written(files))
+
+
+def test_a_layout_without_index_is_refused() -> None:
+    files = oci()
+    del files["index.json"]
+    assert "has no file 'index.json'" in refusal(written(files))
+
+
+@pytest.mark.parametrize("made", [legacy, oci])
+def test_a_layer_that_is_missing_is_refused(made: Callable[[], Files]) -> None:
+    files = {name: content for name, content in made().items() if content != LAYER}
+    assert "layer" in refusal(written(files))
+
+
+ODD: dict[str, tuple[tarfile.TarInfo, bytes]] = {
+    "a link outside": member("x", type=tarfile.SYMTYPE, linkname="../../etc/passwd"),
+    "an absolute link": member("x", type=tarfile.SYMTYPE, linkname="/etc/passwd"),
+    "a link to nothing": member("x", type=tarfile.SYMTYPE, linkname="y"),
+    "a hard link": member("x", type=tarfile.LNKTYPE, linkname="manifest.json"),
+    "a pipe": member("x", type=tarfile.FIFOTYPE),
+    "a device": member("x", type=tarfile.BLKTYPE),
+    "a path upward": member("../x"),
+    "an absolute path": member("/x"),
+    "another spelling": member("./manifest.json", b"[]"),
+    "a line feed": member("x\ny"),
+    "a name again": member("manifest.json", b"[]"),
+    "a folder of a file's name": member("manifest.json", type=tarfile.DIRTYPE),
+    "a long name": member("x" * 101),
+    "a file below a file": member("manifest.json/x"),
+    "a name in an extended header": member("x", pax_headers={"path": "y"}),
+    "a sparse file": member("x", pax_headers={"GNU.sparse.major": "1"}),
+}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD.keys())
+def test_a_member_that_is_no_plain_file_is_refused(odd: tuple[tarfile.TarInfo, bytes]) -> None:
+    refusal(written(legacy(), [odd]))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"{" * 100, b"[" * 100_000, b"NaN", b'[{"a": 1, "a": 2}]', b"\xff", b""],
+)
+def test_a_manifest_that_is_not_strict_json_is_refused(content: bytes) -> None:
+    refusal(written({**legacy(), "manifest.json": content}))
+
+
+def test_a_huge_manifest_is_refused_unread() -> None:
+    huge = b"[" + b" " * (8 * 1024**2) + b"]"
+    assert "has more than" in refusal(written({**legacy(), "manifest.json": huge}))
+
+
+def test_a_huge_header_is_refused_unread() -> None:
+    """tarfile reads an extended header at once."""
+    odd = member("x", pax_headers={"comment": "x" * (2 * 1024**2)})
+    assert "a header that is too long" in refusal(written(legacy(), [odd]))
+
+
+def test_too_many_members_are_refused() -> None:
+    many = [member(f"x{number}") for number in range(archive_members.MOST_MEMBERS)]
+    assert "more than 2000 members" in refusal(written(legacy(), many))
+
+
+def test_a_member_of_negative_size_ends() -> None:
+    """Some releases of tarfile read such a member for ever."""
+    content = bytearray(written({"x": b""}, None)[:1024] + written(legacy()))
+    content[124:136] = b"\xff" * 10 + b"\xfa\x00"
+    content[148:156] = b" " * 8
+    content[148:156] = b"%06o\0 " % sum(content[:512])
+    refusal(bytes(content))
+
+
+def test_a_truncated_archive_is_refused() -> None:
+    whole = written(legacy())
+    end = len(whole.rstrip(b"\0"))
+    for size in (0, 100, 512, 2000, end // 2, end, end + 512):
+        refusal(whole[:size])
+
+
+def test_what_follows_the_end_is_refused() -> None:
+    assert "goes on after its end" in refusal(written(legacy()) + written(oci()))
+    damaged = written(legacy()).rstrip(b"\0") + b"\0" * 512 + b"x" * 4096 + b"\0" * 2048
+    assert "goes on after its end" in refusal(damaged)
+    assert "goes on after its end" in refusal(written(legacy()) + b"\0" * 10**6)
+
+
+def test_a_compressed_archive_is_refused_unread() -> None:
+    """A bomb: 1 GiB of zeros would be read from 1 MB."""
+    assert "no plain tar archive" in refusal(gzip.compress(written(legacy())))
+    assert "no plain tar archive" in refusal(gzip.compress(b"\0" * 10**7))
+
+
+class Arrival:
+    """An archive in a lesser user's folder, and where root copies it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.content = written(legacy())
+        self.path, self.copy = folder / "arrived", folder / "copy"
+        self.path.write_bytes(self.content)
+
+    def take(self, **other: Any) -> None:
+        promised = {
+            "size": len(self.content),
+            "sha256": sha256(self.content),
+            "name": NAME,
+            "image_id": ID,
+            **other,
+        }
+        take(self.path, self.copy, WHAT, **promised)
+
+    def is_refused(self, why: str, **other: Any) -> None:
+        with pytest.raises(Malformed, match=why):
+            self.take(**other)
+        assert not self.copy.exists()
+
+
+@pytest.fixture
+def arrival(tmp_path: Path) -> Arrival:
+    return Arrival(tmp_path)
+
+
+def test_what_arrived_as_promised_is_copied_out_of_reach(arrival: Arrival) -> None:
+    arrival.copy.write_text("left by a killed command")
+    arrival.take()
+    assert arrival.copy.read_bytes() == arrival.content
+    assert arrival.copy.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_did_not_arrive_as_promised_is_refused(arrival: Arrival) -> None:
+    arrival.is_refused("promised were 7", size=7)
+    arrival.is_refused(f"promised was {'0' * 64}", sha256="0" * 64)
+    arrival.is_refused("wanted is dlrm-bench:other", name="dlrm-bench:other")
+    arrival.is_refused(f"wanted is sha256:{'0' * 64}", image_id=f"sha256:{'0' * 64}")
+
+
+def test_a_planted_link_or_pipe_is_refused(arrival: Arrival, tmp_path: Path) -> None:
+    arrival.path.rename(tmp_path / "elsewhere")
+    arrival.path.symlink_to(tmp_path / "elsewhere")
+    arrival.is_refused("symbolic links")
+    arrival.path.unlink()
+    os.mkfifo(arrival.path)
+    arrival.is_refused("no regular file")
+
+
+def test_a_planted_copy_is_replaced_and_not_followed(arrival: Arrival, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    arrival.copy.symlink_to(precious)
+    arrival.take()
+    assert precious.read_text() == "mine"
+    assert not arrival.copy.is_symlink()
