@@ -38,12 +38,16 @@ def archive(tags: list[str], content: str) -> tuple[str, bytes]:
 
 
 class Docker:
-    """`images`: tag -> digest; `asked`: what was asked of it, such as "POST /build"."""
+    """`images`: tag -> digest; `asked`: what was asked of it, such as "POST /build".
+
+    `refusal`: why it builds nothing.
+    """
 
     def __init__(self, socket: Path) -> None:
         self.socket = socket
         self.images: dict[str, str] = {}
         self.asked: list[str] = []
+        self.refusal = ""
 
     @property
     def address(self) -> str:
@@ -122,6 +126,8 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/images/load":
             tags = self.docker.load(body)
             self.answer({"stream": "".join(f"Loaded image: {tag}\n" for tag in tags)})
+        elif self.docker.refusal:
+            self.answer({"error": self.docker.refusal})
         else:
             self.docker.build(query["t"][0])
             self.answer({"stream": "Successfully built\n"})

@@ -3,116 +3,31 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import json
-import os
 import tarfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.module_utils.dlrm_fleet.container import archive_members
 from ansible.module_utils.dlrm_fleet.container.archive import check_image, read_archive
-from ansible.module_utils.dlrm_fleet.container.arrived import take
 from ansible.module_utils.dlrm_fleet.wire.strict_json import Malformed
+from image_archive import (
+    CONFIG,
+    ID,
+    LAYER,
+    NAME,
+    Files,
+    legacy,
+    member,
+    oci,
+    oci_manifest,
+    sha256,
+    written,
+)
 
-NAME = "dlrm-bench:0123456789ab"
 WHAT = "refused the archive"
-LAYER = b"a layer"
-CONFIG = json.dumps({"architecture": "amd64", "os": "linux"}).encode()
-
-Files = dict[str, Any]
-
-
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-ID = f"sha256:{sha256(CONFIG)}"
-
-
-def legacy(tags: Any = None) -> Files:
-    """As Docker 20.10 writes it; a value that is no bytes is written as JSON."""
-    layer = "ab" * 32
-    return {
-        f"{sha256(CONFIG)}.json": CONFIG,
-        f"{layer}/": None,
-        f"{layer}/VERSION": b"1.0",
-        f"{layer}/json": {},
-        f"{layer}/layer.tar": LAYER,
-        "manifest.json": [
-            {
-                "Config": f"{sha256(CONFIG)}.json",
-                "RepoTags": [NAME] if tags is None else tags,
-                "Layers": [f"{layer}/layer.tar"],
-            }
-        ],
-        "repositories": {"dlrm-bench": {NAME.split(":")[1]: layer}},
-    }
-
-
-def oci_manifest() -> bytes:
-    digests = {"config": sha256(CONFIG), "layer": sha256(LAYER)}
-    return json.dumps(
-        {
-            "schemaVersion": 2,
-            "config": {"digest": f"sha256:{digests['config']}", "size": len(CONFIG)},
-            "layers": [{"digest": f"sha256:{digests['layer']}", "size": len(LAYER)}],
-        }
-    ).encode()
-
-
-def oci() -> Files:
-    """As Docker 25 and later write it."""
-    manifest = oci_manifest()
-    annotations = {
-        "io.containerd.image.name": f"docker.io/library/{NAME}",
-        "org.opencontainers.image.ref.name": NAME.split(":")[1],
-    }
-    blobs = {f"blobs/sha256/{sha256(one)}": one for one in (CONFIG, LAYER, manifest)}
-    return {
-        "blobs/": None,
-        "blobs/sha256/": None,
-        **blobs,
-        "index.json": {
-            "schemaVersion": 2,
-            "manifests": [{"digest": f"sha256:{sha256(manifest)}", "annotations": annotations}],
-        },
-        "manifest.json": [
-            {
-                "Config": f"blobs/sha256/{sha256(CONFIG)}",
-                "RepoTags": [NAME],
-                "Layers": [f"blobs/sha256/{sha256(LAYER)}"],
-                "LayerSources": {},
-            }
-        ],
-        "oci-layout": {"imageLayoutVersion": "1.0.0"},
-        "repositories": {"dlrm-bench": {NAME.split(":")[1]: "ab" * 32}},
-    }
-
-
-def member(name: str, content: bytes = b"", **fields: Any) -> tuple[tarfile.TarInfo, bytes]:
-    info = tarfile.TarInfo(name)
-    info.size = len(content)
-    for field, value in fields.items():
-        setattr(info, field, value)
-    return info, content
-
-
-def written(files: Files, more: list[tuple[tarfile.TarInfo, bytes]] | None = None) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name, content in files.items():
-            if content is None:
-                tar.addfile(member(name.rstrip("/"), type=tarfile.DIRTYPE)[0])
-            else:
-                data = content if isinstance(content, bytes) else json.dumps(content).encode()
-                tar.addfile(member(name, data)[0], io.BytesIO(data))
-        for info, data in more or []:
-            tar.addfile(info, io.BytesIO(data))
-    return buffer.getvalue()
 
 
 def examine(content: bytes, name: str = NAME, image_id: str = ID) -> tuple[str, ...]:
@@ -340,64 +255,3 @@ def test_a_compressed_archive_is_refused_unread() -> None:
     """A bomb: 1 GiB of zeros would be read from 1 MB."""
     assert "no plain tar archive" in refusal(gzip.compress(written(legacy())))
     assert "no plain tar archive" in refusal(gzip.compress(b"\0" * 10**7))
-
-
-class Arrival:
-    """An archive in a lesser user's folder, and where root copies it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.content = written(legacy())
-        self.path, self.copy = folder / "arrived", folder / "copy"
-        self.path.write_bytes(self.content)
-
-    def take(self, **other: Any) -> None:
-        promised = {
-            "size": len(self.content),
-            "sha256": sha256(self.content),
-            "name": NAME,
-            "image_id": ID,
-            **other,
-        }
-        take(self.path, self.copy, WHAT, **promised)
-
-    def is_refused(self, why: str, **other: Any) -> None:
-        with pytest.raises(Malformed, match=why):
-            self.take(**other)
-        assert not self.copy.exists()
-
-
-@pytest.fixture
-def arrival(tmp_path: Path) -> Arrival:
-    return Arrival(tmp_path)
-
-
-def test_what_arrived_as_promised_is_copied_out_of_reach(arrival: Arrival) -> None:
-    arrival.copy.write_text("left by a killed command")
-    arrival.take()
-    assert arrival.copy.read_bytes() == arrival.content
-    assert arrival.copy.stat().st_mode & 0o777 == 0o600
-
-
-def test_what_did_not_arrive_as_promised_is_refused(arrival: Arrival) -> None:
-    arrival.is_refused("promised were 7", size=7)
-    arrival.is_refused(f"promised was {'0' * 64}", sha256="0" * 64)
-    arrival.is_refused("wanted is dlrm-bench:other", name="dlrm-bench:other")
-    arrival.is_refused(f"wanted is sha256:{'0' * 64}", image_id=f"sha256:{'0' * 64}")
-
-
-def test_a_planted_link_or_pipe_is_refused(arrival: Arrival, tmp_path: Path) -> None:
-    arrival.path.rename(tmp_path / "elsewhere")
-    arrival.path.symlink_to(tmp_path / "elsewhere")
-    arrival.is_refused("symbolic links")
-    arrival.path.unlink()
-    os.mkfifo(arrival.path)
-    arrival.is_refused("no regular file")
-
-
-def test_a_planted_copy_is_replaced_and_not_followed(arrival: Arrival, tmp_path: Path) -> None:
-    precious = tmp_path / "precious"
-    precious.write_text("mine")
-    arrival.copy.symlink_to(precious)
-    arrival.take()
-    assert precious.read_text() == "mine"
-    assert not arrival.copy.is_symlink()
