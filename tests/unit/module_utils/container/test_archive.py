@@ -145,10 +145,9 @@ def test_an_index_must_name_the_image_alone() -> None:
         {"io.containerd.image.name": "docker.io/library/debian:12"},
         {**entry["annotations"], "org.opencontainers.image.ref.name": "12"},
     ):
-        content = changed_index(
-            lambda index, given=given: index["manifests"][0].update(annotations=given)
-        )
-        assert "its index.json must name" in refusal(content)
+        files = oci()
+        files["index.json"]["manifests"][0]["annotations"] = given
+        assert "its index.json must name" in refusal(written(files))
 
 
 def test_an_index_of_another_image_is_refused() -> None:
