@@ -42,20 +42,20 @@ def legacy(tags: Any = None) -> Files:
     }
 
 
-def oci_manifest() -> bytes:
-    digests = {"config": sha256(CONFIG), "layer": sha256(LAYER)}
+def oci_manifest(layer: bytes = LAYER) -> bytes:
+    digests = {"config": sha256(CONFIG), "layer": sha256(layer)}
     return json.dumps(
         {
             "schemaVersion": 2,
             "config": {"digest": f"sha256:{digests['config']}", "size": len(CONFIG)},
-            "layers": [{"digest": f"sha256:{digests['layer']}", "size": len(LAYER)}],
+            "layers": [{"digest": f"sha256:{digests['layer']}", "size": len(layer)}],
         }
     ).encode()
 
 
-def oci() -> Files:
-    """As Docker 25 and later write it."""
-    manifest = oci_manifest()
+def oci(manifest: bytes | None = None) -> Files:
+    """As Docker 25 and later write it; `manifest` in place of oci_manifest()."""
+    manifest = manifest or oci_manifest()
     annotations = {
         "io.containerd.image.name": f"docker.io/library/{NAME}",
         "org.opencontainers.image.ref.name": NAME.split(":")[1],
@@ -90,9 +90,13 @@ def member(name: str, content: bytes = b"", **fields: Any) -> tuple[tarfile.TarI
     return info, content
 
 
-def written(files: Files, more: list[tuple[tarfile.TarInfo, bytes]] | None = None) -> bytes:
+def written(
+    files: Files,
+    more: list[tuple[tarfile.TarInfo, bytes]] | None = None,
+    form: int = tarfile.PAX_FORMAT,
+) -> bytes:
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+    with tarfile.open(fileobj=buffer, mode="w", format=form) as tar:
         for name, content in files.items():
             if content is None:
                 tar.addfile(member(name.rstrip("/"), type=tarfile.DIRTYPE)[0])

@@ -178,8 +178,20 @@ def test_a_layer_that_is_missing_is_refused(made: Callable[[], Files]) -> None:
     assert "layer" in refusal(written(files))
 
 
+def test_a_layer_that_only_the_index_names_is_refused() -> None:
+    assert "layer sha256:" in refusal(written(oci(oci_manifest(b"another layer"))))
+
+
+def test_a_huge_configuration_is_refused_unread() -> None:
+    huge = b" " * (5 * 1024**2)
+    files = {**legacy(), f"{sha256(huge)}.json": huge}
+    files["manifest.json"][0]["Config"] = f"{sha256(huge)}.json"
+    assert "has more than" in refusal(written(files), image_id=f"sha256:{sha256(huge)}")
+
+
 ODD: dict[str, tuple[tarfile.TarInfo, bytes]] = {
     "a link outside": member("x", type=tarfile.SYMTYPE, linkname="../../etc/passwd"),
+    "a link outside and back": member("x", type=tarfile.SYMTYPE, linkname="../manifest.json"),
     "an absolute link": member("x", type=tarfile.SYMTYPE, linkname="/etc/passwd"),
     "a link to nothing": member("x", type=tarfile.SYMTYPE, linkname="y"),
     "a hard link": member("x", type=tarfile.LNKTYPE, linkname="manifest.json"),
@@ -191,7 +203,6 @@ ODD: dict[str, tuple[tarfile.TarInfo, bytes]] = {
     "a line feed": member("x\ny"),
     "a name again": member("manifest.json", b"[]"),
     "a folder of a file's name": member("manifest.json", type=tarfile.DIRTYPE),
-    "a long name": member("x" * 101),
     "a file below a file": member("manifest.json/x"),
     "a name in an extended header": member("x", pax_headers={"path": "y"}),
     "a sparse file": member("x", pax_headers={"GNU.sparse.major": "1"}),
@@ -201,6 +212,12 @@ ODD: dict[str, tuple[tarfile.TarInfo, bytes]] = {
 @pytest.mark.parametrize("odd", ODD.values(), ids=ODD.keys())
 def test_a_member_that_is_no_plain_file_is_refused(odd: tuple[tarfile.TarInfo, bytes]) -> None:
     refusal(written(legacy(), [odd]))
+
+
+@pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, tarfile.USTAR_FORMAT])
+def test_a_long_name_is_refused(form: int) -> None:
+    """Each format writes it in a way of its own."""
+    refusal(written(legacy(), [member(f"{'x' * 60}/{'y' * 60}", b"")], form))
 
 
 @pytest.mark.parametrize(
