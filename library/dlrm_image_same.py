@@ -8,8 +8,9 @@ DOCUMENTATION = r"""
 module: dlrm_image_same
 short_description: Refuse different images of one architecture in one run
 description:
-  - Two builds of equal content have the same name but are two images. Hosts that run different
-    images cannot be compared.
+  - Two builds of equal content have the same name but are two images. Hosts that were to load one
+    image must have that one.
+  - Hosts that built for themselves have different images. They are not given to this module.
 options:
   name:
     description: Name of the image.

@@ -1,4 +1,4 @@
-"""A fleet of two architectures has two images, each made once and kept under its own name.
+"""A fleet of two architectures: the controller builds for its own, and the other builds for itself.
 
 One host only claims the other architecture. The test shows who makes, keeps and loads which image.
 Not collected by name: tests/long/fleet.sh runs it.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import platform
-import re
 
 from .hosts import Fleet
 from .test_rerun import STORE, fleet, image_id, play
@@ -26,11 +25,14 @@ def test_two_architectures_have_two_images(fleet: Fleet) -> None:
     document["all"]["hosts"][hosts[1].name]["dlrm_image_architecture"] = OTHER
     (inventory / "hosts.yml").write_text(json.dumps(document))
     output = play(fleet, "tests/fleet/playbooks/prepare.yml", inventory)
-    paths = fleet.storage.shell(f"cd {STORE}/images && ls */*.json").split()
-    assert sorted(path.split("/")[0] for path in paths) == sorted([platform.machine(), OTHER])
-    for host, architecture in zip(hosts, (platform.machine(), OTHER), strict=True):
-        [path] = [path for path in paths if path.startswith(f"{architecture}/")]
-        kept = json.loads(fleet.storage.shell(f"cat {STORE}/images/{path}"))
-        assert image_id(host, kept["name"]) == kept["id"], output[-3000:]
-    made = re.findall(r"included: \S+/dlrm_image/tasks/build\.yml for (.*)", output)
-    assert sorted(", ".join(made).split(", ")) == [host.name for host in hosts], made
+    [path] = fleet.storage.shell(f"cd {STORE}/images && ls */*.json").split()
+    assert path.split("/")[0] == platform.machine()
+    kept = json.loads(fleet.storage.shell(f"cat {STORE}/images/{path}"))
+    assert kept["builder_kind"] == "controller"
+    assert image_id(hosts[0], kept["name"]) == kept["id"], output[-3000:]
+    assert image_id(hosts[1], kept["name"]) != kept["id"]
+    words = " ".join(output.split())
+    assert (
+        f"Each host builds {kept['name']} for itself, as no machine builds it for {OTHER}" in words
+    )
+    assert f"localhost has the architecture {platform.machine()}" in words

@@ -1,6 +1,7 @@
 """The benchmark image's name: a hash over build context and base, equal on every machine.
 
-Two builds of equal content have one name and are two images; check_same() refuses them in one run.
+Two builds of equal content have one name and are two images. check_same() refuses them where one
+machine built for all hosts.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ def image_name(content: str) -> str:
 def check_same(
     name: str, architecture: str, images: dict[str, str], architectures: dict[str, str]
 ) -> None:
-    """Refuses different images of one architecture: results of such a fleet are not comparable.
+    """Refuses different images of one architecture on hosts that were to load a builder's image.
 
     `images`: host -> the engine's digest; `architectures`: host -> as its kernel names it.
     """
@@ -130,6 +131,6 @@ def check_same(
         raise FleetError(
             f"The hosts of this run have different images {name} ({architecture})",
             "; ".join(f"{host} has {digest}" for host, digest in alike.items()),
-            f"Remove it from all but one (docker image rm {name}), or set dlrm_image_shared to "
-            "true: they then load one",
+            f"Remove it from them (docker image rm {name}) and run again: they then load the one "
+            "that was built for all",
         )

@@ -47,6 +47,15 @@ def engine(path: str) -> dict[str, Any]:
     return found
 
 
+def engine_architecture(path: str) -> str | None:
+    """What the kernel below the engine's containers calls its architecture; None: no answer."""
+    try:
+        found = _ask(path, "/info").get("Architecture")
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    return found if isinstance(found, str) else None
+
+
 def _ask(path: str, what: str) -> dict[str, Any]:
     connection = EngineConnection(path)
     try:

@@ -9,6 +9,7 @@ from ..base.wording import printable
 from ..judge.loadgen_log import SUMMARY_NAME
 from ..wire.run_record import judged_run
 from ..wire.strict_json import Malformed
+from .images import images_note
 
 WIDTH = 100
 COLUMNS = (
@@ -43,7 +44,8 @@ def summarise(
     count = sum(row["status"] == "passed" for row in rows)
     passed = _passes(count, len(rows), exit_policy)
     lines = _table(rows)
-    lines += ["", *_marks(rows), _outcome(count, len(rows), exit_policy, passed)]
+    noted = [line for note in images_note(results) for line in textwrap.wrap(note, WIDTH)]
+    lines += ["", *noted, *_marks(rows), _outcome(count, len(rows), exit_policy, passed)]
     document = {
         "schema_version": 1,
         "run_id": run_id,

@@ -65,7 +65,7 @@ class Ended:
 def run(folder: Path, tasks: list[dict[str, Any]], *options: str, **others: Any) -> Ended:
     process = start(folder, tasks, *options, **others)
     try:
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=600)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

@@ -195,6 +195,6 @@ def test_two_images_of_one_architecture_are_refused() -> None:
         check_same("dlrm-bench:1", "x86_64", images, architectures)
     assert str(caught.value) == (
         "The hosts of this run have different images dlrm-bench:1 (x86_64): a has sha256:1; b has "
-        "sha256:2. Remove it from all but one (docker image rm dlrm-bench:1), or set "
-        "dlrm_image_shared to true: they then load one."
+        "sha256:2. Remove it from them (docker image rm dlrm-bench:1) and run again: they then "
+        "load the one that was built for all."
     )

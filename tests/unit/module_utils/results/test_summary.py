@@ -168,3 +168,14 @@ def test_what_fails_beside_a_result_that_counts_is_said() -> None:
         "document"
     ]["results"]
     assert failed["reasons"] == [REASON]
+
+
+def test_images_that_differ_are_said_and_change_no_verdict() -> None:
+    both = [result("arm-01"), result("arm-02")]
+    for one, digit in zip(both, "ab", strict=True):
+        one["run"]["image"] = {"name": "dlrm-bench:1", "id": f"sha256:{digit * 64}"}
+        one["run"]["host"] = {"architecture": "x86_64"}
+    outcome = summarise(both, "all")
+    assert outcome["passed"]
+    assert "dlrm-bench:1 has 2 digests on x86_64" in " ".join(outcome["lines"])
+    assert max(map(len, outcome["lines"])) <= WIDTH
