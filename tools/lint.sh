@@ -25,7 +25,7 @@ MYPYPATH=benchmark/src:benchmark/bench:benchmark/tests:benchmark/tests/stages my
 say "mypy: tests"
 # Folders that tests import from by name. Two conftest.py lie directly in such a folder: mypy takes one of a name at a time.
 folders=typings:tests:library:benchmark/bench
-for folder in unit unit/library unit/plugins unit/module_utils/{host,judge,storage/node,support} faults plugins; do folders+=:tests/$folder; done
+for folder in hostile unit unit/library unit/plugins unit/module_utils/{host,judge,storage/node,support} faults plugins; do folders+=:tests/$folder; done
 MYPYPATH=$folders mypy tests --exclude '^tests/unit/(plugins/)?conftest\.py'
 for conftest in tests/unit/conftest.py tests/unit/plugins/conftest.py; do MYPYPATH=$folders mypy "$conftest"; done
 

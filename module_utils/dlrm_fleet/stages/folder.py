@@ -11,6 +11,7 @@ from ..base.documents import read_json, sha256_file, sync_directory, write_json_
 from ..base.errors import FleetError, disk_error
 from ..base.locks import exclusive_lock
 from ..base.owner import Owner, inherit_owner
+from ..wire.status_document import status_document
 from .key import folder_name
 
 
@@ -177,7 +178,8 @@ class StageFolder:
     def attempt_document(self, attempt: int, name: str) -> dict[str, Any] | None:
         """Such as status.json; None while it is not there or cannot be read."""
         try:
-            return read_json(self.attempt_path(attempt) / name)
+            document = read_json(self.attempt_path(attempt) / name)
+            return document if name != "status.json" else status_document(document, "")
         except FleetError:
             return None
 
