@@ -74,19 +74,17 @@ def _unique(_validator: Any, name: str, value: Any, _schema: Any) -> Iterator[Va
             yield ValidationError(f"two entries have one {name}")
 
 
-FORMATS = FormatChecker(formats=())
-
-
-@FORMATS.checks("line")
 def _is_line(value: object) -> bool:
     return not isinstance(value, str) or value.isprintable()
 
 
-@FORMATS.checks("date-time", raises=ValueError)
 def _is_time(value: object) -> bool:
     return not isinstance(value, str) or bool(datetime.strptime(value, "%Y-%m-%dT%H:%M:%SZ"))
 
 
+FORMATS = FormatChecker(formats=())
+FORMATS.checks("line")(_is_line)
+FORMATS.checks("date-time", raises=ValueError)(_is_time)
 _TYPES = Draft202012Validator.TYPE_CHECKER.redefine(
     # JSON Schema takes 1.0 for an integer, too. We write none so, and read none so.
     "integer",

@@ -17,6 +17,7 @@ MODULES = {"json", "yaml", "pickle", "marshal", "ast", "simplejson", "decoder"}
 REVIEWED = {
     f"{FLEET}/wire/strict_json.py::parse": "the strict parser itself",
     f"{FLEET}/base/documents.py::read_json": "files below the own root",
+    f"{FLEET}/container/build_output.py::output_lines": "literals in what a build printed",
     f"{FLEET}/container/image.py::_archive_tag": "the base archive, which the operator made",
     f"{FLEET}/host/software.py::_ask": "the container engine of this machine, which root runs",
     f"{FLEET}/judge/loadgen_log.py::parse_detail": "lines of a log, whose values are then checked",

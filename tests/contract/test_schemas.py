@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import schemas
 from ansible.module_utils.dlrm_fleet.base.documents import read_json
 from ansible.module_utils.dlrm_fleet.base.times import parse_time
 from ansible.module_utils.dlrm_fleet.request import request, values
@@ -18,9 +17,10 @@ from ansible.module_utils.dlrm_fleet.results import summary
 from ansible.module_utils.dlrm_fleet.stages import catalogue, progress_line
 from ansible.module_utils.dlrm_fleet.stages.folder import StageFolder
 from jsonschema import Draft202012Validator, ValidationError
-from schemas import CONTRACTS, NAMES, example
 
+import schemas
 from product_tables import CATALOGUE, PRECISIONS
+from schemas import CONTRACTS, NAMES, example
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 Check = Callable[[str, Any], None]

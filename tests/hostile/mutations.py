@@ -25,10 +25,32 @@ VALUES: list[Any] = [
     *("run.json", "SHA256SUMS", "verdict.json", "run.json.1.partial", "run.json/a", "a/run.json"),
     *("stage.json", "elsewhere.json", "attempts", "attempts/1/log.txt", "stage.json/a"),
     *(SHA, SHA.upper(), SHA[:-1], f"{SHA}0", f"{SHA}\n", f" {SHA}", f"../{SHA[3:]}", "g" * 64),
-    *("２" * 64, "20260131T120000Z-0a1b2c", "20260131T120000Z-0a1b2c\n", "20260131T120000Z-0A1B2C"),
+    *(
+        "\uff12" * 64,
+        "20260131T120000Z-0a1b2c",
+        "20260131T120000Z-0a1b2c\n",
+        "20260131T120000Z-0A1B2C",
+    ),
     *("2026-01-31T12:00:00Z", "2026-01-31T12:00:00Z\n", "2026-1-31T1:2:3Z", "2026-02-30T12:00:00Z"),
-    *("2026-01-31T12:00:60Z", "２０26-01-31T12:00:00Z", "2026-01-31t12:00:00z", "0000-01-01T00:00:00Z"),
-    *("dump", "Dump", "dump\n", "no_stage", "live", "closed", "running", "nan", "Infinity", "1", "true"),
+    *(
+        "2026-01-31T12:00:60Z",
+        "\uff12\uff1026-01-31T12:00:00Z",
+        "2026-01-31t12:00:00z",
+        "0000-01-01T00:00:00Z",
+    ),
+    *(
+        "dump",
+        "Dump",
+        "dump\n",
+        "no_stage",
+        "live",
+        "closed",
+        "running",
+        "nan",
+        "Infinity",
+        "1",
+        "true",
+    ),
     *([], {}, [[]], [{}], {"a": 1}, {"": 1}, {"..": 1}, {"a\nb": 1}, {SHA: 1}, {"/data": []}, DEEP),
     *(["x"] * 3, [None] * 11_000, {"../x": {"name": "a"}}, {"__class__": "x"}),
 ]
@@ -98,9 +120,10 @@ def _fields_changed(value: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "as a list", list(value.items())
     for name in value:
         yield f"without {name}", {key: one for key, one in value.items() if key != name}
-        yield f"with {name!r} spelt otherwise", {
-            (f"{key} " if key == name else key): one for key, one in value.items()
-        }
+        yield (
+            f"with {name!r} spelt otherwise",
+            {(f"{key} " if key == name else key): one for key, one in value.items()},
+        )
     if "schema_version" in value:
         yield "of a newer version", {**value, "schema_version": value["schema_version"] + 1}
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import schemas
 from ansible.module_utils.dlrm_fleet.wire.fields import Fields
 from documents import fullest
 from readers import READERS, answer_document
+
+import schemas
 
 WHOLE = {**READERS, "answer": answer_document}
 
@@ -21,7 +22,7 @@ def closed_objects(schema: Any, document: Any) -> Iterator[tuple[int, set[str]]]
             yield from closed_objects(schema[word][-1], document)
     if isinstance(document, list):
         for entry in document:
-            yield from closed_objects(schema["items"], entry)
+            yield from closed_objects(schema.get("items", {}), entry)
     elif isinstance(document, dict):
         properties = schema.get("properties", {})
         others = schema.get("additionalProperties", {})

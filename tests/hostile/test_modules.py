@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import schemas
 from documents import fullest
 from module_runner import run_module
 from mutations import at_place, places, replaced, reshaped
@@ -20,6 +19,7 @@ import dlrm_artifact
 import dlrm_spool
 import dlrm_storage_push
 import dlrm_storage_restore
+import schemas
 
 RUN_ID = "20260131T120000Z-0a1b2c"
 OWNER = "65534:65534" if os.geteuid() == 0 else f"{os.geteuid()}:{os.getegid()}"

@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import schemas
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.wire.strict_json import DEFAULT
+
+import schemas
 
 
 def within_limits(value: Any, depth: int = 0) -> bool:
@@ -18,7 +19,7 @@ def within_limits(value: Any, depth: int = 0) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, int):
-        return abs(value) < 10**DEFAULT.digits
+        return abs(value) < int(10**DEFAULT.digits)
     inner = list(value.values()) + list(value) if isinstance(value, dict) else value or []
     return depth <= DEFAULT.depth and all(within_limits(one, depth + 1) for one in inner)
 
@@ -36,10 +37,10 @@ def is_taken(read: Callable[[Any], Any], document: Any) -> bool:
     return True
 
 
-def disagreement(name: str, read: Callable[[Any], Any], document: Any) -> str:
-    """Empty where schema and type agree on the document."""
-    allowed = schemas.validator(name).is_valid(document) and within_limits(document)
+def is_refused(name: str, read: Callable[[Any], Any], document: Any, what: str = "") -> bool:
+    """The type's verdict, which must be the schema's."""
     taken = is_taken(read, document)
-    if allowed == taken:
-        return ""
-    return "the type takes it, the schema does not" if taken else "the type refuses it"
+    allowed = schemas.validator(name).is_valid(document) and within_limits(document)
+    assert taken or not allowed, f"{name}: the type refuses what the schema allows, {what}"
+    assert allowed or not taken, f"{name}: the type takes what the schema forbids, {what}"
+    return not taken

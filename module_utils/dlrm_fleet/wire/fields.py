@@ -8,7 +8,7 @@ from typing import Any
 
 from ..base.errors import FleetError
 from ..base.times import parse_time
-from .strict_json import Malformed, bounded, shown
+from .strict_json import Malformed, bounded, is_writable, shown
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
@@ -38,7 +38,9 @@ class Fields:
     def bad(self, name: str, wanted: str) -> Malformed:
         if name not in self.values:
             return self.refusal(f"{self._named(name)} is missing, {wanted} is wanted")
-        return self.refusal(f"{self._named(name)} must be {wanted}, found {_said(self.values[name])}")
+        return self.refusal(
+            f"{self._named(name)} must be {wanted}, found {_said(self.values[name])}"
+        )
 
     def _named(self, name: str) -> str:
         # A name may be foreign, too, such as a folder's path.
@@ -62,7 +64,7 @@ class Fields:
 
     def text(self, name: str, longest: int = 4096) -> str:
         value = self.values.get(name)
-        if not isinstance(value, str) or len(value) > longest:
+        if not isinstance(value, str) or len(value) > longest or not is_writable(value):
             raise self.bad(name, f"a text of at most {longest} characters")
         return value
 
@@ -130,8 +132,11 @@ class Fields:
         value = self.values.get(name)
         if value is None and name in self.values:
             return None
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not is_number or not low <= value <= high:
+        if (
+            not isinstance(value, (int, float))
+            or isinstance(value, bool)
+            or not low <= value <= high
+        ):
             raise self.bad(name, f"a number from {low} to {high}, or null")
         return value
 

@@ -103,21 +103,23 @@ def bounded(document: Any, what: str, limits: Limits = DEFAULT) -> None:
         if count > limits.nodes:
             raise Malformed(what, f"it has more than {limits.nodes} values")
         if isinstance(value, str):
-            _bounded_text(value, what, limits)
+            if len(value) > limits.text:
+                raise Malformed(what, f"a text has more than {limits.text} characters")
+            if not is_writable(value):
+                raise Malformed(what, f"the text {shown(value)} has half a character")
         elif isinstance(value, float) and not math.isfinite(value):
             raise Malformed(what, f"{value} is not a number of JSON")
         elif isinstance(value, int) and abs(value) >= largest:
             raise Malformed(what, f"an integer has more than {limits.digits} digits")
 
 
-def _bounded_text(text: str, what: str, limits: Limits) -> None:
-    if len(text) > limits.text:
-        raise Malformed(what, f"a text has more than {limits.text} characters")
+def is_writable(text: str) -> bool:
+    """False for half a surrogate pair: it fits into no file and onto no terminal."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        # It could be written to no file and no terminal.
-        raise Malformed(what, f"the text {shown(text)} has half a character") from None
+        return False
+    return True
 
 
 def _walk(document: Any) -> Iterator[tuple[Any, int]]:
