@@ -15,7 +15,6 @@ from ansible.module_utils.dlrm_fleet.wire.restore import (
     restorable_stages,
 )
 from ansible.module_utils.dlrm_fleet.wire.stage_document import stage_document
-from ansible.module_utils.dlrm_fleet.wire.status_document import status_document
 from ansible.module_utils.dlrm_fleet.wire.waiting_run import collect, spool_entry
 
 WHAT = "cannot use what the peer says"
@@ -54,7 +53,6 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "stage": stage,
     "restore": restore,
     "lacking": lacking,
-    "status": lambda document: status_document(document, WHAT),
     "spool": lambda document: spool_entry(document, WHAT),
     "collect": lambda document: collect(document, WHAT),
 }

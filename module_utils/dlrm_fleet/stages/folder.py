@@ -11,7 +11,6 @@ from ..base.documents import read_json, sha256_file, sync_directory, write_json_
 from ..base.errors import FleetError, disk_error
 from ..base.locks import exclusive_lock
 from ..base.owner import Owner, inherit_owner
-from ..wire.status_document import status_document
 from .key import folder_name
 
 
@@ -178,8 +177,7 @@ class StageFolder:
     def attempt_document(self, attempt: int, name: str) -> dict[str, Any] | None:
         """Such as status.json; None while it is not there or cannot be read."""
         try:
-            document = read_json(self.attempt_path(attempt) / name)
-            return document if name != "status.json" else status_document(document, "")
+            return read_json(self.attempt_path(attempt) / name)
         except FleetError:
             return None
 

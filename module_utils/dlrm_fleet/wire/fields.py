@@ -127,19 +127,6 @@ class Fields:
             raise self.bad(name, f"an integer from {low} to {high}")
         return value
 
-    def number_or_none(self, name: str, low: float, high: float) -> float | None:
-        """A finite number, or null."""
-        value = self.values.get(name)
-        if value is None and name in self.values:
-            return None
-        if (
-            not isinstance(value, (int, float))
-            or isinstance(value, bool)
-            or not low <= value <= high
-        ):
-            raise self.bad(name, f"a number from {low} to {high}, or null")
-        return value
-
     def size(self, name: str = "bytes") -> int:
         return self.integer(name, 0, LARGEST_FILE)
 

@@ -6,20 +6,18 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ...base.errors import FleetError
+from ...base.documents import read_json
 from ...base.times import utc_now
 from ...results import on_host
 from ...runs.holder import machine_id
 from ...runs.runs import COLLECT_NAME, MEASURED_STAGE, Runs, state as run_state
-from ...wire import strict_json
-from ...wire.waiting_run import collect
 
 
 def answer(root: Path, run_id: str) -> dict[str, Any]:
     """{state, deadline, finished, artifacts, stages, run_files}; `state`: see runs.state."""
     runs = Runs(root)
     lock = runs.read(run_id)
-    asked = _asked(root / "runs" / run_id / COLLECT_NAME)
+    asked = read_json(root / "runs" / run_id / COLLECT_NAME)
     found = on_host.find(
         root,
         asked["catalogue"],
@@ -36,11 +34,3 @@ def answer(root: Path, run_id: str) -> dict[str, Any]:
         "stages": on_host.shared_stages(found, asked["request"]),
         "run_files": on_host.run_files(found),
     }
-
-
-def _asked(path: Path) -> dict[str, Any]:
-    """collect.json, which lies in a folder that containers write to, too."""
-    try:
-        return collect(strict_json.read(path), f"cannot use {str(path)!r}")
-    except FileNotFoundError:
-        raise FleetError(f"cannot read {str(path)!r}", "there is no such file") from None
