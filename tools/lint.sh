@@ -23,11 +23,11 @@ say "mypy: the container, its measurements and its tests"
 MYPYPATH=benchmark/src:benchmark/bench:benchmark/tests:benchmark/tests/stages mypy benchmark/src benchmark/bench benchmark/tests
 
 say "mypy: tests"
-# Folders that tests import from by name. Two conftest.py lie directly in such a folder: mypy takes one of a name at a time.
+# Folders that tests import from by name. Three conftest.py lie directly in such a folder: mypy takes one of a name at a time.
 folders=typings:tests:library:benchmark/bench
-for folder in unit unit/library unit/plugins unit/module_utils/{container,host,judge,storage/node,support} faults plugins; do folders+=:tests/$folder; done
-MYPYPATH=$folders mypy tests --exclude '^tests/unit/(plugins/)?conftest\.py'
-for conftest in tests/unit/conftest.py tests/unit/plugins/conftest.py; do MYPYPATH=$folders mypy "$conftest"; done
+for folder in hostile unit unit/library unit/plugins unit/module_utils/{container,host,judge,storage/node,support} faults plugins; do folders+=:tests/$folder; done
+MYPYPATH=$folders mypy tests --exclude '^tests/(hostile|unit|unit/plugins)/conftest\.py'
+for conftest in tests/hostile/conftest.py tests/unit/conftest.py tests/unit/plugins/conftest.py; do MYPYPATH=$folders mypy "$conftest"; done
 
 say "docs: 120 columns"
 git ls-files -z README.md CHANGELOG.md 'docs/*.md' 'roles/*/README.md' benchmark/bench/README.md | xargs -0 python tools/docs_width.py

@@ -12,7 +12,7 @@ run_lint() {
 }
 
 run_unit() {
-    pytest_here --numprocesses 2 --dist loadfile tests/unit tests/contract tests/inventories
+    pytest_here --numprocesses 2 --dist loadfile tests/unit tests/contract tests/hostile tests/inventories
 }
 
 # The container's own tests run inside its image, with its Python, PyTorch and LoadGen.

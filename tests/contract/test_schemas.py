@@ -18,30 +18,24 @@ from ansible.module_utils.dlrm_fleet.stages import catalogue, progress_line
 from ansible.module_utils.dlrm_fleet.stages.folder import StageFolder
 from jsonschema import Draft202012Validator, ValidationError
 
+import schemas
 from product_tables import CATALOGUE, PRECISIONS
+from schemas import CONTRACTS, NAMES, example
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-CONTRACTS = REPOSITORY / "docs" / "contracts"
-NAMES = sorted(path.name.removesuffix(".schema.json") for path in CONTRACTS.glob("*.schema.json"))
 Check = Callable[[str, Any], None]
 
 
-def example(name: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((CONTRACTS / "examples" / f"{name}.json").read_text())
-    return document
-
-
 def test_each_schema_has_an_example_and_each_example_a_schema() -> None:
-    assert NAMES == ["request", "run", "stage", "stages", "status", "verdict"]
     assert sorted(path.stem for path in (CONTRACTS / "examples").iterdir()) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_example_is_valid_and_each_required_field_is_missed(name: str, check: Check) -> None:
-    schema = json.loads((CONTRACTS / f"{name}.schema.json").read_text())
+    schema = schemas.load(name)
     Draft202012Validator.check_schema(schema)
     check(name, example(name))
-    for field in schema["required"]:
+    for field in schema.get("required", ()):
         broken = {key: value for key, value in example(name).items() if key != field}
         with pytest.raises(ValidationError, match=field):
             check(name, broken)
@@ -53,8 +47,7 @@ def test_the_real_catalogue_is_valid_and_its_lists_agree(check: Check) -> None:
     check("stages", CATALOGUE)
     stages = catalogue.stages(CATALOGUE)
     assert tuple(entry["name"] for entry in stages) == values.STAGES
-    schema = json.loads((CONTRACTS / "request.schema.json").read_text())
-    parameters = schema["$defs"]["parameters"]["properties"]
+    parameters = schemas.load("request")["$defs"]["parameters"]["properties"]
     for entry in stages:
         assert set(entry["parameters"]) <= set(parameters), entry["name"]
         assert set(entry.get("when", {})) <= set(parameters), entry["name"]
@@ -118,7 +111,7 @@ import sys
 sys.path[:0] = sys.argv[1:2]
 import dlrm_bench.stages
 from dlrm_bench.runner import run_stage
-dlrm_bench.stages.__path__.append(sys.argv[2])
+dlrm_bench.stages.__path__.insert(0, sys.argv[2])
 sys.exit(run_stage())
 """
 STAGE = """
@@ -128,7 +121,7 @@ def run(ctx):
     if ctx.request.parameters.seed == 13:
         raise StageError("cannot copy 'a'", "13 is not liked", "Use another seed")
     with ctx.open_output("copy.bin") as output:
-        output.write(ctx.input("made", "made.bin").read_bytes())
+        output.write(ctx.input("weights", "made.bin").read_bytes())
 """
 
 
@@ -138,18 +131,18 @@ def container(tmp_path: Path) -> Callable[[int], tuple[int, StageFolder, dict[st
 
     def run(seed: int) -> tuple[int, StageFolder, dict[str, Any]]:
         asked = example("request")
-        folder = StageFolder(tmp_path, "copy", asked["key"])
+        folder = StageFolder(tmp_path, "dump", asked["key"])
         folder.attempt_path(1).mkdir(parents=True)
         inside, stages = tmp_path / "inside", tmp_path / "stages_of_test"
-        (inside / "inputs/made").mkdir(parents=True)
-        (inside / "inputs/made/made.bin").write_bytes(b"seed 1\n")
+        (inside / "inputs/weights").mkdir(parents=True)
+        (inside / "inputs/weights/made.bin").write_bytes(b"seed 1\n")
         (inside / "output").symlink_to(folder.path)
-        made = {"name": "made.bin", "path": "/dlrm/inputs/made/made.bin", "bytes": 7}
-        asked.update(stage="copy", inputs={"made": [{**made, "sha256": "ab" * 32}]})
+        made = {"name": "made.bin", "path": "/dlrm/inputs/weights/made.bin", "bytes": 7}
+        asked.update(stage="dump", inputs={"weights": [{**made, "sha256": "ab" * 32}]})
         asked["parameters"]["seed"] = seed
         (inside / "request.json").write_text(json.dumps(asked))
         stages.mkdir()
-        (stages / "copy.py").write_text(STAGE)
+        (stages / "dump.py").write_text(STAGE)
         ended = subprocess.run(
             [sys.executable, "-c", RUNNER, str(REPOSITORY / "benchmark/src"), str(stages)],
             env={"DLRM_ROOT": str(inside), "PATH": "/usr/bin:/bin"},
@@ -173,7 +166,7 @@ def test_the_containers_documents_are_read_on_the_host(
     assert damage == ""
     assert document is not None
     check("stage", document)
-    assert document["inputs"][0]["stage"] == "made"
+    assert document["inputs"][0]["stage"] == "weights"
     assert [output["name"] for output in document["outputs"]] == ["copy.bin"]
 
 
@@ -222,3 +215,7 @@ def test_the_containers_placements_fit_into_the_record(check: Check) -> None:
     with pytest.raises(ValidationError, match="elsewhere"):
         wrong = {**placements[0], "model": "elsewhere"}
         check("run", {**run, "performance": {**run["performance"], "placement": wrong}})
+
+
+def test_the_stages_of_the_contract_are_those_of_the_catalogue() -> None:
+    assert tuple(schemas.load("stage")["$defs"]["stage"]["enum"]) == values.STAGES

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..base.errors import FleetError
 from ..base.times import parse_time
-from .strict_json import Malformed, shown
+from .strict_json import Malformed, bounded, is_writable, shown
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
@@ -16,6 +16,7 @@ RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}")
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
 # One part of a path: as a name, but hidden files are files, too.
 PART = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9_.][A-Za-z0-9._-]{0,254}")
+TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 # A file of 16 TiB is no artifact of ours.
 LARGEST_FILE = 16 * 1024**4
 MOST_FILES = 10_000
@@ -37,12 +38,13 @@ class Fields:
     def bad(self, name: str, wanted: str) -> Malformed:
         if name not in self.values:
             return self.refusal(f"{self._named(name)} is missing, {wanted} is wanted")
-        value = self.values[name]
-        found = shown(value) if isinstance(value, str) else shown(str(value))
-        return self.refusal(f"{self._named(name)} must be {wanted}, found {found}")
+        return self.refusal(
+            f"{self._named(name)} must be {wanted}, found {_said(self.values[name])}"
+        )
 
     def _named(self, name: str) -> str:
-        return f"{name!r} of {self.place}"
+        # A name may be foreign, too, such as a folder's path.
+        return f"{shown(name)} of {self.place}"
 
     def only(self, *names: str) -> None:
         """Refuses fields that nobody reads."""
@@ -62,7 +64,7 @@ class Fields:
 
     def text(self, name: str, longest: int = 4096) -> str:
         value = self.values.get(name)
-        if not isinstance(value, str) or len(value) > longest:
+        if not isinstance(value, str) or len(value) > longest or not is_writable(value):
             raise self.bad(name, f"a text of at most {longest} characters")
         return value
 
@@ -89,14 +91,14 @@ class Fields:
         """A name that is one file's or folder's."""
         return self.matching(name, NAME, "one file's name")
 
-    def relative(self, name: str, reserved: Collection[str] = ()) -> str:
+    def relative(self, name: str) -> str:
         """A path below the folder it belongs to, of at most 8 plain parts."""
         value = self.text(name, 1024)
         parts = value.split("/")
         if len(parts) > 8 or not all(PART.fullmatch(part) for part in parts):
             raise self.bad(name, "a relative path of plain names")
-        if value in reserved or parts[-1].endswith(".partial"):
-            raise self.bad(name, "another name (this one is reserved)")
+        if value.endswith(".partial"):
+            raise self.bad(name, "another name (this one is reserved for what is not whole)")
         return value
 
     def absolute(self, name: str) -> str:
@@ -104,6 +106,13 @@ class Fields:
         value = self.line(name, 4096)
         if not value.startswith("/") or {"", ".", ".."} & set(value.split("/")[1:]):
             raise self.bad(name, "a plain absolute path")
+        return value
+
+    def folder(self, name: str) -> str:
+        """A user's own folder: it names files in a key and is never made into a path of ours."""
+        value = self.line(name, 4096)
+        if not value.startswith("/"):
+            raise self.bad(name, "a folder's absolute path")
         return value
 
     def choice(self, name: str, allowed: Collection[str]) -> str:
@@ -128,7 +137,7 @@ class Fields:
         return value
 
     def time(self, name: str) -> str:
-        value = self.line(name, 20)
+        value = self.matching(name, TIME, "a time in UTC (YYYY-mm-ddTHH:MM:SSZ)")
         try:
             parse_time(value)
         except FleetError:
@@ -138,6 +147,14 @@ class Fields:
     def object(self, name: str) -> Fields:
         return Fields(self.values.get(name), self.what, self._named(name))
 
+    def free(self, name: str) -> dict[str, Any]:
+        """An object that only the reader of facts interprets: of any fields, bounded."""
+        value = self.values.get(name)
+        if not isinstance(value, dict):
+            raise self.bad(name, "an object")
+        bounded(value, self.what)
+        return value
+
     def objects(self, name: str, most: int = MOST_FILES) -> list[Fields]:
         value = self.values.get(name)
         if not isinstance(value, list) or len(value) > most:
@@ -146,3 +163,17 @@ class Fields:
             Fields(entry, self.what, f"entry {at} of {self._named(name)}")
             for at, entry in enumerate(value)
         ]
+
+    def different(self, name: str, values: Collection[str]) -> None:
+        """`values`: what the entries of list `name` are known by. No two may be the same."""
+        if len(set(values)) != len(values):
+            raise self.refusal(f"two entries of {self._named(name)} have one name")
+
+
+def _said(value: Any) -> str:
+    """What a refusal shows of a foreign value: short, whatever its size and depth."""
+    if isinstance(value, str):
+        return shown(value)
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) < 10**40):
+        return str(value)
+    return "null" if value is None else f"a value of type {type(value).__name__}"

@@ -10,7 +10,7 @@ from .stage_document import FilePromise, StageDocument, promise, read_stage, sou
 from .strict_json import parse
 
 STATES = ("closed", "damaged", "lapsed", "live", "orphaned")
-# What the storage node writes into a run's folder itself.
+# The storage node writes these into a run's folder itself. What begins so is not listed there.
 RESERVED = ("run.json", "SHA256SUMS", "verdict.json")
 
 
@@ -65,7 +65,9 @@ def offered_artifacts(fields: Fields, name: str = "artifacts") -> tuple[OfferedF
 
 
 def offered_run_files(fields: Fields, name: str = "run_files") -> tuple[OfferedFile, ...]:
-    return tuple(_run_file(one) for one in fields.objects(name))
+    files = tuple(_run_file(one) for one in fields.objects(name))
+    fields.different(name, [offered.file.name for offered in files])
+    return files
 
 
 def offered_stages(
@@ -81,7 +83,10 @@ def _artifact(fields: Fields) -> OfferedFile:
 
 def _run_file(fields: Fields) -> OfferedFile:
     fields.only("name", "path", "bytes", "sha256")
-    return OfferedFile(promise(fields, reserved=RESERVED), fields.absolute("path"))
+    file = promise(fields)
+    if file.name.startswith(RESERVED):
+        raise fields.bad("name", "another name (this one is reserved)")
+    return OfferedFile(file, fields.absolute("path"))
 
 
 def _stage(fields: Fields, stages: Collection[str]) -> OfferedStage:
@@ -90,6 +95,6 @@ def _stage(fields: Fields, stages: Collection[str]) -> OfferedStage:
     if fields.values.get("source") is not None:
         one = fields.object("source")
         one.only("folder", "files")
-        source = (one.line("folder", 4096), source_files(one, "files"))
+        source = (one.folder("folder"), source_files(one, "files"))
     document = read_stage(fields.object("document"), stages)
     return OfferedStage(document, fields.absolute("folder"), fields.boolean("files"), source)

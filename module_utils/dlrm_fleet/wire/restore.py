@@ -10,6 +10,9 @@ from .fields import LARGEST_FILE, MOST_FILES, SHA256, Fields
 from .stage_document import StageDocument, read_stage, source_files
 from .strict_json import shown
 
+# A request has two sources at most.
+MOST_FOLDERS = 64
+
 
 @dataclass(frozen=True)
 class RestorableStage:
@@ -32,8 +35,10 @@ def restorable_stages(fields: Fields, stages: Collection[str]) -> tuple[Restorab
 def known_sources(fields: Fields) -> dict[str, list[dict[str, Any]]]:
     """Files of users' folders: {folder: [{name, bytes, sha256}]}."""
     sources = fields.object("sources")
+    if len(sources.values) > MOST_FOLDERS:
+        raise fields.refusal(f"it names more than {MOST_FOLDERS} folders")
     for folder in sources.values:
-        if not folder.startswith("/") or not folder.isprintable():
+        if not folder.startswith("/") or not folder.isprintable() or len(folder) > 4096:
             raise fields.refusal(f"{shown(folder)} is no folder's absolute path")
     return {
         folder: [file.as_dict() for file in source_files(sources, folder)]

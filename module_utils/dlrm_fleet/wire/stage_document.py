@@ -51,15 +51,16 @@ def read_stage(fields: Fields, stages: Collection[str]) -> StageDocument:
     )
     fields.integer("recipe", 1, 10**6)
     for name in ("parameters", "facts", "provenance"):
-        fields.object(name)
+        fields.free(name)
     for one in fields.objects("inputs"):
         one.only("stage", "name", "bytes", "sha256")
         one.choice("stage", stages)
         promise(one)
     outputs = tuple(promise(one, "name", "bytes", "sha256") for one in fields.objects("outputs"))
-    names = {output.name for output in outputs}
-    if not outputs or len(names) != len(outputs):
-        raise fields.refusal("its outputs must be one file or more, each with a name of its own")
+    if not outputs:
+        raise fields.refusal("its outputs must be one file or more")
+    names = [output.name for output in outputs]
+    fields.different("outputs", names)
     for name in names:
         if name.split("/")[0] in RESERVED:
             raise fields.refusal(f"an output may not have the name {name!r}")
@@ -75,11 +76,11 @@ def read_stage(fields: Fields, stages: Collection[str]) -> StageDocument:
     )
 
 
-def promise(fields: Fields, *only: str, reserved: Collection[str] = ()) -> FilePromise:
+def promise(fields: Fields, *only: str) -> FilePromise:
     """{name, bytes, sha256} of `fields`, whose other fields are refused where `only` is given."""
     if only:
         fields.only(*only)
-    return FilePromise(fields.relative("name", reserved), fields.size(), fields.sha256("sha256"))
+    return FilePromise(fields.relative("name"), fields.size(), fields.sha256("sha256"))
 
 
 def source_files(fields: Fields, name: str) -> tuple[FilePromise, ...]:

@@ -37,6 +37,9 @@ def parse(content: bytes, what: str, limits: Limits = DEFAULT) -> Any:
     """RFC 8259 without repeated names, NaN and infinities; Malformed for anything else."""
     if len(content) > limits.size:
         raise Malformed(what, f"it has more than {limits.size} bytes")
+    # Values that are never kept would still be built: a comma or bracket stands before each.
+    if sum(map(content.count, (b",", b"[", b"{"))) > 2 * limits.nodes:
+        raise Malformed(what, f"it has more than {limits.nodes} values")
     hooks = _Hooks(what, limits)
     try:
         document = json.loads(
@@ -53,7 +56,7 @@ def parse(content: bytes, what: str, limits: Limits = DEFAULT) -> Any:
         raise Malformed(what, why) from None
     except ValueError as error:
         raise Malformed(what, f"it is not JSON ({error})") from None
-    _measure(document, what, limits)
+    bounded(document, what, limits)
     return document
 
 
@@ -82,20 +85,41 @@ class _Hooks:
     def fields(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         document = dict(pairs)
         if len(document) != len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise Malformed(self.what, f"the field {shown(twice)} stands twice in one object")
+            seen: set[str] = set()
+            for name, _ in pairs:
+                if name in seen:
+                    why = f"the field {shown(name)} stands twice in one object"
+                    raise Malformed(self.what, why)
+                seen.add(name)
         return document
 
 
-def _measure(document: Any, what: str, limits: Limits) -> None:
+def bounded(document: Any, what: str, limits: Limits = DEFAULT) -> None:
+    """Malformed where parse() would have refused: for JSON that Ansible has parsed already."""
+    largest = 10**limits.digits
     for count, (value, depth) in enumerate(_walk(document), 1):
         if depth > limits.depth:
             raise Malformed(what, f"it is nested deeper than {limits.depth} levels")
         if count > limits.nodes:
             raise Malformed(what, f"it has more than {limits.nodes} values")
-        if isinstance(value, str) and len(value) > limits.text:
-            raise Malformed(what, f"a text has more than {limits.text} characters")
+        if isinstance(value, str):
+            if len(value) > limits.text:
+                raise Malformed(what, f"a text has more than {limits.text} characters")
+            if not is_writable(value):
+                raise Malformed(what, f"the text {shown(value)} has half a character")
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise Malformed(what, f"{value} is not a number of JSON")
+        elif isinstance(value, int) and abs(value) >= largest:
+            raise Malformed(what, f"an integer has more than {limits.digits} digits")
+
+
+def is_writable(text: str) -> bool:
+    """False for half a surrogate pair: it fits into no file and onto no terminal."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _walk(document: Any) -> Iterator[tuple[Any, int]]:
