@@ -53,10 +53,11 @@ def _private_text(path: Path, what: str) -> str:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise FleetError(what, error.strerror or str(error)) from None
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise FleetError(what, "it is no regular file")
     with os.fdopen(descriptor, "rb") as handle:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise FleetError(what, "it is no regular file")
         mode = stat.S_IMODE(found.st_mode)
         if mode & ~PRIVATE_MODE:
             raise FleetError(what, f"its mode is {mode:04o}", f"Say chmod 600 {str(path)!r}")

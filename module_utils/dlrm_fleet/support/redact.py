@@ -106,9 +106,11 @@ def _without_values(
     """The text without the values that follow a name that is secret."""
     kept, at = [], 0
     for found in names.finditer(text):
+        # Inside a value that is gone already, or before one that stays.
+        if found.start() < at or not secret(found.group(1)):
+            continue
         value = values.match(text, found.end())
-        # Inside a value that is gone already.
-        if found.start() < at or value is None or not secret(found.group(1)):
+        if value is None:
             continue
         kept += [text[at : found.end()], REDACTED]
         at = value.end()

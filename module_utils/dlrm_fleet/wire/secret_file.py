@@ -7,11 +7,12 @@ remote: `option = value`, as in rclone.conf. Messages name lines by number and n
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, unquote, unquote_plus
+from urllib.parse import quote, unquote, unquote_plus, unquote_to_bytes
 
 from ..base.errors import FleetError
 from .source_parts import (
@@ -60,8 +61,11 @@ class SourceSecret:
             url = Url.read(whole)
             if known is None or url is None:
                 continue
-            yield url.userinfo[:-1]
-            yield url.userinfo[:-1].partition(":")[2]
+            userinfo = url.userinfo[:-1]
+            yield userinfo
+            yield userinfo.partition(":")[2]
+            # As the header of a request has it.
+            yield base64.b64encode(unquote_to_bytes(userinfo)).decode()
             for parameter in url.parameters:
                 name, value = parameter_name(parameter), parameter.partition("=")[2]
                 unknown = parameter not in known.parameters and not is_beside_signature(name)
