@@ -11,13 +11,17 @@ description:
   - The only reader of the unprefixed variables (precision, profile, deadline and so on). One
     message refuses every unknown name, with the nearest known one, and every bad value, with the
     allowed ones.
+  - A source that holds a secret (userinfo or a signature in a URL, a key in a remote) is refused.
+    The secret stands in a file of mode 0600, which is checked here and enters nothing returned.
   - The action plugin of the same name fills in every option; a task gives none.
 extends_documentation_fragment: [dlrm.reads]
 options:
   variables:
-    description: Public variables and their values, strings or typed.
-    type: dict
-    default: {}
+    description:
+      - Public variables and their values, strings or typed, as one JSON text. Ansible hides this
+        text whole, in results and in the system's log.
+    type: json
+    default: "{}"
   precisions:
     description: The table of precisions, the content of C(benchmark/src/dlrm_bench/precisions.yml).
     type: dict
@@ -65,6 +69,10 @@ request_sha256:
       (run_id, run_wait, force_stages, verify, keep, deadline, exit_policy).
   returned: success
   type: str
+secret_files:
+  description: The controller's files of secrets, by source; only those that are given.
+  returned: success
+  type: dict
 controller:
   description: Its id (user@host), machine_id (hashed), pid and pid_started (clock ticks).
   returned: success
@@ -76,6 +84,7 @@ commit:
 """
 
 import getpass
+import json
 import os
 import socket
 from typing import Any
@@ -83,10 +92,11 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.request.request import normalise, request_sha256
+from ansible.module_utils.dlrm_fleet.request.secret_files import checked_files
 from ansible.module_utils.dlrm_fleet.runs.holder import machine_id, process_started
 
 ARGUMENTS: dict[str, Any] = {
-    "variables": {"type": "dict", "default": {}},
+    "variables": {"type": "json", "default": "{}", "no_log": True},
     "precisions": {"type": "dict", "default": {}},
     "extra_names": {"type": "list", "elements": "str", "default": []},
     "known_names": {"type": "list", "elements": "str", "default": []},
@@ -123,13 +133,16 @@ def main() -> None:
     params = module.params
     try:
         names = (params["extra_names"], params["known_names"])
-        request = normalise(params["variables"], params["precisions"], *names)
+        variables = json.loads(params["variables"])
+        request = normalise(variables, params["precisions"], *names)
+        secret_files = checked_files(variables, request["sources"])
     except FleetError as error:
         module.fail_json(msg=str(error))
     module.exit_json(
         changed=False,
         request=request,
         request_sha256=request_sha256(request),
+        secret_files=secret_files,
         controller=controller(params["controller_pid"] or os.getppid()),
         commit=commit(module, params["project_dir"]),
     )

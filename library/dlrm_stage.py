@@ -47,6 +47,12 @@ options:
     description: Make the stage again although it is done, but only once in a run.
     type: bool
     default: false
+  secret:
+    description:
+      - The text of the file of secrets of this stage's source, or empty. It reaches the container
+        as a file of mode 0600 in memory (C(/run/dlrm)), which is removed when the container ends.
+    type: str
+    default: ""
   wait_seconds:
     description:
       - Watch a running stage for up to this many seconds. A stage that ends in that time needs no
@@ -160,6 +166,7 @@ ARGUMENTS: dict[str, Any] = {
     "commit": {"type": "str", "default": ""},
     "host": {"type": "str"},
     "force": {"type": "bool", "default": False},
+    "secret": {"type": "str", "default": "", "no_log": True},
     "wait_seconds": {"type": "float", "default": 0},
 }
 
@@ -182,6 +189,7 @@ def run(params: dict[str, Any], check: bool) -> StageView:
         commit=params["commit"],
         force=params["force"],
         check=check,
+        secret=params["secret"],
     )
     return attend_stage(asked, start, Engine(root), params["wait_seconds"])
 

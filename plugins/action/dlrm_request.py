@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -14,27 +15,10 @@ from ansible.utils.vars import load_extra_vars
 
 # A copy, since plugins import nothing of ours; tests/contract compares it with the original.
 PUBLIC = (
-    "precision",
-    "scenario",
-    "implementation",
-    "profile",
-    "weights_source",
-    "data_source",
-    "row_cap",
-    "data_rows",
-    "seed",
-    "min_duration",
-    "audit",
-    "tune",
-    "run_id",
-    "run_wait",
-    "force_stages",
-    "verify",
-    "keep",
-    "deadline",
-    "exit_policy",
-    "provision",
-    "release",
+    *("precision", "scenario", "implementation", "profile", "weights_source", "data_source"),
+    *("weights_secret_file", "data_secret_file", "row_cap", "data_rows", "seed", "min_duration"),
+    *("audit", "tune", "run_id", "run_wait", "force_stages", "verify", "keep", "deadline"),
+    *("exit_policy", "provision", "release"),
 )
 REPOSITORY, PRECISIONS = Path(__file__).parents[2], "benchmark/src/dlrm_bench/precisions.yml"
 # Also "# dlrm_x:", a documented variable without a default.
@@ -51,7 +35,8 @@ class ActionModule(ActionBase):
         checked = self._execute_module(
             module_name="dlrm_request",
             module_args={
-                "variables": variables,
+                # As one text: Ansible hides it whole, in results and in the system's log.
+                "variables": json.dumps(variables, default=str),
                 "precisions": self._loader.load_from_file(str(REPOSITORY / PRECISIONS)),
                 "extra_names": extra_names,
                 "known_names": sorted(self._known_names(task_vars, extra_names)),

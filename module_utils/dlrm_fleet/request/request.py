@@ -9,7 +9,7 @@ from typing import Any
 from ..base.documents import canonical_json, sha256_text
 from ..base.errors import FleetError
 from ..judge.rules import MARKS, MIN_DURATION_SECONDS
-from .values import Problems, Reader
+from .values import Problems, Reader, shown
 
 PUBLIC = (
     "precision",
@@ -18,6 +18,8 @@ PUBLIC = (
     "profile",
     "weights_source",
     "data_source",
+    "weights_secret_file",
+    "data_secret_file",
     "row_cap",
     "data_rows",
     "seed",
@@ -152,7 +154,7 @@ def _apply_profile(parameters: dict[str, Any], given: dict[str, Any], problems: 
         for name, instead in fixed.items():
             if name in given:
                 problems.add(
-                    f"{name}: {given[name]!r} is not allowed with profile=official, which runs"
+                    f"{name}: {shown(given[name])} is not allowed with profile=official, which runs"
                     f" with {instead}; leave it out, or use profile=demo."
                 )
         parameters["row_cap"] = None
@@ -161,13 +163,13 @@ def _apply_profile(parameters: dict[str, Any], given: dict[str, Any], problems: 
         return
     if "weights_source" in given:
         problems.add(
-            f"weights_source: {given['weights_source']!r} is not allowed with profile=demo, which"
-            " makes its own weights from seed; leave it out, or use profile=official."
+            f"weights_source: {shown(given['weights_source'])} is not allowed with profile=demo,"
+            " which makes its own weights from seed; leave it out, or use profile=official."
         )
     if "data_source" in given:
         if "data_rows" in given:
             problems.add(
-                f"data_rows: {given['data_rows']!r} is not allowed together with data_source,"
+                f"data_rows: {shown(given['data_rows'])} is not allowed together with data_source,"
                 " whose files decide; leave one of them out."
             )
         parameters["data_rows"] = None

@@ -7,6 +7,9 @@ import re
 from typing import Any, Callable
 
 from ..runs.run_id import RUN_ID
+from ..support.redact import redact
+from ..wire.source_parts import part_source
+from .secret_files import how_to_give
 
 # Equal to benchmark/stages.json and to the action plugin's list: tests/contract compares.
 STAGES = (
@@ -19,13 +22,13 @@ UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Problems:
-    """Collects every bad value, so that all are named at once."""
+    """Collects every bad value, so that all are named at once; what looks secret is left out."""
 
     def __init__(self) -> None:
         self.sentences: list[str] = []
 
     def bad(self, name: str, value: object, allowed: str) -> None:
-        self.sentences.append(f"{name}: {value!r} is not allowed; allowed: {allowed}.")
+        self.sentences.append(f"{name}: {shown(value)} is not allowed; allowed: {allowed}.")
 
     def add(self, sentence: str) -> None:
         self.sentences.append(sentence)
@@ -92,7 +95,7 @@ class Reader:
         return None if value is None else str(value)
 
     def stages(self, name: str) -> list[str]:
-        value = _from_json(self.given.get(name, []))
+        value = from_json(self.given.get(name, []))
         names = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
         if not isinstance(names, list) or any(part not in STAGES for part in names):
             self.problems.bad(name, self.given[name], f"a list of {', '.join(STAGES)}")
@@ -111,11 +114,17 @@ class Reader:
         return number
 
     def verbatim(self, name: str) -> Any:
-        return _from_json(self.given.get(name))
+        return from_json(self.given.get(name))
 
     def source(self, name: str) -> dict[str, Any] | None:
-        value = _from_json(self.given.get(name))
+        value = from_json(self.given.get(name))
         if value is None:
+            return None
+        found = part_source(value).found
+        if found:
+            self.problems.add(
+                f"{name}: it holds {found}. Sources are recorded, so {how_to_give(name)}."
+            )
             return None
         read: Callable[[Any], dict[str, Any] | None] = _place if isinstance(value, str) else _urls
         source = read(value)
@@ -129,6 +138,11 @@ class Reader:
         return source
 
 
+def shown(value: object) -> str:
+    """A value in a message."""
+    return redact(repr(value))
+
+
 def _integer(value: object) -> int | None:
     if isinstance(value, bool):
         return None
@@ -139,7 +153,7 @@ def _integer(value: object) -> int | None:
     return None
 
 
-def _from_json(value: Any) -> Any:
+def from_json(value: Any) -> Any:
     """An extra var is a string: "[...]" and "{...}" are read as JSON where they are JSON."""
     if isinstance(value, str) and value[:1] in ("[", "{"):
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,8 @@ class Start:
     commit: str
     force: bool
     check: bool
+    # The text of the file of secrets of the stage's source.
+    secret: str = field(default="", repr=False)
 
 
 class HostPlan(Plan):

@@ -13,7 +13,8 @@ from ..base.owner import Owner
 from ..base.times import format_time, utc_now
 from ..container.engine import LABEL, ContainerSpec, Engine
 from ..host.kernel import boot, oom_kills
-from . import catalogue as catalogue_rules
+from ..wire.secret_file import SourceSecret
+from . import catalogue as catalogue_rules, secrets
 from .asked import HostPlan, Start
 from .deadline import seconds_to_run
 from .folder import StageFolder
@@ -98,8 +99,9 @@ def launch(
     spec: ContainerSpec,
     request: dict[str, Any],
     attempt: int,
+    secret: SourceSecret | None = None,
 ) -> None:
-    """Write the attempt's request.json and start its container."""
+    """Write the attempt's request.json and start its container, with the secret of its source."""
     path = folder.attempt_path(attempt) / "request.json"
     write_json_atomic(path, {**request, "attempt": attempt})
     owner.take(path)
@@ -110,6 +112,10 @@ def launch(
         mounts=[*spec.mounts, (path, "/dlrm/request.json", True)],
     )
     try:
+        secrets.sweep(folder.root)
+        if secret is not None:
+            delivered = secrets.deliver(folder, attempt, secret, owner)
+            spec = replace(spec, mounts=[*spec.mounts, (delivered, secrets.INSIDE, True)])
         engine.start(spec)
     except FleetError as error:
         record_not_started(folder, attempt, str(error))

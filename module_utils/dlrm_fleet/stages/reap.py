@@ -12,6 +12,8 @@ from ..base.owner import inherit_owner
 from ..base.times import format_time, parse_time, utc_now
 from ..container.engine import LABEL, Container, Engine
 from ..host.kernel import boot, oom_kills
+from ..support.redact import redact
+from . import secrets
 from .exit_cause import End, engine_gone, exit_cause, on_host, said_in_log, tail
 from .folder import StageFolder
 
@@ -33,8 +35,14 @@ def reap(folder: StageFolder, engine: Engine, container: Container) -> None:
     attempt = container.attempt
     path = folder.attempt_path(attempt)
     if path.is_dir() and not (path / "exit.json").exists():
+        hidden = secrets.hidden(folder, attempt)
         log = engine.log(container)
         ended = _judged(folder, container, log)
+        if hidden:
+            # Should the container have written its secret.
+            log = redact(log.decode(errors="replace"), hidden).encode()
+            ended["message"] = redact(ended["message"], hidden)
+            ended["log_tail"] = [redact(line, hidden) for line in ended["log_tail"]]
         try:
             try:
                 (path / "log.txt").write_bytes(log)
@@ -45,6 +53,7 @@ def reap(folder: StageFolder, engine: Engine, container: Container) -> None:
         except FleetError as error:
             raise NotSaved(folder, attempt, error.why, ended) from None
     shutil.rmtree(path / "scratch", ignore_errors=True)
+    secrets.withdraw(folder, attempt)
     engine.remove(container)
 
 
@@ -97,6 +106,7 @@ def _ended(
 def _write(folder: StageFolder, attempt: int, ended: dict[str, Any]) -> None:
     path = folder.attempt_path(attempt) / "exit.json"
     write_json_atomic(path, ended)
+    secrets.withdraw(folder, attempt)
     inherit_owner(path)
 
 

@@ -9,7 +9,7 @@ from ..base.owner import Owner
 from ..base.times import parse_time, utc_now
 from ..base.wording import duration
 from ..container.engine import LABEL, Container, Engine
-from . import catalogue as catalogue_rules, sources as source_files
+from . import catalogue as catalogue_rules, secrets, sources as source_files
 from .asked import Asked, HostPlan, Start
 from .deadline import seconds_to_run
 from .folder import StageFolder
@@ -120,12 +120,13 @@ def _settle(
     # Refuse first: a result is not removed when its successor cannot start.
     _refuse_company(start, folder, engine)
     spec, request = prepare(plan, start, folder, engine)
+    secret = secrets.of_stage(plan, start)
     if remake:
         folder.discard()
     plan.forget(start.stage)
     attempt = folder.new_attempt(owner)
     reason = remake or _why_absent(folder, attempt)
-    launch(folder, engine, owner, spec, request, attempt)
+    launch(folder, engine, owner, spec, request, attempt, secret)
     left = duration((parse_time(start.deadline) - utc_now()).total_seconds(), hours=True)
     line = f"{start.stage} started, attempt {attempt}: {reason}, deadline in {left}"
     diff = _diff(asked, _before(document, damage), attempt)

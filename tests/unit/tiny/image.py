@@ -11,7 +11,10 @@ from pathlib import Path
 
 import docker
 
-TOOLS = ("sh", "cat", "date", "grep", "head", "id", "ls", "mv", "sed", "sha256sum", "sleep", "stat")
+TOOLS = (
+    *("sh", "cat", "date", "grep", "head", "id", "ls", "mv", "sed", "sha256sum", "sleep", "stat"),
+    "tr",
+)
 SCRIPT = Path(__file__).with_name("dlrm-bench")
 
 

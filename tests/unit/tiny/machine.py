@@ -49,6 +49,7 @@ CATALOGUE: dict[str, Any] = {
         stage("looking", inputs=[{"stage": "made"}], shm_bytes=8 * 4096 * 1024),
         stage("measured", key_extra=["run_id", "image"]),
         stage("lost", source="data_source", network=True),
+        stage("telling", source="data_source", network=True),
         *[stage(name) for name in ("waiting", "stubborn", "raising", "full", "mute", "odd")],
         *[stage(name) for name in ("hungry", "unsaid", "half", "wordy")],
     ],
@@ -113,8 +114,10 @@ class Machine:
     def ask(self, **changes: Any) -> None:
         self.asked = replace(self.asked, request=request(**changes))
 
-    def start(self, name: str, force: bool = False, check: bool = False) -> StageView:
-        start = Start(name, USER, self.deadline, "node1", "c0ffee", force, check)
+    def start(
+        self, name: str, force: bool = False, check: bool = False, secret: str = ""
+    ) -> StageView:
+        start = Start(name, USER, self.deadline, "node1", "c0ffee", force, check, secret)
         return attend_stage(self.asked, start, self.engine, wait_seconds=0)
 
     def have(self, name: str, wait: float) -> StageView:

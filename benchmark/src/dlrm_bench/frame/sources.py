@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.parse
@@ -13,7 +15,8 @@ from pathlib import Path, PurePosixPath
 
 from dlrm_bench.frame.context import StageContext
 from dlrm_bench.frame.errors import StageError
-from dlrm_bench.frame.request import Source
+from dlrm_bench.frame.request import Source, dlrm_root
+from dlrm_bench.frame.secrets import Secrets
 from dlrm_bench.frame.status import StatusWriter
 
 ATTEMPTS = 5
@@ -59,11 +62,13 @@ def fetch(ctx: StageContext) -> Path:
         return source.path
     folder = ctx.scratch_dir / "source"
     folder.mkdir(parents=True)
+    secrets = Secrets.read(dlrm_root())
     if source.kind == "rclone":
-        _rclone(ctx, source, folder)
+        _rclone(ctx, source, folder, secrets)
     else:
         for number, entry in enumerate(source.urls, 1):
-            _download(ctx, entry, folder, f"fetching file {number} of {len(source.urls)}")
+            phase = f"fetching file {number} of {len(source.urls)}"
+            _download(ctx, entry, folder, phase, secrets)
     return folder
 
 
@@ -85,24 +90,32 @@ def file_name(entry: Mapping[str, str]) -> PurePosixPath:
     return path
 
 
-def _download(ctx: StageContext, entry: Mapping[str, str], folder: Path, phase: str) -> None:
-    """Fetch one file, resume it after a broken connection, compare its md5."""
+def _download(
+    ctx: StageContext, entry: Mapping[str, str], folder: Path, phase: str, secrets: Secrets
+) -> None:
+    """Fetch one file, resume it after a broken connection, compare its md5.
+
+    Messages name the plain URL. What a server or a library says may hold the whole one.
+    """
     target = folder / file_name(entry)
     target.parent.mkdir(parents=True, exist_ok=True)
     phase = f"{phase}: {target.name}"
     what = f"cannot fetch '{entry['url']}'"
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            _continue(ctx, entry["url"], target, phase)
+            _continue(ctx, entry["url"], target, phase, secrets)
             break
         except urllib.error.HTTPError as error:
             if error.code < 500 or attempt == ATTEMPTS:
                 remedy = "Check the URL and who may read it"
-                raise StageError(what, f"HTTP {error.code} {error.reason}", remedy) from error
-        except OSError as error:
+                if entry["url"] in secrets.urls:
+                    remedy = "Check the URL, and whether the signature in its secret file is valid"
+                why = secrets.hide(f"HTTP {error.code} {error.reason}")
+                raise StageError(what, why, remedy) from None
+        except (OSError, http.client.HTTPException) as error:
             if attempt == ATTEMPTS:
-                why = f"{error} after {ATTEMPTS} attempts"
-                raise StageError(what, why, "Check the host's network and run again") from error
+                why = secrets.hide(f"{error} after {ATTEMPTS} attempts")
+                raise StageError(what, why, "Check the host's network and run again") from None
         time.sleep(2**attempt / 2)
     with target.open("rb") as file:
         found = hashlib.file_digest(file, "md5").hexdigest()
@@ -112,9 +125,13 @@ def _download(ctx: StageContext, entry: Mapping[str, str], folder: Path, phase: 
         raise StageError(what, why, "Correct the list or the file, then run again")
 
 
-def _continue(ctx: StageContext, url: str, target: Path, phase: str) -> None:
+def _continue(ctx: StageContext, url: str, target: Path, phase: str, secrets: Secrets) -> None:
     have = target.stat().st_size if target.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    address, private = secrets.request(url)
+    request = urllib.request.Request(address, headers={"Range": f"bytes={have}-"} if have else {})
+    for name, value in private.items():
+        # Not sent on to the host that a redirection names.
+        request.add_unredirected_header(name, value)
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise StageError(
             f"cannot fetch '{url}'", "it is neither http nor https", "Correct the list"
@@ -133,17 +150,29 @@ def _continue(ctx: StageContext, url: str, target: Path, phase: str) -> None:
         raise ConnectionError(f"the connection ended after {size} of {total} bytes")
 
 
-def _rclone(ctx: StageContext, source: Source, folder: Path) -> None:
-    """rclone compares sizes and checksums itself, and retries."""
+def _rclone(ctx: StageContext, source: Source, folder: Path, secrets: Secrets) -> None:
+    """rclone compares sizes and checksums itself, and retries.
+
+    Its configuration and its messages lie in /tmp, which is memory, until secrets are hidden.
+    """
     phase = f"fetching '{source.remote}'"
     progress = Progress(ctx.status, phase, 0, "bytes/s")
     log = ctx.attempt_dir / "rclone.txt"
     command = ["rclone", "copy", "--checksum", "--transfers", "8", "--stats", "0"]
-    with log.open("wb") as errors:
-        child = subprocess.Popen([*command, source.remote, str(folder)], stderr=errors)
-        while child.poll() is None:
-            progress.set(sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()))
-            time.sleep(1)
+    remote, configuration = secrets.remote(source.remote)
+    with tempfile.TemporaryDirectory() as private:
+        if configuration:
+            path = Path(private) / "rclone.conf"
+            path.write_text(configuration, encoding="utf-8")
+            command += ["--config", str(path)]
+        said = Path(private) / "messages" if configuration else log
+        with said.open("wb") as errors:
+            child = subprocess.Popen([*command, remote, str(folder)], stderr=errors)
+            while child.poll() is None:
+                progress.set(sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()))
+                time.sleep(1)
+        if configuration:
+            log.write_text(secrets.hide(said.read_text(errors="replace")))
     if child.returncode != 0:
         lines = log.read_text(errors="replace").strip().splitlines()[-3:]
         raise StageError(

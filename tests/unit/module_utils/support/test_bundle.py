@@ -55,7 +55,8 @@ def test_equal_texts_give_equal_bytes_for_the_owner_only(tmp_path: Path) -> None
 
 
 def test_a_long_log_keeps_its_end(tmp_path: Path) -> None:
-    write(tmp_path / "host.json", "a" * FILE_BYTES + "the end")
+    lines = [f"{number:063}\n" for number in range(FILE_BYTES // 64 - 1)]
+    write(tmp_path / "host.json", "".join(["before\n", *lines, f"{'the end':>64}"]))
     [text] = gather(tmp_path, ["host.json"], "root").values()
     assert text.startswith("[7 characters before this are left out]\n")
     assert text.endswith("the end")
