@@ -11,7 +11,6 @@ import pytest
 from ansible.module_utils.dlrm_fleet.support.redact import LINE_CHARACTERS, REDACTED, redact
 from planted_secrets import SECRETS
 
-
 REPOSITORY = Path(__file__).resolve().parents[4]
 
 
