@@ -70,7 +70,7 @@ class World:
         self.entry.parent.mkdir(parents=True)
         self.entry.write_text(json.dumps(entry))
 
-    def play(self, **more: Any) -> playbook.Ended:
+    def play(self, *options: str, **more: Any) -> playbook.Ended:
         here = str(self.folder)
         variables: dict[str, Any] = {
             "ansible_become": False,
@@ -96,7 +96,7 @@ class World:
             {"name": "Include", "ansible.builtin.include_role": role},
             {"name": "Say", "ansible.builtin.debug": {"msg": "it is {{ dlrm_image_id }}"}},
         ]
-        return playbook.run(self.folder / "play", tasks, variables=variables)
+        return playbook.run(self.folder / "play", tasks, *options, variables=variables)
 
 
 @pytest.fixture
@@ -175,6 +175,26 @@ def test_the_storage_node_builds_where_the_controller_does_not(world: World) -> 
     again = world.play(dlrm_image_builders=["node1"])
     assert again.code == 0, again.output[-3000:]
     assert not any(asked.startswith("POST") for asked in world.docker.asked)
+
+
+def test_a_machine_named_for_it_builds(world: World) -> None:
+    """Even if --limit leaves it out. The controller carries its archive to the storage node."""
+    cheap = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "ansible_become": False,
+        "dlrm_image_python": sys.executable,
+    }
+    inventory = world.folder / "cheap.json"
+    inventory.write_text(json.dumps({"all": {"hosts": {"cheap": cheap}}}))
+    builders = ["cheap", "node1"]
+    ended = world.play("-i", str(inventory), "--limit", "node1", dlrm_image_builders=builders)
+    assert ended.code == 0, ended.output[-3000:]
+    built = docker_api.archive([world.name], "built")[0]
+    assert world.docker.images == {world.name: built}
+    entry = json.loads(world.entry.read_text())
+    assert (entry["builder"], entry["builder_kind"], entry["id"]) == ("cheap", "named", built)
+    assert not list(world.folder.rglob("image.*"))
 
 
 def test_a_host_for_which_nobody_builds_keeps_its_own(world: World) -> None:
