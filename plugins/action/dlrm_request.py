@@ -20,6 +20,11 @@ PUBLIC = (
     *("audit", "tune", "run_id", "run_wait", "force_stages", "verify", "keep", "deadline"),
     *("exit_policy", "provision", "release"),
 )
+# Addresses of mirrors and proxies, which may hold no password. A copy as well.
+ADDRESSES = (
+    *("dlrm_image_base", "dlrm_image_pip_index_url", "dlrm_image_torch_index_url"),
+    *("dlrm_image_build_args", "dlrm_host_pip_environment"),
+)
 REPOSITORY, PRECISIONS = Path(__file__).parents[2], "benchmark/src/dlrm_bench/precisions.yml"
 # Also "# dlrm_x:", a documented variable without a default.
 VARIABLE = re.compile(r"^[#\s]*(dlrm_\w+):", re.MULTILINE)
@@ -30,7 +35,9 @@ class ActionModule(ActionBase):
         result = super().run(tmp, task_vars)
         extra_names = sorted(load_extra_vars(self._loader))
         variables = {
-            name: self._templar.template(task_vars[name]) for name in PUBLIC if name in task_vars
+            name: self._templar.template(task_vars[name])
+            for name in (*PUBLIC, *ADDRESSES)
+            if name in task_vars
         }
         checked = self._execute_module(
             module_name="dlrm_request",

@@ -81,6 +81,7 @@ def test_the_action_collects_exactly_the_public_variables() -> None:
     action = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(action)
     assert action.PUBLIC == request.PUBLIC
+    assert action.ADDRESSES == request.ADDRESSES
 
 
 @pytest.mark.parametrize(

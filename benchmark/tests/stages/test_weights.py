@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -163,6 +164,18 @@ def test_urls_that_do_not_hold_are_refused(
 
 def test_rclone_fetches_a_remote(demo: Pipeline, weights: Path, tmp_path: Path) -> None:
     source = {"kind": "rclone", "remote": f":local:{weights}"}
+    fetched = Pipeline(tmp_path, **demo.parameters).run("weights", source)
+    assert outputs(fetched) == outputs(demo.stages["weights"])
+
+
+def test_rclone_takes_options_from_the_secret(
+    demo: Pipeline, weights: Path, tmp_path: Path
+) -> None:
+    root = StageRoot(tmp_path / "weights")
+    secret = {"type": "alias", "remote": str(weights.parent)}
+    document = {"schema_version": 1, "urls": {}, "options": secret, "hidden": []}
+    (root.root / "secret.json").write_text(json.dumps(document))
+    source = {"kind": "rclone", "remote": f":alias:{weights.name}"}
     fetched = Pipeline(tmp_path, **demo.parameters).run("weights", source)
     assert outputs(fetched) == outputs(demo.stages["weights"])
 

@@ -9,7 +9,8 @@ from typing import Any
 from ..base.documents import canonical_json, sha256_text
 from ..base.errors import FleetError
 from ..judge.rules import MARKS, MIN_DURATION_SECONDS
-from .values import Problems, Reader, shown
+from ..wire.source_parts import part_url
+from .values import Problems, Reader, from_json, shown
 
 PUBLIC = (
     "precision",
@@ -36,6 +37,14 @@ PUBLIC = (
     "provision",
     "release",
 )
+# Addresses of mirrors and proxies: they stand in an image's history and in lists of processes.
+ADDRESSES = (
+    "dlrm_image_base",
+    "dlrm_image_pip_index_url",
+    "dlrm_image_torch_index_url",
+    "dlrm_image_build_args",
+    "dlrm_host_pip_environment",
+)
 # Variables of Ansible and of what starts it, never ours.
 FOREIGN_PREFIXES = ("ansible_", "awx_", "tower_", "molecule_")
 DEADLINE_SECONDS = {"demo": 3600, "official": 86400}
@@ -60,6 +69,7 @@ def normalise(
     """
     problems = Problems()
     _refuse_unknown(extra_names, known_names, problems)
+    _refuse_passwords(variables, problems)
     given = {name: _plain(value) for name, value in variables.items() if _is_given(value)}
     if str(given.get("scenario")) in LOADGEN_SCENARIOS:
         given["scenario"] = given["scenario"].lower()
@@ -131,6 +141,20 @@ def _refuse_unknown(extra: Iterable[str], known: Iterable[str], problems: Proble
         near = difflib.get_close_matches(name, candidates, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(PUBLIC)}."
         problems.add(f"{name}: unknown variable; {hint}")
+
+
+def _refuse_passwords(variables: dict[str, Any], problems: Problems) -> None:
+    for name in ADDRESSES:
+        value = from_json(variables.get(name))
+        parts = value.values() if isinstance(value, dict) else [value]
+        found = [part_url(part).found for part in parts if isinstance(part, str)]
+        if any(found):
+            problems.add(
+                f"{name}: it holds {next(filter(None, found))}, which the image's history or a list"
+                " of processes would show. Give the address without it: on a host, pip reads user"
+                " and password from root's ~/.netrc (mode 0600); for the image, name a folder of"
+                " wheels in dlrm_image_find_links (docs/inventories.md, 'How do I give a secret?')."
+            )
 
 
 def _is_given(value: object) -> bool:

@@ -19,7 +19,7 @@ from .folder import StageFolder
 from .key import short
 
 # A tmpfs wherever systemd runs: no disk ever holds the secret, and a reboot ends it.
-PLACE = Path("/run/dlrm")
+PLACE = Path("/run/dlrm" if os.geteuid() == 0 else f"/run/user/{os.geteuid()}/dlrm")
 INSIDE = "/dlrm/secret.json"
 
 

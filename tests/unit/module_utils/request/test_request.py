@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -279,3 +280,42 @@ def test_machines_that_are_provisioned_are_released_unless_asked_otherwise() -> 
     assert normalise({"precision": "int8", "provision": "true"})["release"] == "always"
     kept = normalise({"precision": "int8", "provision": True, "release": "passed"})
     assert (kept["provision"], kept["release"]) == (True, "passed")
+
+
+SECRET = "5167a7d3b0c4fe11"
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"data_source": f"https://joe:{SECRET}@data.example.com/x"},
+        {"data_source": json.dumps([{**URL, "url": f"https://h/x?access_token={SECRET}"}])},
+        {"data_source": [{**URL, "url": f"https://joe:{SECRET}@h/x", "sha": "1"}]},
+        {"weights_source": f":sftp,host=h,pass={SECRET}:d", "profile": "demo"},
+        {"data_source": f"ftp://h/x?secret={SECRET}", "data_rows": f"token={SECRET}"},
+        {"deadline": f"password: {SECRET}"},
+        {"dlrm_image_pip_index_url": f"https://joe:{SECRET}@mirror.example.com/simple"},
+        {"dlrm_image_build_args": {"http_proxy": f"http://joe:{SECRET}@proxy:3128"}},
+        {"dlrm_host_pip_environment": f'{{"PIP_INDEX_URL": "https://joe:{SECRET}@m/simple"}}'},
+    ],
+)
+def test_a_refusal_does_not_repeat_a_secret(variables: dict[str, Any]) -> None:
+    assert SECRET not in refusal({"precision": "int8", **variables})
+
+
+def test_addresses_without_passwords_are_taken() -> None:
+    mirror = "https://mirror.example.com/simple"
+    given = {
+        "dlrm_image_pip_index_url": mirror,
+        "dlrm_image_base": "registry.example.com/debian@sha256:" + "0" * 64,
+        "dlrm_image_build_args": {"http_proxy": "http://proxy:3128"},
+        "dlrm_host_pip_environment": {"PIP_INDEX_URL": mirror, "PIP_TIMEOUT": 5},
+    }
+    assert normalise({"precision": "int8", **given}) == normalise({"precision": "int8"})
+
+
+def test_a_secret_file_enters_neither_request_nor_sha256() -> None:
+    one = normalise({"precision": "int8", "data_source": [URL]})
+    two = normalise({"precision": "int8", "data_source": [URL], "data_secret_file": "/x"})
+    assert one == two
+    assert request_sha256(one) == request_sha256(two)
