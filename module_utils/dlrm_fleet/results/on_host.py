@@ -206,5 +206,5 @@ def _hashed(path: Path, name: str) -> dict[str, Any]:
         "path": str(path),
         "name": name,
         "bytes": path.stat().st_size,
-        "sha256": sha256_file(path),
+        "sha256": sha256_file(path, follow=False),
     }
