@@ -82,6 +82,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.base.owner import Owner
+from ansible.module_utils.dlrm_fleet.base.rights import as_owner_of
 from ansible.module_utils.dlrm_fleet.runs.runs import COLLECT_NAME
 from ansible.module_utils.dlrm_fleet.storage import key_files, keys
 from ansible.module_utils.dlrm_fleet.storage.host.gate import MODES
@@ -108,10 +109,11 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
     if params["collect"] is not None and params["run_id"]:
         path = Path(params["root"]) / "runs" / params["run_id"] / COLLECT_NAME
         document = {"schema_version": 1, **params["collect"]}
-        if spool.write_entry(path, document, check):
-            outcome["changed"] = True
-            if not check and params["owner"]:
-                Owner(params["owner"]).take(path)
+        with as_owner_of(Path(params["root"])):
+            if spool.write_entry(path, document, check):
+                outcome["changed"] = True
+                if not check and params["owner"]:
+                    Owner(params["owner"]).take(path)
     return outcome
 
 

@@ -45,6 +45,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet.base.rights import as_owner_of
 from ansible.module_utils.dlrm_fleet.support import bundle
 from ansible.module_utils.dlrm_fleet.support.redact import redact
 
@@ -86,7 +87,9 @@ def main() -> None:
         ("verdict_dir", bundle.VERDICT_PATTERNS),
     ):
         if module.params[option]:
-            files.update(bundle.gather(Path(module.params[option]), patterns, option))
+            folder = Path(module.params[option])
+            with as_owner_of(folder):
+                files.update(bundle.gather(folder, patterns, option))
     module.exit_json(changed=False, files=files)
 
 

@@ -41,7 +41,10 @@ def reap(folder: StageFolder, engine: Engine, container: Container) -> None:
             _write(folder, attempt, ended)
         except FleetError as error:
             raise NotSaved(folder, attempt, error.why, ended) from None
-    shutil.rmtree(path / "scratch", ignore_errors=True)
+    scratch = path / "scratch"
+    # rmtree() would wait for the other end of a pipe.
+    if scratch.is_dir() and not scratch.is_symlink():
+        shutil.rmtree(scratch, ignore_errors=True)
     engine.remove(container)
 
 
