@@ -1,7 +1,8 @@
 """With whose rights this process touches files. Root works below a user's folder as that user.
 
 A link that the user planted there then leads no further than the user may go. What is not the
-user's, such as the container engine's socket, is used with root's rights: as_root().
+user's, such as the container engine's socket, is used with root's rights: as_root(). Rights are the
+whole process's, so one thread changes them.
 """
 
 from __future__ import annotations

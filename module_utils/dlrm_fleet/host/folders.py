@@ -82,8 +82,8 @@ class Folders:
                     return
                 path.mkdir()
                 found = path.lstat()
-            if stat.S_ISLNK(found.st_mode) and path.is_dir():
-                return
+        if stat.S_ISLNK(found.st_mode) and path.is_dir():
+            return
         if not stat.S_ISDIR(found.st_mode):
             raise FleetError(f"cannot use {str(path)!r} as a folder", "it is a file", "Rename it")
         if (found.st_uid, found.st_gid) != self.owner or stat.S_IMODE(found.st_mode) != FOLDER_MODE:
@@ -134,7 +134,7 @@ class Folders:
         root's own links there.
         """
         with as_owner_of(path.parent):
-            if path.is_dir() and not path.is_symlink():
+            if not path.is_symlink() and path.is_dir():
                 if any(path.iterdir()):
                     why = f"both it and the user's own {target!r} hold files"
                     raise FleetError(

@@ -7,6 +7,7 @@ restored from it. All times are by the host's own clock, never by the controller
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,10 @@ def write_lock(folder: Path, lock: dict[str, Any], owner: Owner | None) -> None:
         opened = {name: value for name, value in lock.items() if name != "lease_until"}
         write_json_atomic(folder / "opened.json", opened)
         names.append("opened.json")
+        # What a killed holder left. Nobody else writes: runs/ is locked.
+        for half in folder.glob("*.partial"):
+            with suppress(OSError):
+                half.unlink()
     write_json_atomic(folder / "run.lock", lock)
     for name in names:
         inherit_owner(folder / name)

@@ -165,6 +165,9 @@ class StageFolder:
                 for folder in path.relative_to(self.path).parents[:-1]:
                     with suppress(OSError):
                         (self.path / folder).rmdir()
+            # What a killed release() left.
+            for half in self.path.glob(f"{self.elsewhere_path.name}.*.partial"):
+                half.unlink()
         except OSError as error:
             raise disk_error(f"cannot remove the files of {str(self.path)!r}", error) from None
 

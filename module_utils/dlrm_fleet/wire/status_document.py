@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -46,7 +45,7 @@ def read_status(value: Any, what: str) -> Status:
         fields.line("phase"),
         _number(fields, "percent", 0, 100),
         _number(fields, "rate"),
-        "" if fields.values.get("unit") is None else fields.line("unit", 64),
+        "" if fields.values.get("unit", "") is None else fields.line("unit", 64),
         _number(fields, "eta_seconds"),
         fields.text("message", LONGEST_MESSAGE),
         parse_time(fields.time("updated_at")),
@@ -54,10 +53,11 @@ def read_status(value: Any, what: str) -> Status:
 
 
 def _number(fields: Fields, name: str, low: float = -1e18, high: float = 1e18) -> float | None:
-    value = fields.values.get(name)
+    value = fields.values.get(name, "")
     if value is None:
         return None
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not low <= value <= high:
+    # False for NaN and infinities, too.
+    if not is_number or not low <= value <= high:
         raise fields.bad(name, f"null or a number from {low:g} to {high:g}")
     return float(value)
