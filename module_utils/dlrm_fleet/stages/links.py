@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from ..base.errors import FleetError
@@ -66,5 +67,6 @@ def _swap(link: Path, target: Path, owner: Owner) -> None:
         owner.take(temporary)
         temporary.replace(link)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise FleetError(f"cannot make the link {str(link)!r}", error.strerror or "") from None

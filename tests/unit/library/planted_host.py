@@ -316,9 +316,13 @@ TEXTS = {
     "empty": '{"schema_version": 1}',
     "numbers": '{"schema_version": 1, "a": NaN}',
 }
-KINDS.update(
-    {kind: lambda _host, path, text=text: path.write_text(text) for kind, text in TEXTS.items()}
-)
+
+
+def _text(text: str) -> Callable[[Host, Path], Any]:
+    return lambda _host, path: path.write_text(text)
+
+
+KINDS.update({kind: _text(text) for kind, text in TEXTS.items()})
 
 
 def run_and_exit(

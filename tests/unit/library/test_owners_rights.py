@@ -51,7 +51,7 @@ def test_roots_own_folder_gets_its_links_from_root(host: Host) -> None:
     private = host.folder / "root"
     (private / "model").mkdir(parents=True)
     private.chmod(0o700)
-    options = {"home": str(private), "home_user": "0:0"}
+    options: dict[str, Any] = {"home": str(private), "home_user": "0:0"}
     assert not host.ensure_root(**options).get("failed")
     assert (host.root / "model").readlink() == private / "model"
     assert not host.open().get("failed")

@@ -102,8 +102,14 @@ def restore(host: Host) -> None:
 
 
 def collect(host: Host) -> None:
-    arguments = {"user": "nobody", "owner": USER, "fleet": "main"}
-    host.call(dlrm_storage_access, **arguments, run_id=RUN, collect={"request": request()})
+    host.call(
+        dlrm_storage_access,
+        user="nobody",
+        owner=USER,
+        fleet="main",
+        run_id=RUN,
+        collect={"request": request()},
+    )
 
 
 def stage_document() -> dict[str, Any]:
