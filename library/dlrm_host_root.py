@@ -65,10 +65,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.base.documents import read_json, write_json_atomic
+from ansible.module_utils.dlrm_fleet.base.documents import write_json_atomic
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.base.owner import ids
+from ansible.module_utils.dlrm_fleet.base.rights import as_owner_of, owner_of
 from ansible.module_utils.dlrm_fleet.host.folders import Folders
+from ansible.module_utils.dlrm_fleet.wire.documents import read_strictly
 
 ARGUMENTS: dict[str, Any] = {
     "root": {"type": "path", "required": True},
@@ -81,16 +83,26 @@ ARGUMENTS: dict[str, Any] = {
 
 def record(folders: Folders, host: dict[str, Any]) -> None:
     path = folders.root / "host.json"
-    try:
-        if read_json(path) == host:
-            return
-    except FleetError:
-        pass
-    folders.changes[str(path)] = "machine described"
-    if folders.act:
-        write_json_atomic(path, host)
-        os.chown(path, *folders.owner)
-        path.chmod(0o644)
+    with as_owner_of(folders.root):
+        try:
+            if read_strictly(path) == host:
+                return
+        except FleetError:
+            pass
+        folders.changes[str(path)] = "machine described"
+        if folders.act:
+            write_json_atomic(path, host, owner=folders.owner)
+
+
+def warning(root: Path) -> str:
+    """Said if root cannot work below the root folder with its owner's rights."""
+    if os.geteuid() != 0 or not root.is_dir() or root.stat().st_uid == owner_of(root)[0]:
+        return ""
+    return (
+        f"The owner of {str(root)!r} may not enter the folders above it, so root works there with"
+        " its own rights, and what containers write there could mislead it. Choose a"
+        " dlrm_host_root that its owner can enter, such as /srv/dlrm."
+    )
 
 
 def main() -> None:
@@ -107,6 +119,8 @@ def main() -> None:
     except OSError as error:
         todo = "Check the disk and the owner of that path."
         module.fail_json(msg=f"Cannot prepare {params['root']!r}: {error}. {todo}")
+    if warning(folders.root):
+        module.warn(warning(folders.root))
     lines = "".join(f"{path}: {what}\n" for path, what in folders.changes.items())
     module.exit_json(
         changed=bool(folders.changes),

@@ -87,6 +87,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.modules import finish
+from ansible.module_utils.dlrm_fleet.base.rights import as_owner_of
 from ansible.module_utils.dlrm_fleet.judge.loadgen_log import SUMMARY_NAME
 from ansible.module_utils.dlrm_fleet.results import on_host
 
@@ -125,9 +126,14 @@ def read(params: dict[str, Any], architecture: str) -> dict[str, Any]:
     }
 
 
+def run(params: dict[str, Any]) -> dict[str, Any]:
+    with as_owner_of(Path(params["root"])):
+        return read(params, os.uname().machine)
+
+
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    finish(module, lambda params, _check: read(params, os.uname().machine))
+    finish(module, lambda params, _check: run(params))
 
 
 if __name__ == "__main__":

@@ -83,6 +83,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.base.owner import Owner
+from ansible.module_utils.dlrm_fleet.base.rights import as_owner_of
 from ansible.module_utils.dlrm_fleet.base.times import parse_time, utc_now
 from ansible.module_utils.dlrm_fleet.runs.holder import holder
 from ansible.module_utils.dlrm_fleet.runs.lock import LockDamaged
@@ -112,6 +113,11 @@ def describe(runs: Runs, run_id: str) -> str:
 
 
 def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
+    with as_owner_of(Path(params["root"])):
+        return hold(params, check)
+
+
+def hold(params: dict[str, Any], check: bool) -> dict[str, Any]:
     runs = Runs(Path(params["root"]), params["gone"])
     run_id, owner = params["run_id"], Owner(params["owner"])
     before = describe(runs, run_id)

@@ -77,6 +77,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.base.rights import as_owner_of
 from ansible.module_utils.dlrm_fleet.runs.runs import Runs, busy
 
 ARGUMENTS: dict[str, Any] = {
@@ -97,10 +98,12 @@ def held(runs: Runs, params: dict[str, Any]) -> str:
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    root = Path(module.params["root"])
     try:
-        runs = Runs(Path(module.params["root"]), module.params["gone"])
-        listed, busy_with = runs.listed(), held(runs, module.params)
-    except FleetError as error:
+        with as_owner_of(root):
+            runs = Runs(root, module.params["gone"])
+            listed, busy_with = runs.listed(), held(runs, module.params)
+    except (FleetError, OSError) as error:
         module.fail_json(msg=str(error))
     for run in listed:
         if run["state"] == "damaged":

@@ -148,6 +148,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.base.rights import as_owner_of
 from ansible.module_utils.dlrm_fleet.container.engine import Engine
 from ansible.module_utils.dlrm_fleet.stages.asked import Asked, Start
 from ansible.module_utils.dlrm_fleet.stages.attend import attend_stage
@@ -191,14 +192,15 @@ def run(params: dict[str, Any], check: bool) -> StageView:
         check=check,
         secret=params["secret"],
     )
-    return attend_stage(asked, start, Engine(root), params["wait_seconds"])
+    with as_owner_of(root):
+        return attend_stage(asked, start, Engine(root), params["wait_seconds"])
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
         view = run(module.params, module.check_mode)
-    except FleetError as error:
+    except (FleetError, OSError) as error:
         module.fail_json(msg=str(error))
     returned = asdict(view)
     for warning in returned.pop("warnings"):

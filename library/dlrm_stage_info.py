@@ -73,6 +73,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.base.rights import as_owner_of
 from ansible.module_utils.dlrm_fleet.container.engine import Engine
 from ansible.module_utils.dlrm_fleet.stages.asked import Asked
 from ansible.module_utils.dlrm_fleet.stages.poll import POLL_SECONDS
@@ -104,7 +105,8 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
     token, wait = params["token"], params["wait_seconds"]
     if wait is None:
         wait = POLL_SECONDS if token else 0
-    seen = watch(asked.plan(), Engine(root), params["stage"], wait, token, check)
+    with as_owner_of(root):
+        seen = watch(asked.plan(), Engine(root), params["stage"], wait, token, check)
     return {"stages": [asdict(view) for view in seen], "token": common_token(seen)}
 
 
@@ -112,7 +114,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
         found = run(module.params, module.check_mode)
-    except FleetError as error:
+    except (FleetError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, **found)
 

@@ -86,6 +86,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.base.owner import Owner
+from ansible.module_utils.dlrm_fleet.base.rights import as_owner_of
 from ansible.module_utils.dlrm_fleet.runs.runs import COLLECT_NAME
 from ansible.module_utils.dlrm_fleet.storage import keys
 from ansible.module_utils.dlrm_fleet.storage.host import authorized_keys
@@ -113,10 +114,11 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
     if params["collect"] is not None and params["run_id"]:
         path = Path(params["root"]) / "runs" / params["run_id"] / COLLECT_NAME
         document = {"schema_version": 1, **params["collect"]}
-        if spool.write_entry(path, document, check):
-            outcome["changed"] = True
-            if not check and params["owner"]:
-                Owner(params["owner"]).take(path)
+        with as_owner_of(Path(params["root"])):
+            if spool.write_entry(path, document, check):
+                outcome["changed"] = True
+                if not check and params["owner"]:
+                    Owner(params["owner"]).take(path)
     return outcome
 
 

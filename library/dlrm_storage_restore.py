@@ -74,6 +74,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.base.owner import Owner
+from ansible.module_utils.dlrm_fleet.base.rights import as_owner_of
 from ansible.module_utils.dlrm_fleet.request.values import STAGES
 from ansible.module_utils.dlrm_fleet.stages import sources as source_files
 from ansible.module_utils.dlrm_fleet.storage.host.restore import Restore
@@ -93,9 +94,10 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
     root = Path(params["root"])
     offer = Fields(params, f"cannot use what {params['node']} offers", "its offer")
     stages, sources = restorable_stages(offer, STAGES), known_sources(offer)
-    done = Restore(root, Owner(params["owner"]), params["node"], check).run(stages)
     absent = {name: files for name, files in sources.items() if not Path(name).is_dir()}
-    recalled = bool(absent) and source_files.recall(root, absent, check)
+    with as_owner_of(root):
+        done = Restore(root, Owner(params["owner"]), params["node"], check).run(stages)
+        recalled = bool(absent) and source_files.recall(root, absent, check)
     return {
         "changed": done.changed or recalled,
         "missing": done.missing,

@@ -47,6 +47,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet.base.rights import as_owner_of
 from ansible.module_utils.dlrm_fleet.support import bundle
 from ansible.module_utils.dlrm_fleet.support.gather import end_of, gather, read_end
 from ansible.module_utils.dlrm_fleet.support.redact import redact
@@ -89,7 +90,9 @@ def main() -> None:
         ("verdict_dir", bundle.VERDICT_PATTERNS),
     ):
         if module.params[option]:
-            files.update(gather(Path(module.params[option]), patterns, option))
+            folder = Path(module.params[option])
+            with as_owner_of(folder):
+                files.update(gather(folder, patterns, option))
     module.exit_json(changed=False, files=files)
 
 

@@ -16,6 +16,7 @@ from ansible.module_utils.dlrm_fleet.request import request, values
 from ansible.module_utils.dlrm_fleet.results import summary
 from ansible.module_utils.dlrm_fleet.stages import catalogue, progress_line
 from ansible.module_utils.dlrm_fleet.stages.folder import StageFolder
+from ansible.module_utils.dlrm_fleet.wire.status_document import read_status
 from jsonschema import Draft202012Validator, ValidationError
 
 import schemas
@@ -98,7 +99,11 @@ def test_readers_on_hosts_take_the_examples(tmp_path: Path) -> None:
     status = example("status")
     now = parse_time(status["updated_at"])
     line = progress_line.progress_line(
-        "calibrate", status, parse_time(status["started_at"]), parse_time(status["deadline"]), now
+        "calibrate",
+        read_status(status, "status.json"),
+        parse_time(status["started_at"]),
+        parse_time(status["deadline"]),
+        now,
     )
     assert line == (
         "calibrate 42 % layer over_arch.2, 1.2 M rows/s, 0:35 elapsed, 0:48 left,"

@@ -1,9 +1,10 @@
-"""A real engine with a tiny image, and a host's root below tmp_path."""
+"""A real engine with a tiny image, and a host's root."""
 
 from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +30,10 @@ def tiny_image() -> Iterator[str]:
 
 
 @pytest.fixture
-def machine(tmp_path: Path, tiny_image: str) -> Iterator[Machine]:
-    made = Machine(tmp_path / "root", tiny_image)
-    yield made
-    made.remove_containers()
+def machine(tiny_image: str) -> Iterator[Machine]:
+    """Not in pytest's folder, which one user may enter: the modules work as another one."""
+    with tempfile.TemporaryDirectory(prefix="dlrm-host-") as folder:
+        Path(folder).chmod(0o755)
+        made = Machine(Path(folder) / "root", tiny_image)
+        yield made
+        made.remove_containers()

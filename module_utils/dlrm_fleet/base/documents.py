@@ -3,38 +3,61 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
+import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from .errors import FleetError, disk_error
+from .opening import NotRegular, open_regular, read_regular
 
 CHUNK_BYTES = 8 * 1024 * 1024
+# No document and no log that is read as a whole is larger.
+MOST_BYTES = 64 * 1024 * 1024
 
 
 def read_json(path: str | os.PathLike[str], schema_version: int | None = 1) -> dict[str, Any]:
-    """The JSON object in `path`; `schema_version` None accepts any version.
+    """The JSON object in `path`, a regular file; `schema_version` None accepts any version.
 
     Raises FleetError when there is none. Its words may enter run.json: see judge/verdict.py.
+    What a container or another user writes is read by wire/documents.py, which is stricter.
     """
+    return parse_json(read_document(path), path, schema_version)
+
+
+def read_document(path: str | os.PathLike[str], most_bytes: int = MOST_BYTES) -> bytes:
+    """The content of `path`, in read_json's words where it cannot be read."""
     what = f"cannot read {os.fspath(path)!r}"
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        return read_regular(path, most_bytes)
     except FileNotFoundError:
         raise FleetError(what, "there is no such file") from None
-    except IsADirectoryError:
-        raise FleetError(
-            what, "it is a directory, a JSON file is wanted", "Move the directory away"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise FleetError(what, f"it is not UTF-8 ({error.reason} at byte {error.start})") from None
+    except NotRegular as error:
+        if Path(path).is_dir():
+            raise FleetError(
+                what, "it is a directory, a JSON file is wanted", "Move the directory away"
+            ) from None
+        raise FleetError(what, str(error.strerror), "Remove it and run again") from None
     except OSError as error:
         raise FleetError(what, error.strerror or str(error)) from None
+
+
+def parse_json(
+    content: bytes, path: str | os.PathLike[str], schema_version: int | None = 1
+) -> dict[str, Any]:
+    """The JSON object that read_document read from `path`."""
+    what = f"cannot read {os.fspath(path)!r}"
     try:
+        text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8").read()
         document = json.loads(text)
+    except UnicodeDecodeError as error:
+        raise FleetError(what, f"it is not UTF-8 ({error.reason} at byte {error.start})") from None
+    except RecursionError:
+        raise FleetError(what, "it is nested too deeply") from None
     except ValueError as error:
         why = f"it is empty or truncated after {len(text.encode())} bytes ({error})"
         raise FleetError(what, why, "Remove it and run again, it is made anew") from None
@@ -51,11 +74,14 @@ def read_json(path: str | os.PathLike[str], schema_version: int | None = 1) -> d
 
 
 def write_json_atomic(
-    path: str | os.PathLike[str], document: dict[str, Any], mode: int = 0o644
+    path: str | os.PathLike[str],
+    document: dict[str, Any],
+    mode: int = 0o644,
+    owner: tuple[int, int] | None = None,
 ) -> None:
     """A document as write_atomic writes it."""
     text = json.dumps(document, indent=2, sort_keys=True, allow_nan=False) + "\n"
-    write_atomic(path, text.encode(), mode)
+    write_atomic(path, text.encode(), mode, owner)
 
 
 def write_atomic(
@@ -69,9 +95,11 @@ def write_atomic(
     `owner`: uid and gid.
     """
     target = Path(path)
-    temporary = target.with_name(f"{target.name}.{os.getpid()}.partial")
+    # Nobody can plant a link under a name that he cannot guess.
+    temporary = target.with_name(f"{target.name}.{secrets.token_hex(8)}.partial")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        with temporary.open("wb") as handle:
+        with os.fdopen(os.open(temporary, flags, 0o600), "wb") as handle:
             os.fchmod(handle.fileno(), mode)
             if owner is not None:
                 os.fchown(handle.fileno(), *owner)
@@ -105,25 +133,38 @@ def sha256_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def sha256_file(path: str | os.PathLike[str], progress: Callable[[int], None] | None = None) -> str:
-    """Hexadecimal; `progress` is called with the number of bytes read so far."""
-    digest = hashlib.sha256()
-    done = 0
+def sha256_file(
+    path: str | os.PathLike[str],
+    progress: Callable[[int], None] | None = None,
+    follow: bool = True,
+) -> str:
+    """Hexadecimal; `progress` is called with the number of bytes read so far.
+
+    `follow`: also of the regular file that a link at `path` names.
+    """
     try:
-        with Path(path).open("rb", buffering=0) as handle:
-            while block := handle.read(CHUNK_BYTES):
-                digest.update(block)
-                done += len(block)
-                if progress is not None:
-                    progress(done)
+        return sha256_descriptor(open_regular(path, follow=follow), progress)
     except OSError as error:
         raise FleetError(f"cannot hash {os.fspath(path)!r}", error.strerror or str(error)) from None
+
+
+def sha256_descriptor(descriptor: int, progress: Callable[[int], None] | None = None) -> str:
+    """As sha256_file, of an open file, which is closed. Raises OSError."""
+    digest = hashlib.sha256()
+    done = 0
+    with os.fdopen(descriptor, "rb", buffering=0) as handle:
+        while block := handle.read(CHUNK_BYTES):
+            digest.update(block)
+            done += len(block)
+            if progress is not None:
+                progress(done)
     return digest.hexdigest()
 
 
 def read_text(path: Path) -> str | None:
-    """The text; None when there is no such file or it may not be read."""
+    """The text of a regular file; None if there is none, or it may not be read, or is too large."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        content = read_regular(path, MOST_BYTES)
     except OSError:
         return None
+    return io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", errors="replace").read()

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import disk_error
+from .opening import FOLDER, open_regular
 
 
 @contextmanager
@@ -18,13 +19,12 @@ def exclusive_lock(
     """Hold `path` alone: a folder that exists, else a file, made with `mode` and never truncated.
 
     `inherit`: programs started meanwhile hold it as well, also when this process is killed.
-    Raises DiskError when `path` cannot be opened, BlockingIOError when another process holds it
-    and `wait` is False.
+    Raises DiskError when `path` cannot be opened, or is a link to a file, a pipe or a device;
+    BlockingIOError when another process holds it and `wait` is False.
     """
-    flags = os.O_RDONLY | os.O_DIRECTORY if path.is_dir() else os.O_RDWR | os.O_CREAT
     while True:
         try:
-            descriptor = os.open(path, flags, mode)
+            descriptor = _opened(path, mode)
         except OSError as error:
             raise disk_error(f"cannot lock {str(path)!r}", error) from None
         try:
@@ -37,6 +37,16 @@ def exclusive_lock(
             # Closing is not enough: another thread's program may have inherited the descriptor.
             fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
+
+
+def _opened(path: Path, mode: int) -> int:
+    if path.is_dir():
+        return os.open(path, FOLDER)
+    try:
+        return open_regular(path, os.O_RDWR | os.O_CREAT, mode)
+    except PermissionError:
+        # Root made it and was killed before it gave it away. Reading is enough to lock.
+        return open_regular(path)
 
 
 def _is_open_at(descriptor: int, path: Path) -> bool:

@@ -33,7 +33,7 @@ class Owner:
     def make_directory(self, path: Path, exclusive: bool = False) -> None:
         """Like mkdir -p. Only folders made here change their owner.
 
-        Raises DiskError; with `exclusive` FileExistsError when `path` is there already.
+        Raises DiskError; with `exclusive` FileExistsError when anything is at `path` already.
         """
         missing = [p for p in [path, *path.parents] if not p.is_dir()]
         try:
@@ -41,7 +41,7 @@ class Owner:
                 directory.mkdir(mode=0o755, exist_ok=not (exclusive and directory == path))
                 self.take(directory)
         except FileExistsError as error:
-            if exclusive and path.is_dir():
+            if exclusive and os.path.lexists(path):
                 raise
             raise disk_error(f"cannot make the folder {str(path)!r}", error) from None
         except OSError as error:

@@ -7,6 +7,8 @@ from datetime import datetime, timezone
 from .errors import FleetError
 
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
+# The first call loads a module. Later this process may have rights that do not let it read that.
+datetime.strptime("1970-01-01T00:00:00Z", TIME_FORMAT)
 
 
 def utc_now() -> datetime:

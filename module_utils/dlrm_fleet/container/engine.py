@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import FleetError
+from ..base.rights import as_root
 from .grace import KILL_AFTER_SECONDS, OVERDUE_SECONDS
 
 # The engine answers slowly while it loads images or writes a lot.
@@ -74,7 +75,10 @@ class Container:
 
 
 class Engine:
-    """Connects on first use, so that check mode works where neither SDK nor engine is installed."""
+    """Connects on first use, so that check mode works where neither SDK nor engine is installed.
+
+    It talks to the engine with root's rights, whatever rights its caller uses for files.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -83,9 +87,11 @@ class Engine:
     @property
     def client(self) -> Any:
         if self._client is None:
-            self._client = _connect()
+            with as_root():
+                self._client = _connect()
         return self._client
 
+    @as_root()
     def image_id(self, image: str) -> str:
         """FleetError when this host does not have the image."""
         client = self.client
@@ -110,6 +116,7 @@ class Engine:
         found = [entry for entry in self._listed([LABEL]) if entry.alive]
         return [entry for entry in found if entry.labels.get(f"{LABEL}.key") != key]
 
+    @as_root()
     def _listed(self, labels: list[str]) -> list[Container]:
         labels = [f"{LABEL}.root={self.root}", *labels]
         client = self.client
@@ -118,6 +125,7 @@ class Engine:
             listed = [_read(raw) for raw in found]
         return sorted(listed, key=lambda container: -container.attempt)
 
+    @as_root()
     def start(self, spec: ContainerSpec) -> Container:
         """Create and start a container, or return the one with this name and these labels."""
         client = self.client
@@ -160,6 +168,7 @@ class Engine:
         except docker.errors.NotFound:
             return None
 
+    @as_root()
     def log(self, container: Container) -> bytes:
         """The last 1 MiB of what it wrote to stdout and stderr."""
         kept = b""
@@ -168,6 +177,7 @@ class Engine:
                 kept = (kept + block)[-LOG_TAIL_BYTES:]
         return kept
 
+    @as_root()
     def await_end(self, container: Container, seconds: float) -> None:
         """Returns when it has ended, at the latest after `seconds`. It does not poll."""
         import docker
@@ -193,6 +203,7 @@ class Engine:
             self._end(container)
         return bool(overdue)
 
+    @as_root()
     def _end(self, container: Container) -> None:
         import docker
 
@@ -210,6 +221,7 @@ class Engine:
             except docker.errors.NotFound:
                 return
 
+    @as_root()
     def remove(self, container: Container) -> None:
         import docker
 

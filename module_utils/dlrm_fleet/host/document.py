@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..base.documents import read_json
 from ..base.errors import FleetError
 from ..base.lenient import as_dict
+from ..wire.documents import read_strictly
 
 CPU_FIELDS = ("vendor", "model", "family", "model_number", "part", "stepping")
 ALLOWED = ("allowed_sockets", "allowed_cores", "allowed_threads")
@@ -16,7 +16,7 @@ ALLOWED = ("allowed_sockets", "allowed_cores", "allowed_threads")
 def read_host(root: Path) -> dict[str, Any]:
     """host.json below `root`; {} when it is missing or damaged."""
     try:
-        return read_json(root / "host.json")
+        return read_strictly(root / "host.json")
     except FleetError:
         return {}
 

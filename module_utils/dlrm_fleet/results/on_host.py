@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..base.documents import read_text, sha256_file
+from ..base.documents import read_document, read_text
 from ..base.errors import FleetError
 from ..host.document import machine_type, read_host
 from ..judge.loadgen_log import DETAIL_NAME, SUMMARY_NAME
@@ -172,9 +174,9 @@ def _pruned(found: Found, name: str) -> PlannedStage | None:
 def run_files(found: Found) -> list[dict[str, Any]]:
     """{path, name, bytes, sha256} of each file for the run's folder on the storage node."""
     files = []
-    host_path = found.root / "host.json"
-    if host_path.is_file():
-        files.append(_hashed(host_path, "host.json"))
+    # Where it cannot be read, the run has no host.json: it was judged without one.
+    with suppress(FleetError):
+        files.append(_hashed(found.root / "host.json", "host.json"))
     for name in found.stages:
         files.append(_hashed(found.folder(name) / "stage.json", f"stages/{name}.json"))
     for name, planned in found.elsewhere.items():
@@ -202,9 +204,11 @@ def _stays(stage: str, output: dict[str, Any]) -> bool:
 
 
 def _hashed(path: Path, name: str) -> dict[str, Any]:
+    """A document; FleetError where it is no regular file, or too large for a run's folder."""
+    content = read_document(path, RUN_FILE_BYTES)
     return {
         "path": str(path),
         "name": name,
-        "bytes": path.stat().st_size,
-        "sha256": sha256_file(path),
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
     }

@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from ..base.documents import sha256_text
+from ..base.rights import as_root
 
 
+# A user may be kept from seeing the processes of others.
+@as_root()
 def machine_id() -> str:
     """Equal exactly where process ids mean the same: one machine, boot and pid namespace."""
     parts = []
@@ -24,6 +27,7 @@ def machine_id() -> str:
     return sha256_text(" ".join(parts))[:32]
 
 
+@as_root()
 def process_started(pid: int) -> int | None:
     """Its start, clock ticks since boot (field 22 of /proc/PID/stat, proc(5)); None: no process."""
     try:

@@ -7,14 +7,17 @@ restored from it. All times are by the host's own clock, never by the controller
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from ..base.documents import read_json, write_json_atomic
+from ..base.documents import write_json_atomic
 from ..base.errors import FleetError, disk_error
 from ..base.owner import Owner, inherit_owner
 from ..base.times import format_time, utc_now
+from ..wire.documents import read_strictly
+from ..wire.fields import Fields
 from .lease import LEASE
 
 FIELDS = {"run_id", "request_sha256", "controller", "opened_at", "deadline"}
@@ -48,6 +51,10 @@ def write_lock(folder: Path, lock: dict[str, Any], owner: Owner | None) -> None:
         opened = {name: value for name, value in lock.items() if name != "lease_until"}
         write_json_atomic(folder / "opened.json", opened)
         names.append("opened.json")
+        # What a killed holder left. Nobody else writes: runs/ is locked.
+        for half in folder.glob("*.partial"):
+            with suppress(OSError):
+                half.unlink()
     write_json_atomic(folder / "run.lock", lock)
     for name in names:
         inherit_owner(folder / name)
@@ -73,7 +80,7 @@ def _set_damaged_aside(folder: Path) -> None:
         try:
             _checked(path, FIELDS)
         except LockDamaged:
-            if not path.exists():
+            if not path.is_symlink() and not path.exists():
                 continue
             aside = path.with_name(f"{name}.damaged-{utc_now():%Y%m%dT%H%M%SZ}")
             try:
@@ -88,11 +95,11 @@ def _checked(path: Path, wanted: set[str]) -> dict[str, Any]:
     A lock of another release is not damaged: read_json refuses it.
     """
     try:
-        document = read_json(path, schema_version=None)
+        document = read_strictly(path, schema_version=None)
     except FleetError as error:
         raise LockDamaged(error.what, error.why, _remedy(path)) from None
     if document.get("schema_version") is not None:
-        document = read_json(path)
+        document = read_strictly(path)
     lacking = wanted - set(document)
     controller = document.get("controller")
     if not lacking and not (isinstance(controller, dict) and set(controller) >= CONTROLLER_FIELDS):
@@ -100,7 +107,27 @@ def _checked(path: Path, wanted: set[str]) -> dict[str, Any]:
     if lacking:
         why = f"it is not complete ({', '.join(sorted(lacking))} is missing)"
         raise LockDamaged(f"cannot read {str(path)!r}", why, _remedy(path))
+    try:
+        _check_types(Fields(document, f"cannot read {str(path)!r}"))
+    except FleetError as error:
+        raise LockDamaged(error.what, error.why, _remedy(path)) from None
     return document
+
+
+def _check_types(lock: Fields) -> None:
+    """Malformed unless each field is what is computed with. The run's user can write the file."""
+    lock.run_id("run_id")
+    lock.text("request_sha256")
+    for name in ("opened_at", "deadline", "lease_until"):
+        # opened.json has no lease.
+        if name in lock.values:
+            lock.time(name)
+    controller = lock.object("controller")
+    controller.line("id")
+    controller.line("machine_id")
+    controller.integer("pid", 0, 2**32)
+    if controller.values["pid_started"] is not None:
+        controller.integer("pid_started", 0, 2**63)
 
 
 def _remedy(path: Path) -> str:

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from ..base.documents import read_json, write_json_atomic
+from ..base.documents import write_json_atomic
 from ..base.errors import FleetError, disk_error
 from ..base.locks import exclusive_lock
 from ..base.owner import Owner
 from ..base.times import format_time, utc_now
+from ..wire.documents import read_strictly
 from .holder import holder, is_same_controller, machine_id, process_started
 from .lease import LEASE, lease_is_fresh, lease_lives
 from .lock import LockDamaged, read_lock, unreadable, write_lock
@@ -105,7 +106,7 @@ class Runs:
         found = set()
         for manifest in self.root.glob(f"stages/{MEASURED_STAGE}/*/stage.json"):
             try:
-                found.add(str(read_json(manifest).get("run_id")))
+                found.add(str(read_strictly(manifest).get("run_id")))
             except FleetError:
                 continue
         return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..base.errors import FleetError
+from ..base.lenient import as_dict
 from ..base.owner import Owner
 from ..base.times import format_time, utc_now
 from ..base.wording import number
@@ -67,7 +68,7 @@ def _prune(plan: HostPlan, folder: StageFolder, engine: Engine, pruned: Pruned) 
     if document is None:
         # Finish a removal that was killed. Nothing else without a manifest is touched.
         kept = None if folder.manifest.exists() else folder.elsewhere()
-        if kept is not None and "released" in kept["provenance"]:
+        if kept is not None and "released" in as_dict(kept.get("provenance")):
             folder.remove_outputs(kept)
         return
     # Another run's container may read it.

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Any
 
-from ..base.documents import write_json_atomic
-from ..base.errors import FleetError, disk_error
+from ..base.documents import write_atomic, write_json_atomic
+from ..base.errors import FleetError
 from ..base.owner import inherit_owner
-from ..base.times import format_time, parse_time, utc_now
+from ..base.times import format_time, utc_now
 from ..container.engine import LABEL, Container, Engine
 from ..host.kernel import boot, oom_kills
 from ..support.redact import redact
+from ..wire.exit_document import LONGEST_MESSAGE, Ended
 from . import secrets
 from .exit_cause import End, engine_gone, exit_cause, on_host, said_in_log, tail
 from .folder import StageFolder
@@ -21,7 +22,7 @@ from .folder import StageFolder
 class NotSaved(FleetError):
     """Log and exit.json could not be written; the container stays. `ended`: exit.json's content."""
 
-    def __init__(self, folder: StageFolder, attempt: int, why: str, ended: dict[str, Any]) -> None:
+    def __init__(self, folder: StageFolder, attempt: int, why: str, ended: Ended) -> None:
         super().__init__(
             f"cannot save the log of attempt {attempt} of stage {folder.stage}",
             why,
@@ -34,36 +35,36 @@ def reap(folder: StageFolder, engine: Engine, container: Container) -> None:
     """Save log.txt and exit.json of an ended container, then remove it."""
     attempt = container.attempt
     path = folder.attempt_path(attempt)
-    if path.is_dir() and not (path / "exit.json").exists():
+    if path.is_dir() and folder.ended(attempt) is None:
         hidden = secrets.hidden(folder, attempt)
         log = engine.log(container)
         ended = _judged(folder, container, log)
         if hidden:
             # Should the container have written its secret.
             log = redact(log.decode(errors="replace"), hidden).encode()
-            ended["message"] = redact(ended["message"], hidden)
-            ended["log_tail"] = [redact(line, hidden) for line in ended["log_tail"]]
+            tail_lines = tuple(redact(line, hidden) for line in ended.log_tail)
+            ended = replace(ended, message=redact(ended.message, hidden), log_tail=tail_lines)
         try:
-            try:
-                (path / "log.txt").write_bytes(log)
-                inherit_owner(path / "log.txt")
-            except OSError as error:
-                raise disk_error(f"cannot write {str(path / 'log.txt')!r}", error) from None
+            write_atomic(path / "log.txt", log)
+            inherit_owner(path / "log.txt")
             _write(folder, attempt, ended)
         except FleetError as error:
             raise NotSaved(folder, attempt, error.why, ended) from None
-    shutil.rmtree(path / "scratch", ignore_errors=True)
+    scratch = path / "scratch"
+    # rmtree() would wait for the other end of a pipe.
+    if scratch.is_dir() and not scratch.is_symlink():
+        shutil.rmtree(scratch, ignore_errors=True)
     secrets.withdraw(folder, attempt)
     engine.remove(container)
 
 
-def _judged(folder: StageFolder, container: Container, log: bytes) -> dict[str, Any]:
+def _judged(folder: StageFolder, container: Container, log: bytes) -> Ended:
     lines = tail(log, container.paths)
     document, damage = folder.examine()
     cause, message = "", ""
     if document is None:
-        status = folder.attempt_document(container.attempt, "status.json") or {}
-        said = str(status.get("message", "")) if status.get("state") == "failed" else ""
+        status = folder.status(container.attempt)
+        said = status.message if status is not None and status.state == "failed" else ""
         end = End(
             exit_code=container.exit_code,
             oom_killed=container.oom_killed,
@@ -90,29 +91,22 @@ def record_not_started(folder: StageFolder, attempt: int, message: str) -> None:
 
 def _ended(
     exit_code: int | None, oom_killed: bool, cause: str, message: str, log_tail: list[str]
-) -> dict[str, Any]:
+) -> Ended:
     """exit.json: why an attempt ended; the cause is empty when it left a result."""
-    return {
-        "schema_version": 1,
-        "exit_code": exit_code,
-        "oom_killed": oom_killed,
-        "cause": cause,
-        "message": message,
-        "log_tail": log_tail,
-        "reaped_at": format_time(utc_now()),
-    }
+    now = format_time(utc_now())
+    return Ended(exit_code, oom_killed, cause, message[:LONGEST_MESSAGE], tuple(log_tail), now)
 
 
-def _write(folder: StageFolder, attempt: int, ended: dict[str, Any]) -> None:
+def _write(folder: StageFolder, attempt: int, ended: Ended) -> None:
     path = folder.attempt_path(attempt) / "exit.json"
-    write_json_atomic(path, ended)
+    write_json_atomic(path, ended.as_dict())
     secrets.withdraw(folder, attempt)
     inherit_owner(path)
 
 
 def _at_deadline(folder: StageFolder, container: Container) -> bool:
-    asked = folder.attempt_document(container.attempt, "request.json")
-    return asked is not None and _ended_at(container) >= parse_time(asked["deadline"])
+    times = folder.times(container.attempt)
+    return times is not None and _ended_at(container) >= times[1]
 
 
 def _ended_at(container: Container) -> datetime:

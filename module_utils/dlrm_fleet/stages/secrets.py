@@ -1,4 +1,7 @@
-"""The secret of a stage's source on its way into the container: a file in memory, mode 0600."""
+"""The secret of a stage's source on its way into the container: a file in memory, mode 0600.
+
+Its folder is root's, so it is touched with root's rights.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from pathlib import Path
 
 from ..base.errors import FleetError, disk_error
 from ..base.owner import Owner
+from ..base.rights import as_root
 from ..wire.secret_file import SourceSecret, read_secret
 from ..wire.strict_json import read
 from . import catalogue as catalogue_rules
@@ -31,6 +35,7 @@ def of_stage(plan: HostPlan, start: Start) -> SourceSecret | None:
     return read_secret(start.secret, source, f"cannot use the secret of stage {start.stage!r}")
 
 
+@as_root()
 def deliver(folder: StageFolder, attempt: int, secret: SourceSecret, owner: Owner) -> Path:
     """Write the file that the attempt's container gets at INSIDE; only its user can read it."""
     path = _path(folder, attempt)
@@ -48,6 +53,7 @@ def deliver(folder: StageFolder, attempt: int, secret: SourceSecret, owner: Owne
     return path
 
 
+@as_root()
 def hidden(folder: StageFolder, attempt: int) -> list[str]:
     """The texts of the attempt's secret that nothing may show; empty when it has none."""
     try:
@@ -56,11 +62,13 @@ def hidden(folder: StageFolder, attempt: int) -> list[str]:
         return []
 
 
+@as_root()
 def withdraw(folder: StageFolder, attempt: int) -> None:
     """Remove the attempt's file. Does nothing when there is none."""
     _path(folder, attempt).unlink(missing_ok=True)
 
 
+@as_root()
 def sweep(root: Path) -> None:
     """Remove what killed commands left of this root's secrets, while none of its stages runs."""
     place = _place(root)

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..base.documents import read_json, sha256_file, write_json_atomic
+from ..base.documents import sha256_file, write_json_atomic
 from ..base.errors import FleetError
+from ..base.lenient import as_dict
 from ..base.owner import inherit_owner
+from ..base.rights import as_owner_of
 from ..base.wording import number
+from ..wire.documents import read_strictly
+from ..wire.fields import SHA256
+from ..wire.strict_json import Limits
 
+# A folder of a million files.
+LIMITS = Limits(size=512 * 1024**2, nodes=10_000_000)
 CACHE_NAME = "source_hashes.json"
 RECALLED_NAME = "source_elsewhere.json"
 
@@ -38,8 +46,16 @@ def hash_folder(
 
     `alive` is called every 8 MiB, so that a lease can be renewed.
     """
-    listed = _list(folder)
+    with as_owner_of(Path(folder)):
+        listed = _list(folder)
     cache = _read_cache(root)
+
+    def keep() -> None:
+        # The lease lies below the root, not in the user's folder.
+        with as_owner_of(root):
+            if alive is not None:
+                alive()
+
     started = time.monotonic()
     changed = False
     for path, state in listed:
@@ -47,13 +63,14 @@ def hash_folder(
             continue
         if time.monotonic() - started >= seconds:
             break
-        digest = sha256_file(path, None if alive is None else lambda _done: alive())
-        if _state(path) != state:
-            raise FleetError(
-                f"cannot use the file {str(path)!r}",
-                "it changed while it was being hashed",
-                "Wait until it is complete, then run again",
-            )
+        with as_owner_of(Path(folder)):
+            digest = sha256_file(path, None if alive is None else lambda _done: keep())
+            if _state(path) != state:
+                raise FleetError(
+                    f"cannot use the file {str(path)!r}",
+                    "it changed while it was being hashed",
+                    "Wait until it is complete, then run again",
+                )
         cache[str(path)] = {**state, "sha256": digest}
         changed = True
     if changed:
@@ -65,7 +82,7 @@ def hash_folder(
 def recalled(root: Path, folder: str) -> list[dict[str, Any]] | None:
     """The files of a folder that is not on this host, as the storage node named them, or None."""
     try:
-        files = read_json(root / RECALLED_NAME)["folders"].get(folder)
+        files = read_strictly(root / RECALLED_NAME, limits=LIMITS)["folders"].get(folder)
     except (FleetError, KeyError, AttributeError):
         return None
     return files if isinstance(files, list) else None
@@ -74,8 +91,8 @@ def recalled(root: Path, folder: str) -> list[dict[str, Any]] | None:
 def recall(root: Path, folders: dict[str, list[dict[str, Any]]], check: bool) -> bool:
     """Keep what the storage node knows about folders; True when it was not known here."""
     try:
-        before = read_json(root / RECALLED_NAME)["folders"]
-    except (FleetError, KeyError):
+        before = as_dict(read_strictly(root / RECALLED_NAME, limits=LIMITS).get("folders"))
+    except FleetError:
         before = {}
     after = {**before, **folders}
     if after == before:
@@ -135,13 +152,19 @@ def _state(path: Path) -> dict[str, int]:
         found = path.stat()
     except OSError as error:
         raise FleetError(f"cannot read {str(path)!r}", error.strerror or str(error)) from None
+    if not stat.S_ISREG(found.st_mode):
+        raise FleetError(f"cannot use {str(path)!r}", "it is no regular file", "Move it away")
     return {"size": found.st_size, "mtime_ns": found.st_mtime_ns, "inode": found.st_ino}
 
 
 def _read_cache(root: Path) -> dict[str, dict[str, Any]]:
     """Empty when it cannot be read: everything is hashed again."""
     try:
-        files = read_json(root / CACHE_NAME).get("files")
+        files = as_dict(read_strictly(root / CACHE_NAME, limits=LIMITS).get("files"))
     except FleetError:
         return {}
-    return files if isinstance(files, dict) else {}
+    return {
+        path: state
+        for path, state in files.items()
+        if isinstance(state, dict) and SHA256.fullmatch(str(state.get("sha256")))
+    }

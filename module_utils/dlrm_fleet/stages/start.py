@@ -179,8 +179,8 @@ def _why_absent(folder: StageFolder, attempt: int) -> str:
         return "only its manifest is here, and its files are needed"
     if attempt == 1:
         return f"no result with key {short(folder.key)} yet"
-    previous = folder.attempt_document(attempt - 1, "exit.json") or {}
-    cause = previous.get("cause")
+    ended = folder.ended(attempt - 1)
+    cause = "" if ended is None else ended.cause
     return f"attempt {attempt - 1} ended without a result" + (f" ({cause})" if cause else "")
 
 

@@ -7,8 +7,9 @@ from contextlib import suppress
 from typing import Any
 
 from ..base.errors import DiskError
-from ..base.times import parse_time, utc_now
+from ..base.times import utc_now
 from ..container.engine import Container, Engine, EngineError
+from ..wire.exit_document import Ended
 from . import catalogue as catalogue_rules
 from .asked import HostPlan
 from .folder import StageFolder
@@ -138,38 +139,36 @@ def _at_rest(folder: StageFolder) -> StageView:
         reason = f"made by run {document['run_id']} at {document['finished_at']}"
         return StageView(folder.stage, "done", reason, folder.key, document["attempt"], document)
     attempts = folder.attempts()
-    ended = folder.attempt_document(attempts[-1], "exit.json") if attempts else None
-    if ended is None or not ended["cause"]:
+    ended = folder.ended(attempts[-1]) if attempts else None
+    if ended is None or not ended.cause:
         kept = "" if folder.elsewhere() is None else "only its manifest is here"
         return StageView(folder.stage, "absent", damage or kept or "not made yet", folder.key)
     log = f" Its log: {folder.log_path(attempts[-1])}."
     return _failed(folder, attempts[-1], ended, log)
 
 
-def _failed(folder: StageFolder, attempt: int, ended: dict[str, Any], more: str) -> StageView:
+def _failed(folder: StageFolder, attempt: int, ended: Ended, more: str) -> StageView:
     return StageView(
         folder.stage,
         "failed",
-        f"attempt {attempt} ended: {ended['cause']}",
+        f"attempt {attempt} ended: {ended.cause}",
         folder.key,
         attempt,
-        cause=ended["cause"],
-        message=f"{ended['message']}{more}",
-        exit_code=ended["exit_code"],
-        log_tail=ended.get("log_tail", []),
+        cause=ended.cause,
+        message=f"{ended.message}{more}",
+        exit_code=ended.exit_code,
+        log_tail=list(ended.log_tail),
     )
 
 
 def _running(folder: StageFolder, container: Container) -> StageView:
     attempt = container.attempt
     view = StageView(folder.stage, "running", "", folder.key, attempt)
-    status = folder.attempt_document(attempt, "status.json")
-    asked = folder.attempt_document(attempt, "request.json")
+    status, times = folder.status(attempt), folder.times(attempt)
     view.lines = [f"{folder.stage} starting"]
-    if asked is not None:
-        started, deadline = parse_time(asked["created_at"]), parse_time(asked["deadline"])
-        view.lines = [progress_line(folder.stage, status, started, deadline, utc_now())]
+    if times is not None:
+        view.lines = [progress_line(folder.stage, status, *times, utc_now())]
     if status is not None:
-        percent = "" if status["percent"] is None else int(status["percent"])
-        view.token += f" {percent}% {status['phase'].replace('|', '/')}"
+        percent = "" if status.percent is None else int(status.percent)
+        view.token += f" {percent}% {status.phase.replace('|', '/')}"
     return view

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 
 import docker
 from ansible.module_utils.dlrm_fleet.base.owner import Owner
+from ansible.module_utils.dlrm_fleet.base.rights import as_owner_of
 from ansible.module_utils.dlrm_fleet.base.times import format_time, utc_now
 from ansible.module_utils.dlrm_fleet.container.engine import Engine
 from ansible.module_utils.dlrm_fleet.runs.holder import machine_id, process_started
@@ -107,6 +110,11 @@ class Machine:
         self.deadline = format_time(utc_now() + timedelta(seconds=60))
         self.open_run(RUN)
 
+    def rights(self) -> AbstractContextManager[None]:
+        """As the modules of library/ work. Rights are the process's: threads keep root's."""
+        is_main = threading.current_thread() is threading.main_thread()
+        return as_owner_of(self.root) if is_main else nullcontext()
+
     def open_run(self, run_id: str) -> None:
         Runs(self.root).open(run_id, SHA, self.asked.controller, 60, self.owner)
         self.asked = replace(self.asked, run_id=run_id)
@@ -118,14 +126,17 @@ class Machine:
         self, name: str, force: bool = False, check: bool = False, secret: str = ""
     ) -> StageView:
         start = Start(name, USER, self.deadline, "node1", "c0ffee", force, check, secret)
-        return attend_stage(self.asked, start, self.engine, wait_seconds=0)
+        with self.rights():
+            return attend_stage(self.asked, start, self.engine, wait_seconds=0)
 
     def have(self, name: str, wait: float) -> StageView:
         start = Start(name, USER, self.deadline, "node1", "c0ffee", force=False, check=False)
-        return attend_stage(self.asked, start, self.engine, wait)
+        with self.rights():
+            return attend_stage(self.asked, start, self.engine, wait)
 
     def watch(self, name: str, wait: float = 0, token: str = "") -> StageView:
-        return watch(self.asked.plan(), self.engine, name, wait, token, check=False)[0]
+        with self.rights():
+            return watch(self.asked.plan(), self.engine, name, wait, token, check=False)[0]
 
     def finish(self, name: str, **options: Any) -> StageView:
         """Start the stage and watch it until it ends."""

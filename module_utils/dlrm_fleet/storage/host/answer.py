@@ -6,18 +6,24 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ...base.documents import read_json
+from ...base.rights import as_owner_of
 from ...base.times import utc_now
 from ...results import on_host
 from ...runs.holder import machine_id
 from ...runs.runs import COLLECT_NAME, MEASURED_STAGE, Runs, state as run_state
+from ...wire.documents import read_strictly
 
 
 def answer(root: Path, run_id: str) -> dict[str, Any]:
     """{state, deadline, finished, artifacts, stages, run_files}; `state`: see runs.state."""
+    with as_owner_of(root):
+        return _answer(root, run_id)
+
+
+def _answer(root: Path, run_id: str) -> dict[str, Any]:
     runs = Runs(root)
     lock = runs.read(run_id)
-    asked = read_json(root / "runs" / run_id / COLLECT_NAME)
+    asked = read_strictly(root / "runs" / run_id / COLLECT_NAME)
     found = on_host.find(
         root,
         asked["catalogue"],

@@ -7,13 +7,12 @@ stages/<stage>/<key[:16]>/elsewhere.json  the manifest of a stage whose files st
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...base.disk import refuse_full
-from ...base.documents import sha256_file, sync_directory, write_json_atomic
+from ...base.documents import sha256_file, write_json_atomic
 from ...base.errors import disk_error
 from ...base.owner import Owner
 from ...base.times import format_time, utc_now
@@ -21,8 +20,7 @@ from ...stages.folder import StageFolder
 from ...stages.key import short
 from ...wire.restore import RestorableStage
 from ...wire.stage_document import FilePromise, StageDocument
-
-INCOMING = "incoming"
+from .incoming import INCOMING, Arrived, arrived
 
 
 @dataclass
@@ -108,31 +106,22 @@ class Restore:
     def _have(self, folder: StageFolder, output: FilePromise, result: Restored) -> bool:
         """True if the stage's folder has the file as promised, or it came from incoming now."""
         target = folder.output(output.name)
-        if _has(target, output) and sha256_file(target) == output.sha256:
+        if _has(target, output) and sha256_file(target, follow=False) == output.sha256:
             return True
-        arrived = self.root / INCOMING / output.sha256
-        if arrived.is_symlink() or not arrived.is_file():
-            return False
-        size = arrived.stat().st_size
-        if size < output.size:
-            return False
-        if size > output.size or sha256_file(arrived) != output.sha256:
-            arrived.unlink()
-            result.refused.append(output.sha256)
-            return False
-        self._install(arrived, target)
+        with arrived(self.root, output.sha256) as file:
+            if file is None or file.size < output.size:
+                return False
+            if file.size > output.size or file.sha256() != output.sha256:
+                file.remove()
+                result.refused.append(output.sha256)
+                return False
+            self._install(file, target)
         result.changed = True
         return True
 
-    def _install(self, arrived: Path, target: Path) -> None:
+    def _install(self, file: Arrived, target: Path) -> None:
         try:
-            self.owner.make_directory(target.parent)
-            with arrived.open("rb") as handle:
-                os.fsync(handle.fileno())
-            arrived.chmod(0o644)
-            self.owner.take(arrived)
-            arrived.replace(target)
-            sync_directory(target.parent)
+            file.install(target, self.owner)
         except OSError as error:
             raise disk_error(f"cannot install {str(target)!r}", error) from None
 

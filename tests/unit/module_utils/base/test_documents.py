@@ -3,13 +3,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible.module_utils.dlrm_fleet.base import documents
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.base.times import format_time, parse_time
+from ansible.module_utils.dlrm_fleet.wire.documents import read_strictly
+
+Reader = Callable[[Path], dict[str, Any]]
 
 
 def test_error_reads_as_two_sentences() -> None:
@@ -52,6 +57,44 @@ def test_directory_missing_file_and_binary_are_refused_in_words(tmp_path: Path) 
     (tmp_path / "b").write_bytes(b"\xff\xfe")
     with pytest.raises(FleetError, match="not UTF-8"):
         documents.read_json(tmp_path / "b")
+
+
+@pytest.mark.parametrize("read", [documents.read_json, read_strictly])
+def test_a_link_a_pipe_and_a_huge_file_are_no_documents(tmp_path: Path, read: Reader) -> None:
+    (tmp_path / "real").write_text('{"schema_version": 1}')
+    (tmp_path / "link").symlink_to("real")
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "huge").open("wb") as file:
+        file.truncate(1 << 40)
+    assert read(tmp_path / "real") == {"schema_version": 1}
+    for name, why in (("link", "is a link"), ("pipe", "no regular"), ("huge", "more than")):
+        with pytest.raises(FleetError, match=f"cannot read '.*/{name}': it .*{why}"):
+            read(tmp_path / name)
+    assert documents.read_text(tmp_path / "real") == '{"schema_version": 1}'
+    assert [documents.read_text(tmp_path / name) for name in ("link", "pipe", "huge")] == [None] * 3
+    assert documents.sha256_file(tmp_path / "link") == documents.sha256_file(tmp_path / "real")
+    for name, follow in (("link", False), ("pipe", True)):
+        with pytest.raises(FleetError, match="cannot hash"):
+            documents.sha256_file(tmp_path / name, follow=follow)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ('{"schema_version": 1, "a": NaN}', "NaN is not a number of JSON"),
+        ('{"schema_version": 1, "a": 1, "a": 2}', "'a' stands twice"),
+        ('{"schema_version": 1, "a": ' + "[" * 40 + "]" * 40 + "}", "nested deeper than 32"),
+        ("[" * 200_000, "nested too deeply"),
+        ('{"schema_version": 1, "a": NaN', "it is empty or truncated after 30 bytes"),
+        ("[]", "a JSON object is wanted, found list"),
+    ],
+)
+def test_what_others_write_is_read_strictly(tmp_path: Path, text: str, wanted: str) -> None:
+    (tmp_path / "a").write_text(text)
+    with pytest.raises(FleetError) as caught:
+        read_strictly(tmp_path / "a")
+    assert str(caught.value).startswith(f"cannot read '{tmp_path}/a': ")
+    assert wanted in str(caught.value)
 
 
 def test_unwritable_place_is_named_and_the_old_file_stays(tmp_path: Path) -> None:

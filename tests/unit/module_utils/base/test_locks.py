@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -42,6 +44,30 @@ def test_what_cannot_be_locked_is_named(tmp_path: Path) -> None:
     refused = pytest.raises(DiskError, match=r"cannot lock '.*/absent/a[.]lock': No such file")
     with refused, exclusive_lock(tmp_path / "absent" / "a.lock"):
         pass
+
+
+def test_a_link_and_a_pipe_are_no_locks(tmp_path: Path) -> None:
+    (tmp_path / "real").touch()
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "new").symlink_to("absent")
+    os.mkfifo(tmp_path / "pipe")
+    for name, why in (("link", "a link"), ("new", "a link"), ("pipe", "no regular file")):
+        refused = pytest.raises(DiskError, match=f"cannot lock '.*/{name}': it is {why}")
+        with refused, exclusive_lock(tmp_path / name):
+            pass
+    assert not (tmp_path / "absent").exists()
+
+
+def test_a_lock_that_may_only_be_read_is_one() -> None:
+    """As root left it, which was killed before it gave the file away."""
+    with tempfile.NamedTemporaryFile() as file:
+        Path(file.name).chmod(0o644)
+        os.seteuid(65534)
+        try:
+            with exclusive_lock(Path(file.name)):
+                assert is_held(Path(file.name))
+        finally:
+            os.seteuid(0)
 
 
 @pytest.mark.parametrize("inherit", [True, False])
