@@ -91,6 +91,13 @@ options:
       source:
         description: The user's folder it was made from; folder, files.
         type: dict
+  makers:
+    description:
+      - The hosts whose O(stages) are kept for other hosts; empty means every host's. Other outputs
+        under a key that is kept already are refused, from any host.
+    type: list
+    elements: str
+    default: []
   streams:
     description: How many large files are fetched at once; small ones are fetched together.
     type: int
@@ -99,6 +106,13 @@ options:
     description: How many hosts the storage node serves at once; one more waits.
     type: int
     default: 4
+  keep_days:
+    description:
+      - For how many days the storage node keeps what is no record and nobody restores - entries of
+        collected runs, parts of transfers that nobody continued, damaged copies. V(0) means for
+        ever.
+    type: int
+    default: 0
   source:
     description: How the storage node reaches the host; left out when they are one machine.
     type: dict
@@ -157,6 +171,11 @@ reused:
   description: Files that cost no transfer.
   returned: always
   type: int
+refused:
+  description: Why a stage is not kept for other hosts; also given as warnings.
+  returned: always
+  type: list
+  elements: str
 lines:
   description: One line for each file, what was done with it.
   returned: always
@@ -165,6 +184,7 @@ lines:
   sample: ["dlrm-multihot-pytorch.pt: reused, the storage node has it (412.0 MiB)"]
 """
 
+import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -176,6 +196,7 @@ from ansible.module_utils.dlrm_fleet.request.values import STAGES
 from ansible.module_utils.dlrm_fleet.storage.node import spool
 from ansible.module_utils.dlrm_fleet.storage.node.pull import Pull, Step
 from ansible.module_utils.dlrm_fleet.storage.node.slots import place
+from ansible.module_utils.dlrm_fleet.storage.node.tidy import tidy
 from ansible.module_utils.dlrm_fleet.storage.node.transfer import run_transfer
 from ansible.module_utils.dlrm_fleet.storage.rsync import SSH_OPTIONS, reach
 from ansible.module_utils.dlrm_fleet.wire.fields import Fields
@@ -209,7 +230,9 @@ ARGUMENTS: dict[str, Any] = {
             "source": {"type": "dict"},
         },
     },
+    "keep_days": {"type": "int", "default": 0},
     "source": {"type": "dict", "options": SSH_OPTIONS},
+    "makers": {"type": "list", "elements": "str", "default": []},
     "streams": {"type": "int", "default": 4},
     "transfers": {"type": "int", "default": 4},
 }
@@ -225,7 +248,8 @@ def diff(steps: list[Step]) -> dict[str, str]:
 
 def run(pull: Pull, params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     offer = Fields(params, f"cannot use what {params['host']} offers", "its offer")
-    stages, run_files = offered_stages(offer, STAGES), offered_run_files(offer)
+    stages, refused = pull.store.accept(params["host"], offered_stages(offer, STAGES))
+    run_files = offered_run_files(offer)
     items = pull.items(params["host"], offered_artifacts(offer), params["run_id"], run_files)
     items += pull.stage_items(stages, items)
     transferred = 0
@@ -243,11 +267,14 @@ def run(pull: Pull, params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
                     transferred = pull.apply_all(steps, params["streams"])
             else:
                 pull.apply_all(steps)
-    kept = pull.keep_stages(stages, check_mode)
+    kept, late = pull.store.keep_all(params["host"], stages, check_mode)
+    refused += late
     return {
         "changed": kept or any(step.changes for step in steps),
         "transferred_bytes": transferred,
         "reused": sum(step.action == "reuse" for step in steps),
+        "refused": refused,
+        "warnings": refused,
         "lines": [step.line() for step in steps],
         "diff": diff(steps),
     }
@@ -257,8 +284,11 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
 
     def pull_from_host(params: dict[str, Any], check: bool) -> dict[str, Any]:
-        pull = Pull(Path(params["storage_root"]), reach(params["source"], "read"), run_transfer)
-        return run(pull, params, check)
+        root, source = Path(params["storage_root"]), reach(params["source"], "read")
+        outcome = run(Pull(root, source, run_transfer, params["makers"]), params, check)
+        if not check:
+            tidy(root, params["keep_days"], time.time())
+        return outcome
 
     finish(module, by_owner("storage_root", pull_from_host))
 

@@ -34,6 +34,12 @@ options:
     type: list
     elements: dict
     default: []
+  keep_days:
+    description:
+      - With O(state=open), runs that were closed more days ago are removed from the host, with what
+        they measured. Their records stay on the storage node. V(0) removes none.
+    type: int
+    default: 0
   state:
     description: The state that the run shall have.
     type: str
@@ -75,8 +81,14 @@ seconds_left:
   description: Seconds until RV(deadline) by the host's clock; negative when it has passed.
   returned: success
   type: int
+retired:
+  description: The runs that were removed from the host.
+  returned: success
+  type: list
+  elements: str
 """
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +100,7 @@ from ansible.module_utils.dlrm_fleet.base.times import parse_time, utc_now
 from ansible.module_utils.dlrm_fleet.runs.holder import holder
 from ansible.module_utils.dlrm_fleet.runs.lock import LockDamaged
 from ansible.module_utils.dlrm_fleet.runs.runs import Runs
+from ansible.module_utils.dlrm_fleet.stages.retire import retire
 
 ARGUMENTS: dict[str, Any] = {
     "root": {"type": "path", "required": True},
@@ -97,6 +110,7 @@ ARGUMENTS: dict[str, Any] = {
     "deadline_seconds": {"type": "int", "required": True},
     "owner": {"type": "str", "required": True},
     "gone": {"type": "list", "elements": "dict", "default": []},
+    "keep_days": {"type": "int", "default": 0},
     "state": {"type": "str", "choices": ["open", "closed"], "default": "open"},
 }
 
@@ -121,6 +135,8 @@ def hold(params: dict[str, Any], check: bool) -> dict[str, Any]:
     runs = Runs(Path(params["root"]), params["gone"])
     run_id, owner = params["run_id"], Owner(params["owner"])
     before = describe(runs, run_id)
+    retired: list[str] = []
+    warnings: list[str] = []
     if params["state"] == "closed":
         changed = runs.close(run_id, params["controller"], owner, check)
         lock, after = runs.read(run_id), "closed\n"
@@ -134,10 +150,19 @@ def hold(params: dict[str, Any], check: bool) -> dict[str, Any]:
             check,
         )
         after = f"held by {holder(lock)}\n" if changed else before
+        if changed and not check:
+            try:
+                retired = retire(runs.root, params["keep_days"], time.time())
+            except OSError as error:
+                warnings.append(
+                    f"Old runs stay on this host, and the next run tries again: {error}"
+                )
     return {
         "changed": changed,
         "opened_at": lock["opened_at"],
         "deadline": lock["deadline"],
+        "retired": retired,
+        "warnings": warnings,
         "seconds_left": int((parse_time(lock["deadline"]) - utc_now()).total_seconds()),
         "diff": {"before": before, "after": after},
     }

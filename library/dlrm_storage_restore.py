@@ -65,7 +65,9 @@ lines:
   returned: always
   type: list
   elements: str
-  sample: ["calibrate 1f2e3d4c5b6a: restored from storage-01, made by run 20260131T120000Z-0a1b2c"]
+  sample:
+    - "calibrate 1f2e3d4c5b6a: restored from storage-01, made by run 20260131T120000Z-0a1b2c on host
+      arm-01"
 """
 
 from pathlib import Path

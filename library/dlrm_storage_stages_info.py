@@ -16,6 +16,11 @@ options:
     description: The host's architecture.
     type: str
     default: ""
+  makers:
+    description: The hosts whose stages other hosts get; empty means every host's.
+    type: list
+    elements: str
+    default: []
 author:
   - dlrm-fleet contributors
 """
@@ -31,7 +36,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 stages:
-  description: What a host gets; document (stage.json), files (whether with its outputs).
+  description:
+    - What a host gets; document (stage.json), files (whether with its outputs), maker (the host
+      that made it; none if it is not known).
   returned: always
   type: list
   elements: dict
@@ -70,11 +77,12 @@ ARGUMENTS: dict[str, Any] = {
     "catalogue": {"type": "dict", "required": True},
     "request": {"type": "dict", "required": True},
     "architecture": {"type": "str", "default": ""},
+    "makers": {"type": "list", "elements": "str", "default": []},
 }
 
 
 def read(params: dict[str, Any], _check: bool) -> dict[str, Any]:
-    store = StageStore(Path(params["storage_root"]))
+    store = StageStore(Path(params["storage_root"]), params["makers"])
     chosen, missing = store.choose(params["catalogue"], params["request"], params["architecture"])
     request, catalogue = params["request"], params["catalogue"]
     given = [source for source in request["sources"].values() if source is not None]

@@ -16,19 +16,24 @@ MOST_FOLDERS = 64
 
 @dataclass(frozen=True)
 class RestorableStage:
-    """`files`: its outputs come along; else the host keeps its manifest alone."""
+    """`files`: its outputs come along; else the host keeps its manifest alone.
+
+    `maker`: the host that made it; None if the storage node does not know.
+    """
 
     document: StageDocument
     files: bool
+    maker: str | None = None
 
 
 def restorable_stages(fields: Fields, stages: Collection[str]) -> tuple[RestorableStage, ...]:
     """The list 'stages' of an offer of the storage node."""
     found = []
     for one in fields.objects("stages", 64):
-        one.only("document", "files")
+        one.only("document", "files", "maker")
         document = read_stage(one.object("document"), stages)
-        found.append(RestorableStage(document, one.boolean("files")))
+        maker = None if one.values.get("maker") is None else one.part("maker")
+        found.append(RestorableStage(document, one.boolean("files"), maker))
     return tuple(found)
 
 

@@ -290,7 +290,7 @@ def test_the_storage_node_learns_the_manifests(tmp_path: Path) -> None:
             stored = store.stored(output["sha256"])
             stored.parent.mkdir(parents=True, exist_ok=True)
             stored.write_bytes((Path(one["folder"]) / output["name"]).read_bytes())
-        store.keep(stage_document(one["document"], "cannot use the offer", STAGES))
+        store.keep(stage_document(one["document"], "cannot use the offer", STAGES), "arm-01")
     _, missing = store.choose(made_run.CATALOGUE, made_run.request(), "x86_64")
     assert missing == []
 

@@ -47,8 +47,8 @@ def keep(folder: Path, precision: str = "int8", until: str = "calibrate") -> Sta
     storage = Pull(folder / "store", None, run_command)
     storage.root.mkdir()
     storage.apply_all(storage.plan(storage.stage_items(stages, [])))
-    assert storage.keep_stages(stages)
-    assert not storage.keep_stages(stages)
+    assert storage.store.keep_all("bench-01", stages) == (True, [])
+    assert storage.store.keep_all("bench-01", stages) == (False, [])
     return StageStore(storage.root)
 
 
@@ -126,8 +126,14 @@ def test_what_is_made_once_a_fleet(tmp_path: Path) -> None:
         "force_stages": ["dump"],
         "sources": {"weights_source": None, "data_source": folder},
     }
-    params = {"storage_root": str(tmp_path), "catalogue": made_run.CATALOGUE}
-    found = dlrm_storage_stages_info.read({**params, "request": request, "architecture": ""}, False)
+    params = {
+        "storage_root": str(tmp_path),
+        "catalogue": made_run.CATALOGUE,
+        "request": request,
+        "architecture": "",
+        "makers": [],
+    }
+    found = dlrm_storage_stages_info.read(params, False)
     assert found["to_make"] == [*found["missing"], "dump", "/data/day is looked at"]
     assert found["missing"] != []
     made = [entry["name"] for entry in found["catalogue"]["stages"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import fcntl
 import json
 import subprocess
@@ -12,9 +13,12 @@ from typing import Any
 import pytest
 from ansible.module_utils.dlrm_fleet.base.commands import run_command
 from ansible.module_utils.dlrm_fleet.base.times import format_time, utc_now
+from ansible.module_utils.dlrm_fleet.request.values import STAGES
 from ansible.module_utils.dlrm_fleet.runs.runs import COLLECT_NAME
 from ansible.module_utils.dlrm_fleet.storage.node import spool
+from ansible.module_utils.dlrm_fleet.storage.node.store import StageStore
 from ansible.module_utils.dlrm_fleet.storage.node.visit import visit_all
+from ansible.module_utils.dlrm_fleet.wire.stage_document import stage_document
 from made_run import CATALOGUE, IMAGE, RUN_ID, make_root, request
 
 HOST = "arm-01"
@@ -201,3 +205,31 @@ def test_a_lock_of_a_killed_visit_holds_nobody_up(world: World) -> None:
     with lock.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
     assert world.visit()[0][1]
+
+
+def test_a_stage_with_other_bytes_is_refused_and_its_run_recorded(world: World) -> None:
+    """Another host's model lies under the same key. It stays, and the visit names both makers."""
+    world.opened()
+    [manifest] = world.root.glob("stages/calibrate/*/stage.json")
+    document = json.loads(manifest.read_text())
+    other = copy.deepcopy(document)
+    other["run_id"] = "20260129T120000Z-0a0a0a"
+    other["outputs"][0]["sha256"] = "0" * 64
+    StageStore(world.storage).keep(stage_document(other, "cannot use it", STAGES), "arm-02")
+    [(line, good)] = world.visit()
+    assert good, line
+    assert "collected, passed" in line
+    assert "run 20260129T120000Z-0a0a0a on arm-02" in line
+    assert f"run {document['run_id']} on {HOST} made other files under this key" in line
+    [kept] = world.storage.glob("stages/calibrate/*/stage.json")
+    assert json.loads(kept.read_text()) == other
+
+
+def test_a_host_that_is_no_maker_prepares_nothing_for_others(world: World) -> None:
+    world.opened()
+    path = spool.entry_path(world.storage, RUN_ID, HOST)
+    spool.write_entry(path, {**json.loads(path.read_text()), "makers": ["cheap-01"]})
+    [(line, good)] = world.visit()
+    assert good, line
+    assert world.record()["verdict"]["status"] == "passed"
+    assert not list(world.storage.glob("stages/*/*/stage.json"))

@@ -43,7 +43,7 @@ class Restore:
         self.check = check
 
     def run(self, wanted: Iterable[RestorableStage]) -> Restored:
-        """`wanted`: {document, files} of each stage, as StageStore.choose returns them."""
+        """`wanted`: as StageStore.choose returns them."""
         result = Restored()
         if not self.check:
             self.owner.make_directory(self.root / INCOMING)
@@ -56,7 +56,7 @@ class Restore:
                 self._examine(folder, document, result)
             else:
                 with folder.locked(self.owner):
-                    self._restore(folder, document, result)
+                    self._restore(folder, one, result)
         self._refuse_full(result)
         return result
 
@@ -80,7 +80,8 @@ class Restore:
             if not path.is_file() or path.stat().st_size != output.size:
                 result.missing[output.sha256] = output.size
 
-    def _restore(self, folder: StageFolder, document: StageDocument, result: Restored) -> None:
+    def _restore(self, folder: StageFolder, one: RestorableStage, result: Restored) -> None:
+        document = one.document
         name = f"{document.stage} {short(document.key)}"
         if folder.examine()[0] is not None:
             result.lines.append(f"{name}: there already")
@@ -101,7 +102,8 @@ class Restore:
         self.owner.take(folder.manifest)
         folder.elsewhere_path.unlink(missing_ok=True)
         result.changed = True
-        result.lines.append(f"{name}: restored from {self.node}, made by run {document.run_id}")
+        made = f"made by run {document.run_id}" + (f" on host {one.maker}" if one.maker else "")
+        result.lines.append(f"{name}: restored from {self.node}, {made}")
 
     def _have(self, folder: StageFolder, output: FilePromise, result: Restored) -> bool:
         """True if the stage's folder has the file as promised, or it came from incoming now."""

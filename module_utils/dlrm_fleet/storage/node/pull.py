@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,13 +73,22 @@ class Step:
 
 
 class Pull:
-    """From one host to the storage node's root; `source` None: the host is this machine."""
+    """From one host to the storage node's root; `source` None: the host is this machine.
 
-    def __init__(self, root: Path, source: dict[str, Any] | None, run: Runner) -> None:
+    `makers`: see StageStore.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        source: dict[str, Any] | None,
+        run: Runner,
+        makers: Collection[str] = (),
+    ) -> None:
         self.root = root
         self.source = readable(root, source)
         self.run = run
-        self.store = StageStore(root)
+        self.store = StageStore(root, makers)
 
     def partial(self, sha256: str) -> Path:
         return self.root / "incoming" / f"{sha256}.partial"
@@ -113,17 +122,6 @@ class Pull:
                     path = f"{stage.folder}/{output.name}"
                     items.append(_item(output, path, target, folder / output.name))
         return items
-
-    def keep_stages(self, stages: Sequence[OfferedStage], check: bool = False) -> bool:
-        """Keep stages under their keys, once their files are stored. True: one was new."""
-        changed = False
-        for stage in stages:
-            changed = self.store.keep(stage.document, check) or changed
-            if stage.source is not None:
-                folder, files = stage.source
-                kept = self.store.keep_source(folder, [file.as_dict() for file in files], check)
-                changed = kept or changed
-        return changed
 
     def plan(self, items: list[Item]) -> list[Step]:
         return [self._step(item) for item in items]
@@ -335,5 +333,8 @@ def _make_link(link: Path, target: Path) -> None:
     _make_folder(link.parent)
     temporary = link.with_name(f"{link.name}.{os.getpid()}.{threading.get_ident()}.partial")
     temporary.unlink(missing_ok=True)
-    temporary.symlink_to(os.path.relpath(target, link.parent))
-    temporary.replace(link)
+    try:
+        temporary.symlink_to(os.path.relpath(target, link.parent))
+        temporary.replace(link)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -77,13 +77,14 @@ def _visit(storage_root: Path, path: Path, entry: dict[str, Any], run: Runner) -
 
 
 def _pull(storage_root: Path, entry: dict[str, Any], found: HostAnswer, run: Runner) -> str:
-    pull = Pull(storage_root, entry["source"], run)
+    pull = Pull(storage_root, entry["source"], run, entry.get("makers", ()))
+    stages, refused = pull.store.accept(entry["host"], found.stages)
     items = pull.items(entry["host"], found.artifacts, entry["run_id"], found.run_files)
-    items += pull.stage_items(found.stages, items)
+    items += pull.stage_items(stages, items)
     allow_file(max((item.size for item in items), default=0))
     transferred = pull.apply_all(pull.plan(items), int(entry["streams"]))
-    pull.keep_stages(found.stages)
-    return f"{transferred / 1024**2:.1f} MiB transferred"
+    refused += pull.store.keep_all(entry["host"], stages)[1]
+    return "; ".join([f"{transferred / 1024**2:.1f} MiB transferred", *refused])
 
 
 def _record(folder: Path, storage_root: Path, entry: dict[str, Any]) -> str:
