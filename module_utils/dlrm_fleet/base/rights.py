@@ -37,15 +37,18 @@ def as_owner_of(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def acting_as(uid: int, gid: int) -> Iterator[None]:
-    """With the rights of this user, if this process is root's. May be nested."""
+def acting_as(uid: int, gid: int, groups: tuple[int, ...] = ()) -> Iterator[None]:
+    """With the rights of this user, if this process is root's. May be nested.
+
+    `groups`: its other groups; without them it may do less.
+    """
     if not _left and (uid == 0 or os.geteuid() != 0):
         yield
         return
     before = _Rights(os.geteuid(), os.getegid(), tuple(os.getgroups()))
     _left.append(before)
     try:
-        _become(_left[0] if uid == 0 else _Rights(uid, gid, ()))
+        _become(_left[0] if uid == 0 else _Rights(uid, gid, groups))
         yield
     finally:
         try:

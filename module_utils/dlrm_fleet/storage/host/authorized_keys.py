@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...base.as_user import as_user
 from ...base.errors import FleetError
 from ...base.line_file import edit
+from ...base.rights import acting_as
 from ...wire.ssh_names import checked_login
 
 REFUSED = "cannot let the storage node in"
@@ -49,7 +49,7 @@ def change(
     """(before, after). The file gets mode 0600 and a new .ssh 0700, as sshd's StrictModes asks."""
     path = who.authorized_keys
     try:
-        with as_user(who.uid, who.gid, who.name):
+        with acting_as(who.uid, who.gid, tuple(os.getgrouplist(who.name, who.gid))):
             if not check and not path.parent.exists() and new_text(b""):
                 path.parent.mkdir(mode=0o700)
             return edit(path, new_text, 0o600, check)

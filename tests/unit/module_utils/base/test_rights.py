@@ -99,3 +99,11 @@ def test_root_keeps_its_rights_only_where_a_folder_of_its_own_is_in_the_way(top:
     inner.parent.chmod(0o755)
     inner.chmod(0)
     assert owner_of(inner) == (UID, UID)
+
+
+def test_a_user_may_bring_its_groups() -> None:
+    with acting_as(UID, OTHER, (OTHER, 4321)):
+        assert sorted(os.getgroups()) == [OTHER, 4321]
+        with as_root(), acting_as(OTHER, OTHER):
+            assert os.getgroups() == []
+        assert sorted(os.getgroups()) == [OTHER, 4321]
