@@ -147,12 +147,24 @@ def test_a_silent_one_does_not_hold_up_the_others() -> None:
     ]
 
 
-def test_whoever_stops_looking_leaves_no_process() -> None:
-    found = run_apart([Work("a", lambda: "done"), Work("b", sleep)], 2, SMALL)
-    next(found)
+def test_whoever_stops_looking_leaves_no_process(tmp_path: Path) -> None:
+    started = tmp_path / "pid"
+
+    def wait_for_it() -> str:
+        while not started.exists():
+            time.sleep(0.05)
+        return "done"
+
+    def tell_and_sleep() -> str:
+        partial = tmp_path / "partial"
+        partial.write_text(str(os.getpid()))
+        partial.replace(started)
+        return sleep()
+
+    found = run_apart([Work("a", wait_for_it), Work("b", tell_and_sleep)], 2, SMALL)
+    assert next(found)[0] == "a: done"
     found.close()  # type: ignore[attr-defined]
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    assert is_gone(int(started.read_text()))
 
 
 def test_bounds_that_are_lower_already_stay() -> None:
