@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Gives 200,000 drawn lies of a hostile peer to the types that read them, and every lie of `make test`. Writes how many were tried and
-# refused into docs/hostile.jsonl, with date, commit and command. Half an hour on two cores.
+# refused into docs/hostile.jsonl, with date, commit and command.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
