@@ -124,8 +124,8 @@ def test_check_mode_says_it_and_changes_nothing(
     schedule: Schedule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    module = dlrm_schedule_request.AnsibleModule
-    monkeypatch.setattr(module, "warn", lambda _self, warning: said.append(warning))
+    warn = "ansible.module_utils.basic.AnsibleModule.warn"
+    monkeypatch.setattr(warn, lambda _self, warning: said.append(warning))
     schedule.holds(request(SIGNED))
     ended = schedule.ensure(request(SIGNED), _ansible_check_mode=True)
     assert (ended["changed"], ended["moved"]) == (True, ["data_source"])
