@@ -17,7 +17,7 @@ MAIN = (
     'if __name__ == "__main__":\n'
     "    sys.exit(main(sys.argv[1:]))\n"
 )
-# A room that neither `gate` nor `visit` enters.
+# The room that neither `gate` nor `visit` enters.
 LEFT_OUT = ("cloud",)
 
 

@@ -120,11 +120,17 @@ def test_a_secret_given_after_it_was_moved_is_refused_with_its_place(schedule: S
     assert schedule.stored() == before
 
 
-def test_check_mode_says_it_and_changes_nothing(schedule: Schedule) -> None:
+def test_check_mode_says_it_and_changes_nothing(
+    schedule: Schedule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    warn = "ansible.module_utils.basic.AnsibleModule.warn"
+    monkeypatch.setattr(warn, lambda _self, warning: said.append(warning))
     schedule.holds(request(SIGNED))
     ended = schedule.ensure(request(SIGNED), _ansible_check_mode=True)
     assert (ended["changed"], ended["moved"]) == (True, ["data_source"])
-    assert "It would move into" in json.dumps(ended["warnings"])
+    assert len(said) == 1
+    assert f"It would move into {str(schedule.secret)!r}, mode 0600" in said[0]
     assert schedule.stored() == request(SIGNED)
     assert not schedule.secret.exists()
 
