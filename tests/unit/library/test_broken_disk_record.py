@@ -37,7 +37,7 @@ def record(capsys: pytest.CaptureFixture[str], root: Path) -> None:
         raise OSError(answer["msg"])
     folder = root / "runs" / made_run.RUN_ID / HOST
     lines = (folder / "SHA256SUMS").read_text().splitlines()
-    sums = dict(reversed(line.split("  ", 1)) for line in lines)
+    sums = {line[66:]: line[:64] for line in lines}
     listed = json.loads((folder / "run.json").read_text())["files"]
     assert set(sums) == {"run.json", *(file["path"] for file in listed)}, "recorded, and not whole"
     for name, sha256 in sums.items():
