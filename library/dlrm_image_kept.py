@@ -9,7 +9,12 @@ module: dlrm_image_kept
 short_description: Write down which image the storage node keeps
 description:
   - Runs on the storage node, once it has the image's archive. An entry that is there is replaced.
+  - Works as the user to whom the storage root belongs.
 options:
+  storage_root:
+    description: The storage node's folder.
+    type: path
+    required: true
   path:
     description: The entry.
     type: path
@@ -54,6 +59,7 @@ author:
 EXAMPLES = r"""
 - name: Write the image's entry
   dlrm_image_kept:
+    storage_root: /srv/dlrm-storage
     path: /srv/dlrm-storage/images/x86_64/dlrm-bench-1f2e3d4c5b6a.json
     name: dlrm-bench:1f2e3d4c5b6a
     id: sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae
@@ -76,6 +82,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet.base.as_owner import by_owner
 from ansible.module_utils.dlrm_fleet.base.documents import write_json_atomic
 from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.base.times import format_time, utc_now
@@ -83,6 +90,7 @@ from ansible.module_utils.dlrm_fleet.container.kept_image import SCHEMA_VERSION,
 
 FIELDS = ("name", "id", "architecture", "bytes", "sha256", "builder", "builder_kind")
 ARGUMENTS: dict[str, Any] = {
+    "storage_root": {"type": "path", "required": True},
     "path": {"type": "path", "required": True},
     "name": {"type": "str", "required": True},
     "id": {"type": "str", "required": True},
@@ -110,7 +118,8 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
 
 
 def main() -> None:
-    finish(AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True), run)
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    finish(module, by_owner("storage_root", run))
 
 
 if __name__ == "__main__":

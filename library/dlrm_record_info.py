@@ -75,6 +75,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.dlrm_fleet.base.as_owner import by_owner
 from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.results import stored
 
@@ -98,7 +99,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=ARGUMENTS, required_together=[("run_id", "host")], supports_check_mode=True
     )
-    finish(module, look)
+    finish(module, by_owner("storage_root", look))
 
 
 if __name__ == "__main__":

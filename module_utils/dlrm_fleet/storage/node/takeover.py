@@ -16,8 +16,6 @@ from ...base.documents import write_atomic
 from ...base.errors import FleetError, disk_error
 from .own_key import copy_of, known_hosts_of
 
-# Root's own tasks write the entries of images. Everybody may read them.
-BY_ROOT = ("images",)
 ROOT_UID = 0
 
 
@@ -176,7 +174,7 @@ def _is_roots(found: os.stat_result) -> bool:
 def _has_roots(folder: Path, levels: int) -> bool:
     """True if something there is root's. What vanishes meanwhile does not count."""
     try:
-        paths = [path for path in folder.iterdir() if path.name not in BY_ROOT]
+        paths = list(folder.iterdir())
     except FileNotFoundError:
         return False
     for path in paths:
