@@ -16,14 +16,15 @@ PARSERS = {"load", "loads", "JSONDecoder", "raw_decode", "literal_eval", "safe_l
 MODULES = {"json", "yaml", "pickle", "marshal", "ast", "simplejson", "decoder"}
 REVIEWED = {
     f"{FLEET}/wire/strict_json.py::parse": "the strict parser itself",
-    f"{FLEET}/base/documents.py::read_json": "files below the own root",
+    f"{FLEET}/base/as_owner.py::_read": "what this program's own child says",
+    f"{FLEET}/base/documents.py::parse_json": "files that only the own user can write",
     f"{FLEET}/container/build_output.py::output_lines": "literals in what a build printed",
     f"{FLEET}/container/image.py::_archive_tag": "the base archive, which the operator made",
     f"{FLEET}/host/software.py::_ask": "the container engine of this machine, which root runs",
-    f"{FLEET}/judge/loadgen_log.py::parse_detail": "lines of a log, whose values are then checked",
+    f"{FLEET}/judge/loadgen_log.py::_json": "lines of a log, whose values are then checked",
     f"{FLEET}/request/values.py::_from_json": "the operator's own variables",
     f"{FLEET}/results/record.py::differences": "what this function has just written as JSON",
-    f"{FLEET}/results/summary.py::_holds": "a verdict that is compared as a whole",
+    f"{FLEET}/storage/node/processes.py::_outcome": "what this program's own child says",
 }
 
 

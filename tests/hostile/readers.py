@@ -15,6 +15,7 @@ from ansible.module_utils.dlrm_fleet.wire.restore import (
     restorable_stages,
 )
 from ansible.module_utils.dlrm_fleet.wire.stage_document import stage_document
+from ansible.module_utils.dlrm_fleet.wire.status_document import read_status
 from ansible.module_utils.dlrm_fleet.wire.waiting_run import collect, spool_entry
 
 WHAT = "cannot use what the peer says"
@@ -53,6 +54,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "stage": stage,
     "restore": restore,
     "lacking": lacking,
+    "status": lambda document: read_status(document, WHAT),
     "spool": lambda document: spool_entry(document, WHAT),
     "collect": lambda document: collect(document, WHAT),
 }

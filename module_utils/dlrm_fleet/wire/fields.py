@@ -62,6 +62,10 @@ class Fields:
                 "It was written by a newer release of dlrm-fleet: use that one here, too",
             )
 
+    def is_null(self, name: str) -> bool:
+        """True if the field is there and says nothing; a missing one is not null."""
+        return name in self.values and self.values[name] is None
+
     def text(self, name: str, longest: int = 4096) -> str:
         value = self.values.get(name)
         if not isinstance(value, str) or len(value) > longest or not is_writable(value):
@@ -90,6 +94,17 @@ class Fields:
     def part(self, name: str) -> str:
         """A name that is one file's or folder's."""
         return self.matching(name, NAME, "one file's name")
+
+    def parts(self, name: str) -> list[str]:
+        """A list of names, each one file's or folder's."""
+        value = self.values.get(name)
+        if (
+            not isinstance(value, list)
+            or len(value) > MOST_FILES
+            or not all(isinstance(one, str) and NAME.fullmatch(one) for one in value)
+        ):
+            raise self.bad(name, f"a list of at most {MOST_FILES} names")
+        return value
 
     def relative(self, name: str) -> str:
         """A path below the folder it belongs to, of at most 8 plain parts."""

@@ -45,7 +45,7 @@ def read_status(value: Any, what: str) -> Status:
         fields.line("phase"),
         _number(fields, "percent", 0, 100),
         _number(fields, "rate"),
-        "" if fields.values.get("unit", "") is None else fields.line("unit", 64),
+        "" if fields.is_null("unit") else fields.line("unit", 64),
         _number(fields, "eta_seconds"),
         fields.text("message", LONGEST_MESSAGE),
         parse_time(fields.time("updated_at")),
@@ -53,9 +53,9 @@ def read_status(value: Any, what: str) -> Status:
 
 
 def _number(fields: Fields, name: str, low: float = -1e18, high: float = 1e18) -> float | None:
-    value = fields.values.get(name, "")
-    if value is None:
+    if fields.is_null(name):
         return None
+    value = fields.values.get(name)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     # False for NaN and infinities, too.
     if not is_number or not low <= value <= high:

@@ -19,11 +19,11 @@ def spool_entry(value: Any, what: str) -> dict[str, Any]:
     fields.version()
     fields.only(
         *("schema_version", "run_id", "host", "source", "host_root", "request", "request_sha256"),
-        *("controller", "opened_at", "image", "streams"),
+        *("controller", "opened_at", "image", "streams", "makers"),
     )
     fields.run_id("run_id")
     fields.part("host")
-    if fields.values.get("source", {}) is not None:
+    if not fields.is_null("source"):
         fields.free("source")
     fields.absolute("host_root")
     fields.free("request")
@@ -32,6 +32,9 @@ def spool_entry(value: Any, what: str) -> dict[str, Any]:
     fields.time("opened_at")
     _check_image(fields.object("image"))
     fields.integer("streams", 1, MOST_STREAMS)
+    # Entries of earlier releases have none.
+    if "makers" in fields.values:
+        fields.parts("makers")
     return fields.values
 
 

@@ -12,6 +12,7 @@ from ...results import on_host
 from ...runs.holder import machine_id
 from ...runs.runs import COLLECT_NAME, MEASURED_STAGE, Runs, state as run_state
 from ...wire.documents import read_strictly
+from ...wire.waiting_run import collect
 
 
 def answer(root: Path, run_id: str) -> dict[str, Any]:
@@ -23,7 +24,8 @@ def answer(root: Path, run_id: str) -> dict[str, Any]:
 def _answer(root: Path, run_id: str) -> dict[str, Any]:
     runs = Runs(root)
     lock = runs.read(run_id)
-    asked = read_strictly(root / "runs" / run_id / COLLECT_NAME)
+    path = root / "runs" / run_id / COLLECT_NAME
+    asked = collect(read_strictly(path), f"cannot use {str(path)!r}")
     found = on_host.find(
         root,
         asked["catalogue"],

@@ -16,6 +16,7 @@ from ...results import record
 from ...wire.fields import Fields
 from ...wire.host_answer import HostAnswer, host_answer, read_answer
 from ...wire.strict_json import DEFAULT
+from ...wire.waiting_run import spool_entry
 from ..host.answer import answer
 from ..rsync import remote_name, ssh_words, worded_failure
 from . import spool
@@ -51,7 +52,7 @@ def visit_all(
 def _serve(storage_root: Path, path: Path, run: Runner) -> str:
     if not path.exists():
         return COLLECTED
-    entry = read_json(path)
+    entry = spool_entry(read_json(path), f"cannot use {str(path)!r}")
     with spool.locked(storage_root, entry["run_id"], entry["host"], wait=False):
         return _visit(storage_root, path, entry, run)
 
