@@ -22,7 +22,9 @@ REVIEWED = {
     f"{FLEET}/container/image.py::_archive_tag": "the base archive, which the operator made",
     f"{FLEET}/host/software.py::_ask": "the container engine of this machine, which root runs",
     f"{FLEET}/judge/loadgen_log.py::_json": "lines of a log, whose values are then checked",
-    f"{FLEET}/request/values.py::_from_json": "the operator's own variables",
+    f"{FLEET}/request/values.py::from_json": "the operator's own variables",
+    "library/dlrm_request.py::main": "the operator's own variables",
+    "library/dlrm_schedule_request.py::main": "the operator's own variables",
     f"{FLEET}/results/record.py::differences": "what this function has just written as JSON",
     f"{FLEET}/storage/node/processes.py::_outcome": "what this program's own child says",
 }

@@ -55,7 +55,7 @@ def read_status(value: Any, what: str) -> Status:
 def _number(fields: Fields, name: str, low: float = -1e18, high: float = 1e18) -> float | None:
     if fields.is_null(name):
         return None
-    value = fields.values.get(name)
+    value: Any = fields.values.get(name)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     # False for NaN and infinities, too.
     if not is_number or not low <= value <= high:

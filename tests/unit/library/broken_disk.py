@@ -263,13 +263,16 @@ def _attempt_in_child(
 
 
 def tree(root: Path) -> dict[str, str | bytes]:
-    """Every file and link below `root`, without locks; times and the root's name are left out."""
+    """Every file and link below `root`; times and the root's name are left out.
+
+    Not locks, and not what was verified: where that cannot be kept, it is verified again.
+    """
     found: dict[str, str | bytes] = {}
     for path in sorted(root.rglob("*")):
         name = str(path.relative_to(root))
         if path.is_symlink():
             found[name] = f"-> {path.readlink()}"
-        elif path.is_file() and not path.name.endswith(".lock"):
+        elif path.is_file() and not path.name.endswith((".lock", ".verified.json")):
             content = path.read_bytes().replace(os.fsencode(root), b"ROOT")
             found[name] = SUM_OF_RECORD.sub(b"SUM", TIME.sub(b"TIME", content))
     return found

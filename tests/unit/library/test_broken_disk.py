@@ -8,6 +8,7 @@ import functools
 import getpass
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -24,6 +25,7 @@ from ansible.module_utils.dlrm_fleet.results import on_host, record
 from ansible.module_utils.dlrm_fleet.runs.runs import Runs
 from ansible.module_utils.dlrm_fleet.stages.retire import retire
 from ansible.module_utils.dlrm_fleet.storage import key_files
+from ansible.module_utils.dlrm_fleet.storage.host.authorized_keys import Account, change
 from ansible.module_utils.dlrm_fleet.storage.host.restore import Restore
 from ansible.module_utils.dlrm_fleet.storage.node import spool
 from ansible.module_utils.dlrm_fleet.storage.node.pull import Pull
@@ -167,8 +169,8 @@ def know_host(root: Path) -> None:
 
 
 def let_in(root: Path) -> None:
-    path = root / "home" / ".ssh" / "authorized_keys"
-    key_files.write_authorized_keys(path, f"restrict {KEY}\n", getpass.getuser())
+    who = Account(getpass.getuser(), os.geteuid(), os.getegid(), root / "home")
+    change(who, lambda _text: f"restrict {KEY}\n".encode())
 
 
 def made(root: Path) -> None:

@@ -113,7 +113,7 @@ class Machine:
     def rights(self) -> AbstractContextManager[None]:
         """As the modules of library/ work. Rights are the process's: threads keep root's."""
         is_main = threading.current_thread() is threading.main_thread()
-        return as_owner_of(self.root) if is_main else nullcontext()
+        return as_owner_of(self.asked.root) if is_main else nullcontext()
 
     def open_run(self, run_id: str) -> None:
         Runs(self.root).open(run_id, SHA, self.asked.controller, 60, self.owner)
