@@ -16,6 +16,7 @@ from planted_host import GID, UID, USER, Host
 from test_planter import CONTENT, SHA256, stage_document
 from tiny.machine import RUN, SHA, request
 
+import dlrm_host_root
 import dlrm_storage_restore
 
 LINK = f"model/{os.uname().machine}_fp32.bin"
@@ -175,10 +176,12 @@ def test_folders_of_a_former_owner_are_given_to_the_present_one(host: Host) -> N
 
 
 def test_a_root_that_its_owner_cannot_reach_is_warned_of_and_works(host: Host) -> None:
+    assert dlrm_host_root.warning(host.root) == ""
     host.folder.chmod(0o700)
     host.before = host.outside()
-    answer = host.ensure_root(home_user="0:0")
-    assert "may not enter the folders above it" in str(answer["warnings"])
+    assert not host.ensure_root(home_user="0:0").get("failed")
+    # Where other tests loaded the controller's code, Ansible shows a warning and returns none.
+    assert "may not enter the folders above it" in dlrm_host_root.warning(host.root)
     assert not host.open().get("failed")
     assert host.stage()["state"] == "running"
 
