@@ -184,7 +184,7 @@ def test_from_another_address_the_keys_open_nothing(
 
 def test_private_halves_stay_on_the_storage_node(fleet: Fleet) -> None:
     modes = fleet.storage.shell(f"stat -c '%a %U' {KEYS} {KEYS}/read {KEYS}/write").split("\n")
-    assert modes[:3] == ["700 root", "600 root", "600 root"]
+    assert modes[:3] == ["700 dlrm-storage", "600 dlrm-storage", "600 dlrm-storage"]
 
 
 def test_the_users_other_lines_stay_and_removal_takes_ours(fleet: Fleet, host: Host) -> None:
