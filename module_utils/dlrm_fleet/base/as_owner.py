@@ -12,6 +12,9 @@ from typing import Any
 
 from .errors import FleetError
 
+# Of a module's answer.
+MOST_BYTES = 64 * 1024**2
+
 
 def become(uid: int, gid: int) -> None:
     """For good. An unknown uid has no groups beside `gid`."""
@@ -58,8 +61,8 @@ def as_owner(folder: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]
         finally:
             os._exit(0)
     os.close(writer)
-    with os.fdopen(reader, encoding="utf-8") as pipe:
-        said = pipe.read()
+    with os.fdopen(reader, "rb") as pipe:
+        said = pipe.read(MOST_BYTES + 1)
     os.waitpid(pid, 0)
     return _read(said)
 
@@ -84,13 +87,25 @@ def _outcome(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return {"broken": traceback.format_exc()}
 
 
-def _read(said: str) -> dict[str, Any]:
-    outcome: dict[str, Any] = {"broken": "its process ended and said nothing"}
-    if said:
-        outcome = json.loads(said)
-    if "refused" in outcome:
-        raise FleetError(*outcome["refused"])
-    if "broken" in outcome:
-        raise RuntimeError(outcome["broken"])
-    value: dict[str, Any] = outcome["value"]
-    return value
+def _read(said: bytes) -> dict[str, Any]:
+    """The process was another user's: what it says is bounded, and its shape is checked."""
+    outcome: Any = {"broken": "its process ended and said nothing"}
+    if len(said) > MOST_BYTES:
+        outcome = {"broken": f"its process said more than {MOST_BYTES} bytes"}
+    elif said:
+        try:
+            outcome = json.loads(said)
+        except (ValueError, RecursionError):
+            outcome = {"broken": "its process said no JSON"}
+    kinds = {"refused": list, "broken": str, "value": dict}
+    if not isinstance(outcome, dict) or len(outcome) != 1:
+        raise RuntimeError("its process said something else than an outcome")
+    [(name, value)] = outcome.items()
+    if not isinstance(value, kinds.get(name, ())):
+        raise RuntimeError("its process said something else than an outcome")
+    if name == "refused":
+        raise FleetError(*map(str, value[:3]))
+    if name == "broken":
+        raise RuntimeError(value)
+    found: dict[str, Any] = value
+    return found

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.dlrm_fleet.base import as_owner as module
 from ansible.module_utils.dlrm_fleet.base.as_owner import as_owner, by_owner
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 
@@ -58,3 +59,27 @@ def test_a_refusal_keeps_its_words(folder: Path) -> None:
 def test_a_folder_that_is_not_there_changes_nobody(tmp_path: Path) -> None:
     found = as_owner(tmp_path / "none", identity)
     assert found["uids"][1] == os.geteuid()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"[" * 200_000,
+        b"{",
+        b"\xff",
+        b"[]",
+        b"{}",
+        b'{"value": []}',
+        b'{"value": {}, "refused": []}',
+        b'{"else": 1}',
+    ],
+)
+def test_what_the_other_user_says_has_one_shape(said: bytes) -> None:
+    with pytest.raises(RuntimeError, match="its process said"):
+        module._read(said)
+
+
+def test_what_the_other_user_says_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_BYTES", 64)
+    with pytest.raises(RuntimeError, match="more than 64 bytes"):
+        module._read(b'{"value": {"text": "' + b"x" * 64 + b'"}}')
