@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.dlrm_fleet.host.document import machine_type
+from ansible.module_utils.dlrm_fleet.results import record
 from ansible.module_utils.dlrm_fleet.stages.folder import StageFolder
 from ansible.module_utils.dlrm_fleet.stages.plan import Plan, PlannedStage
 
@@ -163,3 +164,19 @@ def arguments(root: Path, precision: str = "int8", tune: bool = False) -> dict[s
         "run_id": RUN_ID,
         "image": IMAGE,
     }
+
+
+def write_record(folder: Path, run_id: str, host: str) -> None:
+    """Record the run whose files lie in `folder`, as controller and visit do."""
+    document = record.build(
+        folder,
+        host=host,
+        run_id=run_id,
+        request=request(),
+        request_sha256="d" * 64,
+        image={"name": IMAGE, "id": "sha256:1"},
+        controller="x@y",
+        opened_at="2026-01-31T12:00:00Z",
+        recorded_at="2026-01-31T14:00:00Z",
+    )
+    record.write(folder, document)

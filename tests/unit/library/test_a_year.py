@@ -95,18 +95,7 @@ class Year:
         pull = Pull(self.node, None, copied)
         pull.apply_all(pull.plan(pull.items(HOST, (), run_id, files)))
         folder = record.run_folder(self.node, run_id, HOST)
-        document = record.build(
-            folder,
-            host=HOST,
-            run_id=run_id,
-            request=made_run.request(),
-            request_sha256="d" * 64,
-            image={"name": made_run.IMAGE, "id": "sha256:1"},
-            controller="x@y",
-            opened_at="2026-01-31T12:00:00Z",
-            recorded_at="2026-01-31T14:00:00Z",
-        )
-        record.write(folder, document)
+        made_run.write_record(folder, run_id, HOST)
         spool.mark_collected(self.node, run_id, HOST)
 
     def left_by_accident(self, number: int) -> None:

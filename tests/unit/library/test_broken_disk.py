@@ -97,18 +97,7 @@ def keep(root: Path, makers: tuple[str, ...] = ()) -> None:
 
 def write_record(root: Path) -> None:
     folder = record.run_folder(root / "storage", RUN_ID, HOST)
-    document = record.build(
-        folder,
-        host=HOST,
-        run_id=RUN_ID,
-        request=made_run.request(),
-        request_sha256="d" * 64,
-        image={"name": made_run.IMAGE, "id": "sha256:1"},
-        controller="x@y",
-        opened_at="2026-01-31T12:00:00Z",
-        recorded_at="2026-01-31T14:00:00Z",
-    )
-    record.write(folder, document)
+    made_run.write_record(folder, RUN_ID, HOST)
     assert record.is_complete(folder)
 
 
