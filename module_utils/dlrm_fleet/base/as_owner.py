@@ -89,23 +89,20 @@ def _outcome(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 def _read(said: bytes) -> dict[str, Any]:
     """The process was another user's: what it says is bounded, and its shape is checked."""
-    outcome: Any = {"broken": "its process ended and said nothing"}
+    if not said:
+        raise RuntimeError("its process said nothing")
     if len(said) > MOST_BYTES:
-        outcome = {"broken": f"its process said more than {MOST_BYTES} bytes"}
-    elif said:
-        try:
-            outcome = json.loads(said)
-        except (ValueError, RecursionError):
-            outcome = {"broken": "its process said no JSON"}
-    kinds = {"refused": list, "broken": str, "value": dict}
-    if not isinstance(outcome, dict) or len(outcome) != 1:
-        raise RuntimeError("its process said something else than an outcome")
-    [(name, value)] = outcome.items()
-    if not isinstance(value, kinds.get(name, ())):
-        raise RuntimeError("its process said something else than an outcome")
-    if name == "refused":
-        raise FleetError(*map(str, value[:3]))
-    if name == "broken":
-        raise RuntimeError(value)
-    found: dict[str, Any] = value
-    return found
+        raise RuntimeError(f"its process said more than {MOST_BYTES} bytes")
+    try:
+        outcome: Any = json.loads(said)
+    except (ValueError, RecursionError):
+        raise RuntimeError("its process said no JSON") from None
+    if isinstance(outcome, dict) and len(outcome) == 1:
+        value, refused = outcome.get("value"), outcome.get("refused")
+        if isinstance(value, dict):
+            return value
+        if isinstance(refused, list) and refused:
+            raise FleetError(*map(str, refused[:3]))
+        if isinstance(outcome.get("broken"), str):
+            raise RuntimeError(outcome["broken"])
+    raise RuntimeError("its process said something else than an outcome")

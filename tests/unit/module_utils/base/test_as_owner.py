@@ -70,6 +70,8 @@ def test_a_folder_that_is_not_there_changes_nobody(tmp_path: Path) -> None:
         b"[]",
         b"{}",
         b'{"value": []}',
+        b'{"refused": []}',
+        b"",
         b'{"value": {}, "refused": []}',
         b'{"else": 1}',
     ],
