@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.dlrm_fleet.request.request import normalise, request_sha256
+from ansible.module_utils.dlrm_fleet.results import record
 
 from fleet import images, owner
 from fleet.engine import REPOSITORY, command, docker, wait_until
@@ -105,9 +106,12 @@ class Machines:
     def _write_record(self, name: str) -> None:
         stored = self.folder / "storage/runs" / RUN_ID / name
         (stored / "performance").mkdir(parents=True)
-        record = (REPOSITORY / "docs/contracts/examples/run.json").read_text()
-        (stored / "run.json").write_text(record)
         (stored / "performance/mlperf_log_summary.txt").write_text("LoadGen's own words\n")
+        document = json.loads((REPOSITORY / "docs/contracts/examples/run.json").read_text())
+        document["run_id"] = RUN_ID
+        document["host"]["name"] = name
+        document["files"] = record.list_files(stored)
+        record.write(stored, document)
 
     def inventory(self, name: str, hosts: dict[str, dict[str, Any]], storage: str = "here") -> Path:
         """A folder as inventories/onprem; `hosts`: benchmark host -> variables of its own."""
