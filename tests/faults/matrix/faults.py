@@ -167,12 +167,18 @@ class DiskFull(Fault):
 
     def inject(self, bench: Bench, phase: Phase, container: str) -> None:
         where, folder = self.place(bench)
-        script = (
-            f"used=$(df --output=used -k {folder} | tail -1);"
-            f" mount -o remount,size=$((used + 0))k {folder};"
-            f" df --output=avail -k {folder} | tail -1"
+        # A tmpfs of size 0 has no limit, and one cannot become smaller than what lies on it.
+        shrink = (
+            f"used=$(df --output=used -k {folder} | tail -1); [ $used -gt 0 ] &&"
+            f" mount -o remount,size=${{used}}k {folder} 2>/dev/null && echo full"
         )
-        assert int(docker("exec", where, "sh", "-c", script)) <= 64
+        wait_until(
+            lambda: docker("exec", where, "sh", "-c", shrink, check=False),
+            "the small file system holds something and is as small as that",
+        )
+        probe = f"head -c 262144 /dev/zero >{folder}/probe; rm -f {folder}/probe"
+        said = docker("exec", where, "sh", "-c", f"({probe}) 2>&1")
+        assert "No space left on device" in said, f"the disk is not full: {said}"
         phase.release(bench, container)
 
     def lift(self, bench: Bench) -> None:

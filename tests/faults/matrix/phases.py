@@ -74,7 +74,8 @@ class Fetch(Phase):
     def reach(self, bench: Bench) -> str:
         def arrived() -> bool:
             ended_early(bench, self.name)
-            size = f"du -sb {bench.storage_root} 2>/dev/null | cut -f1"
+            # Bytes on the disk: a file may have its whole length before any byte arrives.
+            size = f"du -s --block-size=1 {bench.storage_root} 2>/dev/null | cut -f1"
             script = f"[ 0$({size}) -gt {FETCHED_BYTES} ] && echo arrived"
             return bool(bench.fleet.storage.await_shell(script))
 
