@@ -27,7 +27,9 @@ doctor: ## Say what a run lacks here and on INVENTORY's hosts, and how to get it
 	@tools/doctor.sh $(INVENTORY) -e precision=$(PRECISION) $(ARGS)
 
 .PHONY: setup
-setup: $(VENV)/.complete base ## Make the controller's Python and, if no registry answers, a base image
+setup: ## Make the controller's Python and, if no registry answers, a base image
+	@test -e $(VENV)/.complete || tools/find_python.sh >/dev/null
+	@$(MAKE) --no-print-directory --jobs=2 $(VENV)/.complete base
 
 # The stamp is written last, so a set-up that was killed is made anew.
 $(VENV)/.complete: requirements.txt

@@ -88,7 +88,8 @@ RETURN = r"""
 state:
   description:
     - done; running; would_run (check mode); skipped (not part of this request, or not needed on
-      this host); preparing (files of the user's folder are not hashed yet, call again); failed.
+      this host); preparing (files of the user's folder are not hashed yet, or another stage of
+      this run still runs; call again); failed.
   returned: success
   type: str
 key:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from ..base.errors import FleetError
@@ -21,6 +22,8 @@ from .view import StageView, done_view
 
 # One call hashes a user's folder for about this long, then says how far it is.
 HASH_SECONDS = 12
+# One call waits so long for this run's other stage.
+WAIT_SECONDS = 12
 
 
 def start_stage(plan: HostPlan, start: Start, engine: Engine) -> StageView:
@@ -118,7 +121,9 @@ def _settle(
     if document is not None and not remake:
         return done_view(folder.stage, document, asked.run_id)
     # Refuse first: a result is not removed when its successor cannot start.
-    _refuse_company(start, folder, engine)
+    awaited = _await_company(plan, start, folder, engine)
+    if awaited is not None:
+        return awaited
     spec, request = prepare(plan, start, folder, engine)
     secret = secrets.of_stage(plan, start)
     if remake:
@@ -149,20 +154,39 @@ def _reap_ended(folder: StageFolder, engine: Engine) -> Container | None:
     return alive
 
 
-def _refuse_company(start: Start, folder: StageFolder, engine: Engine) -> None:
-    """A container that another run left would take memory and time from this run's stage."""
-    others = engine.others(folder.key)
-    if engine.end_overdue(others):
+def _await_company(
+    plan: HostPlan, start: Start, folder: StageFolder, engine: Engine
+) -> StageView | None:
+    """A container that still runs would take memory and time from this run's stage.
+
+    One of this run is awaited: its controller died, and an earlier stage has a new key since then.
+    One of another run is refused.
+    """
+    ends = time.monotonic() + WAIT_SECONDS
+    while True:
         others = engine.others(folder.key)
-    if others:
+        if engine.end_overdue(others):
+            others = engine.others(folder.key)
+        if not others:
+            return None
         other = others[0]
         run_id = other.labels.get(f"{LABEL}.run_id", "unknown")
-        raise FleetError(
-            f"cannot start stage {start.stage!r}",
-            f"container {other.name} of run {run_id} still runs on this host,"
-            f" since {other.started_at[:19]}Z",
-            f"Wait until it ends, or stop it: docker stop {other.name}",
-        )
+        if run_id != plan.asked.run_id:
+            raise FleetError(
+                f"cannot start stage {start.stage!r}",
+                f"container {other.name} of run {run_id} still runs on this host,"
+                f" since {other.started_at[:19]}Z",
+                f"Wait until it ends, or stop it: docker stop {other.name}",
+            )
+        if time.monotonic() >= ends:
+            seconds_to_run(plan.asked, start)
+            pending = (
+                f"waits for container {other.name} of this run, since {other.started_at[:19]}Z;"
+                f" docker stop {other.name} ends it"
+            )
+            return StageView(start.stage, "preparing", pending, lines=[f"{start.stage} {pending}"])
+        plan.asked.keep_lease()
+        time.sleep(1)
 
 
 def _remake_reason(asked: Asked, start: Start, document: dict[str, Any] | None, damage: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.runs.runs import Runs
+from ansible.module_utils.dlrm_fleet.stages import start
 from ansible.module_utils.dlrm_fleet.stages.view import StageView
 from tiny.machine import NEXT_RUN, RUN, USER, Machine
 
@@ -197,6 +198,22 @@ def test_what_another_run_left_running_is_named_before_anything_is_measured(
     assert machine.folder("measured").attempts() == []
     # What is done needs no room.
     assert machine.start("made").state == "done"
+    (machine.folder("waiting").path / "go").touch()
+    machine.until("waiting", lambda seen: seen.state == "done")
+    assert machine.start("measured").state == "running"
+
+
+def test_another_stage_of_the_same_run_is_awaited(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(start, "WAIT_SECONDS", 0)
+    machine.finish("made")
+    machine.start("waiting")
+    (left,) = machine.containers()
+    awaited = machine.start("measured")
+    assert awaited.state == "preparing"
+    assert f"measured waits for container {left.name} of this run" in awaited.line
+    assert machine.folder("measured").attempts() == []
     (machine.folder("waiting").path / "go").touch()
     machine.until("waiting", lambda seen: seen.state == "done")
     assert machine.start("measured").state == "running"
