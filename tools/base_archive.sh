@@ -58,6 +58,13 @@ distribution_sources() {
         | sort -u
 }
 
+install_mmdebstrap() {
+    say "installing mmdebstrap"
+    as_root apt-get install -y -qq --no-install-recommends mmdebstrap >/dev/null \
+        || { as_root apt-get update -qq; as_root apt-get install -y -qq --no-install-recommends mmdebstrap >/dev/null; } \
+        || die "cannot install mmdebstrap from this machine's apt sources (on Ubuntu it is in 'universe'). Install it, then run this again."
+}
+
 make_rootfs() {
     local rootfs=$1 suite=$2 origin=$3 sources mirror components keyring
     sources=$(distribution_sources "$origin" "$suite")
@@ -71,25 +78,18 @@ make_rootfs() {
     components=$(awk -v suite="$suite" '$2 == suite { print $3 }' <<<"$sources" | sort -u | paste -sd,)
     keyring=/usr/share/keyrings/${origin,,}-archive-keyring.gpg
     [ -r "$keyring" ] || die "the keyring '$keyring' is missing. Install the package ${origin,,}-keyring or ${origin,,}-archive-keyring."
-    if ! command -v debootstrap >/dev/null && [ ! -x /usr/sbin/debootstrap ]; then
-        say "installing debootstrap"
-        as_root apt-get install -y -qq --no-install-recommends debootstrap >/dev/null
-    fi
+    command -v mmdebstrap >/dev/null || install_mmdebstrap
     say "installing $origin $suite from $mirror"
-    as_root env PATH="$PATH:/usr/sbin:/sbin" debootstrap --variant=minbase --keyring="$keyring" \
-        --components="$components" --include=python3,python3-venv,ca-certificates \
-        "$suite" "$rootfs" "$mirror" >"$rootfs.log" 2>&1 \
-        || { tail -n 20 "$rootfs.log" >&2; die "debootstrap of '$suite' from '$mirror' failed (the lines above are its last). Check the mirror and the network."; }
-    as_root rm -f "$rootfs/etc/apt/sources.list"
-    awk -v key="$keyring" '{ print "deb [signed-by=" key "] " $1 " " $2 " " $3 }' <<<"$sources" \
-        | as_root tee "$rootfs/etc/apt/sources.list.d/distribution.list" >/dev/null
-    # Also leave documentation out of packages that are installed later.
-    printf 'path-exclude /usr/share/%s/*\n' doc man info locale \
-        | as_root tee "$rootfs/etc/dpkg/dpkg.cfg.d/slim" >/dev/null
-    say "applying the distribution's updates"
-    as_root env LC_ALL=C DEBIAN_FRONTEND=noninteractive chroot "$rootfs" \
-        sh -ec 'apt-get update -qq && apt-get dist-upgrade -y -qq --no-install-recommends' >>"$rootfs.log" 2>&1 \
-        || { tail -n 20 "$rootfs.log" >&2; die "the update inside '$rootfs' failed (the lines above are its last). Check the mirror and the network."; }
+    # With its updates, and without documentation, now and in packages that are installed later. The hook merges /usr
+    # beforehand: a package that does it later would bring Perl (46 MB).
+    awk -v key="$keyring" '{ print "deb [signed-by=" key "] " $1 " " $2 " " $3 }' <<<"$sources" >"$rootfs.list"
+    as_root env LC_ALL=C mmdebstrap --mode=root --variant=minbase --include=python3,python3-venv,ca-certificates \
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+        --dpkgopt='path-exclude=/usr/share/info/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+        --hook-dir=/usr/share/mmdebstrap/hooks/maybe-merged-usr "$suite" "$rootfs" "$rootfs.list" >"$rootfs.log" 2>&1 \
+        || { tail -n 20 "$rootfs.log" >&2; die "mmdebstrap of '$suite' from '$mirror' failed (the lines above are its last). Check the mirror and the network."; }
+    as_root mv "$rootfs/etc/apt/sources.list.d/0000${rootfs##*/}.list" "$rootfs/etc/apt/sources.list.d/distribution.list"
+    as_root mv "$rootfs/etc/dpkg/dpkg.cfg.d/99mmdebstrap" "$rootfs/etc/dpkg/dpkg.cfg.d/slim"
     # Remove what differs between two machines with the same packages: it must not change the image's name.
     # shellcheck disable=SC2016 # the inner shell expands it
     as_root sh -ec 'cd "$1" && rm -rf var/lib/apt/lists/* var/cache/apt/* var/cache/debconf/*-old var/cache/ldconfig/* \

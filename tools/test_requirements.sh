@@ -8,7 +8,7 @@ as_root() {
 
 declare -A package_of=(
     [dockerd]=docker.io [shellcheck]=shellcheck [busybox]=busybox-static [rsync]=rsync [ssh]=openssh-client
-    [debootstrap]=debootstrap [openssl]=openssl [unshare]=util-linux [g++]=g++
+    [mmdebstrap]=mmdebstrap [openssl]=openssl [unshare]=util-linux [g++]=g++
 )
 missing=()
 for program in "${!package_of[@]}"; do
