@@ -66,7 +66,7 @@ install_mmdebstrap() {
 }
 
 make_rootfs() {
-    local rootfs=$1 suite=$2 origin=$3 sources mirror components keyring
+    local rootfs=$1 suite=$2 origin=$3 sources mirror keyring
     sources=$(distribution_sources "$origin" "$suite")
     mirror=$(awk -v suite="$suite" '$2 == suite { print $1; exit }' <<<"$sources")
     if [ -z "$mirror" ]; then
@@ -75,7 +75,6 @@ make_rootfs() {
         mirror=$(awk -v suite="$suite" '$2 == suite { print $1; exit }' <<<"$sources")
     fi
     [ -n "$mirror" ] || die "this machine's apt sources name no '$origin' source for the suite '$suite'. Add the distribution's own source, then run this again."
-    components=$(awk -v suite="$suite" '$2 == suite { print $3 }' <<<"$sources" | sort -u | paste -sd,)
     keyring=/usr/share/keyrings/${origin,,}-archive-keyring.gpg
     [ -r "$keyring" ] || die "the keyring '$keyring' is missing. Install the package ${origin,,}-keyring or ${origin,,}-archive-keyring."
     command -v mmdebstrap >/dev/null || install_mmdebstrap
