@@ -243,7 +243,7 @@ def test_a_machine_that_says_nothing_useful_keeps_nobody_out(answer: Any) -> Non
 
 
 def test_a_host_with_its_own_sources_has_its_own_sha256() -> None:
-    hosts = [
+    hosts: list[dict[str, Any]] = [
         {"host": "node1", "runs": [run()], "request_sha256": None},
         {"host": "node2", "runs": [run(request_sha256=OTHER_SHA)], "request_sha256": OTHER_SHA},
     ]
