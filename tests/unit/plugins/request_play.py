@@ -59,10 +59,9 @@ def read(inventory: Inventory, *options: str, tasks: list[dict[str, Any]] | None
     """Run the tasks of run/request.yml, then `tasks`, in a play as that of run_benchmark.yml."""
     kept = inventory.folder / "kept"
     kept.mkdir()
-    content = (
-        "{{ {'request': dlrm_request, 'sha256': dlrm_request_sha256, 'secrets': dlrm_secret_files}"
-        " | to_json }}"
-    )
+    facts = {"request": "request", "sha256": "request_sha256", "secrets": "secret_files"}
+    each = ", ".join(f"'{k}': dlrm_{name} | default(none)" for k, name in facts.items())
+    content = f"{{{{ {{{each}}} | to_json }}}}"
     keep = {"content": content, "dest": f"{kept}/{{{{ inventory_hostname }}}}.json"}
     play = {
         "name": "Read the request",
