@@ -11,6 +11,8 @@ description:
   - Like M(ansible.builtin.wait_for_connection), but it uses an open connection as it is and asks
     the machine only for an echo, not for a Python. Every part of a run begins with it, so it costs
     almost nothing when the machine answers.
+  - A name that does not resolve, and an address for documentation, are named with the place where
+    the right one belongs. A name that does not exist is not waited for.
   - The action plugin of the same name does the work. The module itself only answers.
 options:
   timeout:
@@ -18,7 +20,7 @@ options:
     type: float
     default: 60
 attributes:
-  check_mode: {support: full, description: Skipped in check mode.}
+  check_mode: {support: full, description: Changes nothing.}
   diff_mode: {support: none, description: Changes nothing.}
   idempotent: {support: full, description: Changes nothing.}
 author:

@@ -65,6 +65,10 @@ busy:
   description: Who else holds this host and since when; empty when nobody does.
   returned: success
   type: str
+machine:
+  description: This machine, boot and pid namespace, hashed. Equal for two names of one machine.
+  returned: success
+  type: str
 gone:
   description: O(gone) with what the action plugin found, for M(dlrm_run).
   returned: success
@@ -78,6 +82,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.base.rights import as_owner_of
+from ansible.module_utils.dlrm_fleet.runs.holder import machine_id
 from ansible.module_utils.dlrm_fleet.runs.runs import Runs, busy
 
 ARGUMENTS: dict[str, Any] = {
@@ -108,7 +113,13 @@ def main() -> None:
     for run in listed:
         if run["state"] == "damaged":
             module.warn(run["damage"])
-    module.exit_json(changed=False, runs=listed, busy=busy_with, gone=module.params["gone"])
+    module.exit_json(
+        changed=False,
+        runs=listed,
+        busy=busy_with,
+        machine=machine_id(),
+        gone=module.params["gone"],
+    )
 
 
 if __name__ == "__main__":

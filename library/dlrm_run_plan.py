@@ -10,6 +10,7 @@ short_description: Decide which run a fleet continues, or that it starts a new o
 description:
   - Takes the runs of all hosts (M(dlrm_run_info)). The newest open run of the same request whose
     holder is gone is adopted. Fails while another controller holds a run, and names it.
+  - Fails before anything is measured if two hosts are one machine, and names both.
   - A run stays open until its record is stored, so the next command collects a run that finished
     while nobody watched.
 extends_documentation_fragment: [dlrm.request_sha256, dlrm.controller]
@@ -19,7 +20,9 @@ options:
     type: dict
     required: true
   hosts:
-    description: For each host its name (host) and its runs (runs, null where they were not read).
+    description:
+      - For each host its name (host), its runs (runs, null where they were not read), its machine
+        as M(dlrm_run_info) returned it, and its own request_sha256 if its sources are its own.
     type: list
     elements: dict
     required: true

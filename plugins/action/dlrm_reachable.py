@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -13,6 +14,8 @@ from ansible.plugins.action import ActionBase
 PAUSE_SECONDS = 1
 MASTER_SECONDS = 10
 WORD = "dlrm-reachable"
+# What ssh says of an unknown name, and of an address for documentation (RFC 5737).
+WRONG = re.compile(r"resolve hostname (\S+):|host ((192\.0\.2|198\.51\.100|203\.0\.113)\.\d+) port")
 
 
 class ActionModule(ActionBase):
@@ -20,8 +23,6 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: str | None = None, task_vars: Any = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
-        if self._task.check_mode:
-            return {**result, "skipped": True}
         # Messages name the delegate.
         name = self._task.delegate_to or task_vars["inventory_hostname"]
         timeout = float(self._task.args.get("timeout", 60))
@@ -31,8 +32,10 @@ class ActionModule(ActionBase):
             reason = self._reason()
             if not reason:
                 return {**result, "changed": False}
-            if time.monotonic() >= ends:
-                said = f"{name} did not answer within {timeout:.0f} s: {reason}"
+            if "Name or service not known" in reason or time.monotonic() >= ends:
+                waited = timeout - max(ends - time.monotonic(), 0)
+                said = f"{name} did not answer within {waited:.0f} s: {reason}"
+                said += _hint(reason, name, task_vars.get("ansible_inventory_sources") or [])
                 return {**result, "failed": True, "msg": said}
             # Do not use a broken connection again.
             if hasattr(self._connection, "reset"):
@@ -64,3 +67,12 @@ class ActionModule(ActionBase):
                 Path(part.split("=", 1)[1].strip('"')).unlink(missing_ok=True)
             said = f"[{name}] the open SSH connection hung and was dropped; a new one is made"
             self._display.display(said)
+
+
+def _hint(reason: str, name: str, sources: list[str]) -> str:
+    """Where to put the right address, if ssh says that this one is no machine's."""
+    if not (found := WRONG.search(reason)):
+        return ""
+    wrong = "does not resolve here" if found[1] else "is reserved for documentation"
+    place = f"ansible_host of {name}, in the inventory ({', '.join(sources)})"
+    return f". {found[1] or found[2]} {wrong}. Put the machine's own address into {place}."

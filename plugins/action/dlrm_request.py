@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
-from collections.abc import Iterator
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 from ansible import constants
 from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
+from ansible.vars.plugins import get_vars_from_inventory_sources, get_vars_from_path
 
 # A copy, since plugins import nothing of ours; tests/contract compares it with the original.
 PUBLIC = (
@@ -26,47 +26,55 @@ ADDRESSES = (
     *("dlrm_image_build_args", "dlrm_host_pip_environment"),
 )
 REPOSITORY, PRECISIONS = Path(__file__).parents[2], "benchmark/src/dlrm_bench/precisions.yml"
-# Also "# dlrm_x:", a documented variable without a default.
-VARIABLE = re.compile(r"^[#\s]*(dlrm_\w+):", re.MULTILINE)
 
 
 class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: Any = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
-        extra_names = sorted(load_extra_vars(self._loader))
-        variables = {
-            name: self._templar.template(task_vars[name])
-            for name in (*PUBLIC, *ADDRESSES)
-            if name in task_vars
+        extra_names, inventory = load_extra_vars(self._loader), task_vars["hostvars"]._inventory
+        hosts = inventory.get_hosts(ignore_restrictions=True)
+        group = inventory.groups.get(self._task.args.get("group"))
+        measured = [host for host in group.get_hosts() if host in hosts] if group else []
+        arguments = {
+            # As one text: Ansible hides it whole, in results and in the system's log.
+            "variables": json.dumps(self._variables(measured, task_vars), default=str),
+            "precisions": self._loader.load_from_file(str(REPOSITORY / PRECISIONS)),
+            "extra_names": sorted(extra_names),
+            # An extra variable does not make itself known.
+            "known_names": [n for n in task_vars if n.startswith("dlrm_") and n not in extra_names],
+            "carried": self._carried(hosts, task_vars.get("ansible_inventory_sources") or []),
+            "roles_path": constants.DEFAULT_ROLES_PATH,
+            "inventory_sources": task_vars.get("ansible_inventory_sources"),
+            "repository": str(REPOSITORY),
+            # A worker's parent is ansible-playbook itself.
+            "controller_pid": os.getppid(),
+            "project_dir": self._loader.get_basedir(),
         }
-        checked = self._execute_module(
-            module_name="dlrm_request",
-            module_args={
-                # As one text: Ansible hides it whole, in results and in the system's log.
-                "variables": json.dumps(variables, default=str),
-                "precisions": self._loader.load_from_file(str(REPOSITORY / PRECISIONS)),
-                "extra_names": extra_names,
-                "known_names": sorted(self._known_names(task_vars, extra_names)),
-                # A worker's parent is ansible-playbook itself.
-                "controller_pid": os.getppid(),
-                "project_dir": self._loader.get_basedir(),
-            },
-            task_vars=task_vars,
-        )
-        return {**result, **checked}
+        return {**result, **self._execute_module("dlrm_request", arguments, task_vars=task_vars)}
 
-    def _known_names(self, task_vars: dict[str, Any], extra_names: list[str]) -> set[str]:
-        """dlrm_* that roles or inventories name; an extra variable does not make itself known."""
-        names = {name for name in task_vars if name.startswith("dlrm_")} - set(extra_names)
-        for path in self._documented(task_vars):
-            names.update(VARIABLE.findall(path.read_text(encoding="utf-8", errors="replace")))
-        return names
+    def _variables(self, hosts: list[Any], task_vars: dict[str, Any]) -> list[dict[str, Any]]:
+        """Each set of values with the hosts that have it; a play's own values are every host's."""
+        hostvars, here = task_vars["hostvars"], task_vars["inventory_hostname"]
+        now = {name: self._templar.template(task_vars[name]) for name in _public(task_vars)}
+        own = _public(hostvars[here])
+        plays = {name: value for name, value in now.items() if own.get(name, ...) != value}
+        found: dict[str, dict[str, Any]] = {}
+        for host in [str(host) for host in hosts] or [here]:
+            variables = {**_public(hostvars[host]), **plays}
+            text = json.dumps(variables, default=str, sort_keys=True)
+            found.setdefault(text, {"hosts": [], "variables": variables})["hosts"].append(host)
+        return list(found.values())
 
-    def _documented(self, task_vars: dict[str, Any]) -> Iterator[Path]:
-        for folder in map(Path, constants.DEFAULT_ROLES_PATH):
-            yield from folder.glob("*/defaults/*.yml")
-            yield from folder.glob("*/meta/argument_specs.yml")
-        yield from REPOSITORY.glob("inventories/*/fleet.yml")
-        for source in map(Path, task_vars.get("ansible_inventory_sources") or ()):
-            folder = source if source.is_dir() else source.parent
-            yield from (path for path in folder.glob("*_vars/**/*.yml") if path.is_file())
+    def _carried(self, hosts: list[Any], sources: list[str]) -> dict[str, list[str]]:
+        """The inventory's variables by name, each with the groups and hosts that have it."""
+        found, beside = defaultdict(list), self._loader.get_basedir()
+        for one in [*sorted({of for host in hosts for of in host.get_groups()}, key=str), *hosts]:
+            files = get_vars_from_inventory_sources(self._loader, sources, [one], "task")
+            files |= get_vars_from_path(self._loader, beside, [one], "task")
+            for name in {*one.vars, *files}:
+                found[name].append(f"{type(one).__name__.lower()} {one}")
+        return dict(found)
+
+
+def _public(variables: Any) -> dict[str, Any]:
+    return {name: variables[name] for name in (*PUBLIC, *ADDRESSES) if name in variables}

@@ -10,7 +10,7 @@ from ..base.documents import canonical_json, sha256_text
 from ..base.errors import FleetError
 from ..judge.rules import MARKS, MIN_DURATION_SECONDS
 from ..wire.source_parts import part_url
-from .values import Problems, Reader, from_json, shown
+from .values import Problems, Reader, from_json, is_given, shown
 
 PUBLIC = (
     "precision",
@@ -45,8 +45,9 @@ ADDRESSES = (
     "dlrm_image_build_args",
     "dlrm_host_pip_environment",
 )
-# Variables of Ansible and of what starts it, never ours.
-FOREIGN_PREFIXES = ("ansible_", "awx_", "tower_", "molecule_")
+# Variables of Ansible and of what starts it, never ours: AWX gives awx_job_id and tower_job_id,
+# Semaphore semaphore_vars, Packer packer_build_name and more, Event-Driven Ansible ansible_eda.
+FOREIGN_PREFIXES = ("ansible_", "awx_", "tower_", "semaphore_", "packer_", "molecule_")
 DEADLINE_SECONDS = {"demo": 3600, "official": 86400}
 # Which cloud machines are released after the storage node has verified their results.
 RELEASES = ("always", "passed", "never")
@@ -61,16 +62,19 @@ def normalise(
     precisions: dict[str, Any],
     extra_names: Iterable[str] = (),
     known_names: Iterable[str] = (),
+    near_misses: Iterable[str] = (),
 ) -> dict[str, Any]:
     """The typed request; raises FleetError that lists every problem.
 
     `variables`: public name -> value, strings or typed; `precisions`: the table, precisions.yml;
-    `extra_names`: variables given with -e; `known_names`: the roles' own variables (dlrm_*).
+    `extra_names`: variables given with -e; `known_names`: the roles' own variables (dlrm_*);
+    `near_misses`: what was found wrong with names of the inventory, a sentence each.
     """
     problems = Problems()
     _refuse_unknown(extra_names, known_names, problems)
+    problems.sentences.extend(near_misses)
     _refuse_passwords(variables, problems)
-    given = {name: _plain(value) for name, value in variables.items() if _is_given(value)}
+    given = {name: _plain(value) for name, value in variables.items() if is_given(value)}
     if str(given.get("scenario")) in LOADGEN_SCENARIOS:
         given["scenario"] = given["scenario"].lower()
     reader = Reader(given, problems)
@@ -155,10 +159,6 @@ def _refuse_passwords(variables: dict[str, Any], problems: Problems) -> None:
                 " and password from root's ~/.netrc (mode 0600); for the image, name a folder of"
                 " wheels in dlrm_image_find_links (docs/inventories.md, 'How do I give a secret?')."
             )
-
-
-def _is_given(value: object) -> bool:
-    return not (value is None or (isinstance(value, str) and value.strip() == ""))
 
 
 def _plain(value: Any) -> Any:

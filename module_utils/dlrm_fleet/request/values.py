@@ -138,6 +138,11 @@ class Reader:
         return source
 
 
+def is_given(value: object) -> bool:
+    """An empty text counts as not given."""
+    return not (value is None or (isinstance(value, str) and value.strip() == ""))
+
+
 def shown(value: object) -> str:
     """A value in a message."""
     return redact(repr(value))

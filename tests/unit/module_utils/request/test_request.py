@@ -238,8 +238,9 @@ def test_unknown_extra_variables_are_refused_with_the_nearest_name() -> None:
     assert message.startswith("zzzz: unknown variable; known: precision, scenario,")
 
 
-def test_variables_of_ansible_and_awx_are_not_ours() -> None:
+def test_variables_of_ansible_and_its_launchers_are_not_ours() -> None:
     names = ["ansible_user", "awx_job_id", "tower_job_id", "molecule_yml", "precision"]
+    names += ["semaphore_vars", "packer_build_name", "packer_http_addr", "ansible_eda"]
     normalise({"precision": "int8"}, [*names, "dlrm_host_root"], ["dlrm_host_root"])
 
 

@@ -223,6 +223,37 @@ def test_newest_open_run_of_this_request_is_adopted(state: str, reason: str) -> 
     )
 
 
+def machines(*answers: Any) -> list[dict[str, Any]]:
+    return [
+        {"host": f"node{index}", "runs": [], "machine": machine}
+        for index, machine in enumerate(answers, 1)
+    ]
+
+
+def test_two_names_of_one_machine_are_refused() -> None:
+    one, other = "0" * 32, "1" * 32
+    with pytest.raises(FleetError, match="the hosts node1, node3 are one machine"):
+        decide(None, SHA, controller(), machines(one, other, one))
+    assert decide(None, SHA, controller(), machines(one, other))["how"] == "new"
+
+
+@pytest.mark.parametrize("answer", [None, "", [], {"a": 1}, "x" * 32, "0" * 10_000])
+def test_a_machine_that_says_nothing_useful_keeps_nobody_out(answer: Any) -> None:
+    assert decide(None, SHA, controller(), machines(answer, answer))["how"] == "new"
+
+
+def test_a_host_with_its_own_sources_has_its_own_sha256() -> None:
+    hosts: list[dict[str, Any]] = [
+        {"host": "node1", "runs": [run()], "request_sha256": None},
+        {"host": "node2", "runs": [run(request_sha256=OTHER_SHA)], "request_sha256": OTHER_SHA},
+    ]
+    assert decide(None, SHA, controller(), hosts)["how"] == "adopted"
+    assert decide(RUN, SHA, controller(), hosts)["how"] == "adopted"
+    hosts[1]["request_sha256"] = SHA
+    with pytest.raises(FleetError, match="on host node2 belongs to another request"):
+        decide(RUN, SHA, controller(), hosts)
+
+
 def test_own_open_run_is_continued() -> None:
     assert decided([run(state="live", controller=controller())])["how"] == "adopted"
 
