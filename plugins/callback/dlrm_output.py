@@ -46,8 +46,10 @@ OURS = Path(__file__).resolve().parents[2] / "module_utils" / "dlrm_fleet"
 LINE = re.compile(r"\[([^\]\s]{1,200})\] (.+)", re.DOTALL)
 # More different texts of one task are left to the log.
 TEXTS = 3
-# Lines that are shown of one of a loop's texts, and of a failure.
-ITEM_LINES = 26
+# Longer texts of a machine are left to the log; what the controller says is shown whole.
+HOST_LINES = 3
+# Lines that are shown of one of a loop's texts (LoadGen's results and latencies), and of a failure.
+ITEM_LINES = 19
 FAILURE_LINES = 40
 ERROR = constants.COLOR_ERROR
 
@@ -95,8 +97,9 @@ class CallbackModule(Default):
 
     def __init__(self) -> None:
         super().__init__()
-        self._screen = self._display
-        self._display = Printed(self._screen)
+        # The one Display of the process.
+        self._screen: Any = Display()
+        self._display: Any = Printed(self._screen)
         self._log: Any = None
         self._warned = False
         self._lines = ours("stages.shown_lines").ShownLines(time.monotonic)
@@ -104,6 +107,7 @@ class CallbackModule(Default):
         # Lines of actions come from a thread of their own.
         self._lock = threading.RLock()
         self._headline = ""
+        self._own_pace = False
         # Of one task, by its id and name: (text, colour) -> hosts that said it.
         self._words_of = ("", "")
         self._words: dict[tuple[str, str | None], list[str]] = {}
@@ -225,6 +229,8 @@ class CallbackModule(Default):
         inventory = play.get_variable_manager()._inventory
         names = {host.name for host in inventory.get_hosts(play.hosts)} - {"localhost"}
         self._lines.hosts = max(1, len(names))
+        pace = str(play.strategy).rsplit(".", 1)[-1] in ("free", "host_pinned")
+        self._own_pace = pace and len(names) > TEXTS
 
     def v2_playbook_on_no_hosts_matched(self) -> None:
         super().v2_playbook_on_no_hosts_matched()
@@ -265,11 +271,22 @@ class CallbackModule(Default):
         if result.host.get_name() != "localhost":
             self._head()
         if text:
-            self._say(result, text)
+            self._tell(result, text)
         elif result.task.action == "dlrm_stage":
             self._stage(result)
         elif result.result.get("changed"):
             self._change(result)
+
+    def _tell(self, result: Any, text: str) -> None:
+        """What a debug task says. A machine of a fleet that goes at its own pace is left out."""
+        lines = text.count("\n") + 1
+        of_controller = result.host.get_name() == "localhost" or result.task.run_once is True
+        if of_controller or lines <= HOST_LINES:
+            shown = text
+        else:
+            shown = f"{title(result)}: {lines} lines are in the log"
+        if of_controller or not self._own_pace:
+            self._say(result, shown)
 
     def _stage(self, result: Any) -> None:
         name, seen = result.host.get_name(), result.result
@@ -298,13 +315,15 @@ class CallbackModule(Default):
         text = self._debug_text(result)
         super().v2_runner_item_on_ok(result)
         if text:
-            self._say(result, self._wording.shortened(text, ITEM_LINES, 0))
+            self._say(
+                result, self._wording.shortened(self._wording.without_rules(text), ITEM_LINES, 0)
+            )
         shown_below = context.CLIARGS.get("diff") and result.result.get("diff")
         if result.result.get("changed") and shows_changes() and not shown_below:
             self._say(result, f"{change(result)} ({self._get_item_label(result.result)})")
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
-        texts = failures(result)
+        texts = self._failures(result)
         hide(result)
         super().v2_runner_on_failed(result, ignore_errors)
         if not ignore_errors:
@@ -315,7 +334,7 @@ class CallbackModule(Default):
         super().v2_runner_item_on_failed(result)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
-        texts = failures(result)
+        texts = self._failures(result)
         hide(result)
         super().v2_runner_on_unreachable(result)
         if not result.task.ignore_unreachable:
@@ -327,6 +346,12 @@ class CallbackModule(Default):
             self._say(result, short, ERROR)
         with self._lock:
             self._show(self._lines.lost(result.host.get_name()))
+
+    def _failures(self, result: Any) -> list[str]:
+        """A refusal speaks for itself; of all else the task says what was tried."""
+        refuses = result.task.action.rsplit(".", 1)[-1] in ("assert", "fail")
+        head = "" if refuses else f"{title(result)}: "
+        return [f"{head}{text}" for text in self._wording.failures(result.result, reason)]
 
     def _debug_text(self, result: Any) -> str | None:
         """What a debug task says; None of any other."""
@@ -346,16 +371,6 @@ def hide(result: Any) -> None:
     """Removes the exception of what no_log hides: it repeats the message."""
     if result.result.get("censored"):
         result.result.pop("exception", None)
-
-
-def failures(result: Any) -> list[str]:
-    """The sentences of a failed task: its own, or one for each item that failed."""
-    items = [one for one in result.result.get("results") or [] if isinstance(one, dict)]
-    failed = [one for one in items if one.get("failed") or one.get("unreachable")]
-    # A refusal speaks for itself; of all else the task says what was tried.
-    refuses = result.task.action.rsplit(".", 1)[-1] in ("assert", "fail")
-    head = "" if refuses else f"{title(result)}: "
-    return [f"{head}{one.get('censored') or reason(one)}" for one in failed or [result.result]]
 
 
 def reason(failed: dict[str, Any]) -> str:

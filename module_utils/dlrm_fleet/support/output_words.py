@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 # More hosts than this are counted, not named.
 NAMED = 3
@@ -12,6 +13,18 @@ def label(names: Iterable[str]) -> str:
     """[a, b and 30 others], with a blank; empty where no host is to be named."""
     hosts = _listed(names)
     return f"[{hosts}] " if hosts else ""
+
+
+def failures(result: Mapping[str, Any], reason: Callable[[Mapping[str, Any]], str]) -> list[str]:
+    """The sentences of a failed task: its own, or one for each item that failed."""
+    items = [one for one in result.get("results") or [] if isinstance(one, Mapping)]
+    failed = [one for one in items if one.get("failed") or one.get("unreachable")]
+    return [str(one.get("censored") or reason(one)) for one in failed or [result]]
+
+
+def without_rules(text: str) -> str:
+    """Without blank lines and lines of one repeated mark."""
+    return "\n".join(line for line in text.splitlines() if line.strip("=-* "))
 
 
 def shortened(text: str, first: int, last: int) -> str:
@@ -28,10 +41,8 @@ def outcome(
     changed: Mapping[str, int], failed: Iterable[str], unreachable: Iterable[str], check: bool
 ) -> str:
     """How many tasks changed something, and on which hosts one failed. `changed`: host -> tasks."""
-    hosts = [host for host, count in changed.items() if count]
-    said = _count(sum(changed.values()), "change") + (" would be made" if check else "")
-    if hosts:
-        said += f" on {_count(len(hosts), 'host')}"
+    count = sum(changed.values())
+    said = f"{count} change{'' if count == 1 else 's'}{' would be made' if check else ''}"
     others = [("failed", _listed(failed)), ("unreachable", _listed(unreachable))]
     return "; ".join([f"Ended: {said}", *(f"{how}: {who}" for how, who in others if who)])
 
@@ -41,7 +52,3 @@ def _listed(names: Iterable[str]) -> str:
     if len(hosts) <= NAMED:
         return ", ".join(hosts)
     return f"{', '.join(hosts[: NAMED - 1])} and {len(hosts) - NAMED + 1} others"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

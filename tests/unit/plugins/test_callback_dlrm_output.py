@@ -128,7 +128,7 @@ def test_one_host_takes_a_line_for_each_stage(tmp_path: Path) -> None:
     assert ended.lines[:-1] == [
         "A play",
         *(f"[node1] {stage} done in 0:05" for stage in STAGES),
-        "Ended: 6 changes on 1 host",
+        "Ended: 6 changes",
     ]
     assert ended.lines[-1] == f"All of Ansible's output: {ended.logs[0]}"
 
@@ -149,7 +149,7 @@ def test_what_is_said_is_printed_once_and_what_works_is_not(tmp_path: Path) -> N
     assert "of: 42" in ended.output
     assert "Look" not in ended.output
     assert "Change" not in ended.output
-    assert "Ended: 4 changes on 4 hosts" in ended.lines
+    assert "Ended: 4 changes" in ended.lines
     for words in ("ok: [a]", "TASK [Look]", "changed: [d]", "words of a task", "of: 42", "RECAP"):
         assert words in ended.log
 
@@ -169,7 +169,7 @@ def test_failures_and_refusals_say_their_sentence_once(tmp_path: Path) -> None:
     assert len(copied) == 1
     assert copied[0].startswith("[node1] Copy it: ")
     assert "Could not find or access '/nowhere'" in copied[0]
-    assert "Ended: 0 changes; failed: node1" in ended.lines
+    assert "Ended: 1 change; failed: node1" in ended.lines
     assert "no such thing" in ended.log
     assert "fatal: [node1]: FAILED!" in ended.log
 
@@ -229,7 +229,7 @@ def test_check_and_diff_lose_nothing(tmp_path: Path) -> None:
     assert "[a, b] would change: Write it" in ended.lines
     assert "+new words" in ended.lines
     assert any(line.endswith("would change: Touch it") for line in ended.lines)
-    assert "Ended: 4 changes would be made on 2 hosts" in ended.lines
+    assert "Ended: 4 changes would be made" in ended.lines
     assert not (tmp_path / "made.txt").exists()
     really = ran(tmp_path, [play(task("Write it", "copy", made))], "--diff", hosts=["a"])
     assert "[a] changed: Write it" in really.lines
@@ -293,15 +293,28 @@ def test_verbose_prints_all_of_it(tmp_path: Path) -> None:
 
 def test_a_loop_of_long_texts_leaves_some_to_the_log(tmp_path: Path) -> None:
     """As LoadGen's summaries of all hosts."""
-    text = "\n".join(f"line {number}" for number in range(60))
+    text = "=====\n\n" + "\n".join(f"line {number}" for number in range(60))
     of_one = ran(tmp_path / "one", [play(loop_of(text, ["x"]), hosts="localhost")])
-    assert "line 24" in of_one.lines
-    assert "line 25" not in of_one.lines
-    assert "… 35 more lines are in the log" in of_one.lines
+    assert "line 17" in of_one.lines
+    assert "line 18" not in of_one.lines
+    assert "=====" not in of_one.output
+    assert "… 42 more lines are in the log" in of_one.lines
     of_many = ran(tmp_path / "many", [play(loop_of(text, MANY), hosts="localhost")])
     assert len(of_many.lines) < 6, of_many.output
     assert "Show: 32 texts are in the log" in of_many.lines
     assert of_many.log.count("line 59") == len(MANY)
+
+
+def test_long_texts_of_machines_are_left_to_the_log(tmp_path: Path) -> None:
+    """As the list of files that were transferred."""
+    tell = task("Work | Say what came", "debug", {"msg": [f"file {n}" for n in range(25)]})
+    few = ran(tmp_path / "few", [play(tell)])
+    assert "[node1] Say what came: 25 lines are in the log" in few.lines
+    assert "file 24" in few.log
+    pinned = {"strategy": "ansible.builtin.host_pinned"}
+    many = ran(tmp_path / "many", [play(tell, **pinned)], hosts=MANY[:6])
+    assert len(many.lines) <= 3, many.output
+    assert many.log.count("file 24") == 6
 
 
 def loop_of(text: str, items: list[str]) -> dict[str, Any]:
