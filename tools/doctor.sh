@@ -71,7 +71,7 @@ check_collections
 
 echo "Hosts of $inventory (their number is compared with forks):"
 # Print only the summary, which the task 'Show it' prints, not each task. Without a summary, print the last lines.
-if ! output=$(PATH="$PWD/$venv/bin:$PATH" ANSIBLE_CONFIG="$PWD/ansible.cfg" \
+if ! output=$(PATH="$PWD/$venv/bin:$PATH" ANSIBLE_CONFIG="$PWD/ansible.cfg" ANSIBLE_STDOUT_CALLBACK=default \
     "$venv/bin/ansible-playbook" playbooks/doctor.yml -i "$inventory" "$@" 2>&1); then
     unfit=1
 fi

@@ -23,6 +23,8 @@ class Fleet:
 
     folder: Path
     variables: dict[str, Any] = field(default_factory=dict)
+    # Additions to the command's environment.
+    environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def root(self) -> Path:
@@ -59,7 +61,11 @@ class Fleet:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            env={**os.environ, "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg")},
+            env={
+                **os.environ,
+                "ANSIBLE_CONFIG": str(REPOSITORY / "ansible.cfg"),
+                **self.environment,
+            },
         )
 
     def run(self, *arguments: str, succeeds: bool = True, **variables: Any) -> str:

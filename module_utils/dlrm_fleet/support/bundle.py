@@ -30,7 +30,7 @@ STORAGE_PATTERNS = (
     "runs/*/*/run.json",
     "runs/*/*/performance/mlperf_log_summary.txt",
 )
-VERDICT_PATTERNS = ("verdict-*.json", "failed-*.limit")
+VERDICT_PATTERNS = ("verdict-*.json", "failed-*.limit", "logs/*.log")
 
 # A relative path of plain names: who unpacks the bundle gets files below its folder alone.
 PART = r"[A-Za-z0-9 ._+=@,-]{1,255}"

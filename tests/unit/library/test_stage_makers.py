@@ -88,7 +88,7 @@ def node(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Node:
 def test_other_bytes_under_a_key_are_refused_and_both_makers_named(node: Node) -> None:
     node.bring("arm-01", b"sound")
     answer = node.bring("arm-02", b"other", SECOND)
-    said = str(answer.get("warnings"))
+    said = str(answer["refused"])
     for maker in (f"run {FIRST} on arm-01", f"run {SECOND} on arm-02"):
         assert maker in said, answer
     assert f"remove '{node.root}/stages/{STAGE['stage']}/{STAGE['key'][:16]}'" in said
