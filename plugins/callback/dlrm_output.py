@@ -67,29 +67,6 @@ def ours(name: str) -> Any:
     return importlib.import_module(f"{OURS.name}.{name}")
 
 
-class Printed:
-    """Stands in for Ansible's Display in what callback 'default' prints: to the log, with -v also
-    to the terminal. Warnings go their usual way."""
-
-    def __init__(self, display: Any) -> None:
-        self._display = display
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._display, name)
-
-    def display(self, msg: str, *arguments: Any, **named: Any) -> None:
-        if self._display.verbosity:
-            self._display.display(msg, *arguments, **named)
-        elif not named.get("screen_only"):
-            self._display.display(msg, *arguments, **{**named, "log_only": True})
-
-    def banner(self, *arguments: Any, **named: Any) -> None:
-        Display.banner(self, *arguments, **named)
-
-    def _error(self, *arguments: Any, **named: Any) -> None:
-        Display._error(self, *arguments, **named)
-
-
 class CallbackModule(Default):
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "stdout"
@@ -99,7 +76,7 @@ class CallbackModule(Default):
         super().__init__()
         # The one Display of the process.
         self._screen: Any = Display()
-        self._display: Any = Printed(self._screen)
+        self._display: Any = ours("support.printed").Printed(self._screen)
         self._log: Any = None
         self._warned = False
         self._lines = ours("stages.shown_lines").ShownLines(time.monotonic)
