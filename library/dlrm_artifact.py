@@ -14,7 +14,7 @@ description:
     C(incoming/<sha256>.partial) and goes on from there.
 requirements:
   - rsync on both machines
-extends_documentation_fragment: [dlrm.storage_root, dlrm.host]
+extends_documentation_fragment: [dlrm.storage_root, dlrm.host, dlrm.source]
 options:
   run_id:
     description: The run of O(run_files); empty when artifacts alone are fetched.
@@ -113,32 +113,6 @@ options:
         ever.
     type: int
     default: 0
-  source:
-    description: How the storage node reaches the host; left out when they are one machine.
-    type: dict
-    suboptions:
-      address:
-        description: Name or address; empty when they are one machine.
-        type: str
-      user:
-        description: Login user.
-        type: str
-      port:
-        description: Port of the SSH server.
-        type: int
-        default: 22
-      key_file:
-        description: The user's own private key on the storage node.
-        type: path
-      fleet_dir:
-        description: Folder of the fleet's two keys and its known_hosts, used without C(key_file).
-        type: path
-      known_hosts_file:
-        description: The known_hosts file, when it is not the user's own. Unknown hosts are refused.
-        type: path
-      jump:
-        description: A bastion between the two, user@host or user@host:port.
-        type: str
 attributes:
   check_mode: {support: full, description: Says what would be fetched.}
   diff_mode: {support: full, description: Lists each file that is missing or not linked yet.}

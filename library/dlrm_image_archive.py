@@ -14,6 +14,7 @@ description:
     bounded; links that leave it, special files and compressed archives are refused.
   - With O(copy) it copies the archive to a place that a lesser user cannot change, verifies its
     size and sha256, and looks at the copy. When it refuses, no copy stays.
+  - With O(offer_below) it copies the archive into a new folder there, for a reader who is let in.
 options:
   path:
     description: The archive.
@@ -29,6 +30,10 @@ options:
     required: true
   copy:
     description: Where the copy lies; its folder must belong to root.
+    type: path
+  offer_below:
+    description:
+      - A folder of a lesser user. The copy is made with the rights of that user.
     type: path
   bytes:
     description: The promised size. Needed with O(copy).
@@ -47,7 +52,9 @@ options:
 attributes:
   check_mode: {support: full, description: Looks at the archive without a copy.}
   diff_mode: {support: none, description: Writes a temporary copy only.}
-  idempotent: {support: full, description: A copy that is there is made anew.}
+  idempotent:
+    support: partial
+    description: A copy that is there is made anew; each offer has a folder of its own.
 author:
   - dlrm-fleet contributors
 """
@@ -74,6 +81,10 @@ sha256:
   description: The archive's sha256.
   returned: success
   type: str
+path:
+  description: The folder that O(offer_below) asked for; empty in check mode.
+  returned: with O(offer_below)
+  type: str
 ids:
   description: The digests by which container engines may name its image.
   returned: success
@@ -88,13 +99,14 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.errors import FleetError
 from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.container.archive import check_image
-from ansible.module_utils.dlrm_fleet.container.arrived import look, take
+from ansible.module_utils.dlrm_fleet.container.arrived import look, offer, take
 
 ARGUMENTS: dict[str, Any] = {
     "path": {"type": "path", "required": True},
     "name": {"type": "str", "required": True},
     "id": {"type": "str", "required": True},
     "copy": {"type": "path"},
+    "offer_below": {"type": "path"},
     "bytes": {"type": "int"},
     "sha256": {"type": "str"},
     "origin": {"type": "str", "default": ""},
@@ -115,7 +127,12 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
             check_image(image, what, name, image_id)
     except FleetError as error:
         raise FleetError(error.what, error.why, error.todo or params["todo"]) from None
-    return {"bytes": size, "sha256": sha256, "ids": list(image.ids)}
+    outcome = {"bytes": size, "sha256": sha256, "ids": list(image.ids)}
+    if params["offer_below"]:
+        below = Path(params["offer_below"])
+        outcome["path"] = "" if check else str(offer(path, below, what))
+        outcome["changed"] = True
+    return outcome
 
 
 def main() -> None:

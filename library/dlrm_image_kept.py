@@ -10,25 +10,10 @@ short_description: Write down which image the storage node keeps
 description:
   - Runs on the storage node, once it has the image's archive. An entry that is there is replaced.
   - Works as the user to whom the storage root belongs.
+extends_documentation_fragment: [dlrm.storage_root, dlrm.image_entry]
 options:
-  storage_root:
-    description: The storage node's folder.
-    type: path
-    required: true
-  path:
-    description: The entry.
-    type: path
-    required: true
-  name:
-    description: Name of the image.
-    type: str
-    required: true
   id:
     description: The digest that the builder's container engine gave it.
-    type: str
-    required: true
-  architecture:
-    description: Its architecture.
     type: str
     required: true
   bytes:

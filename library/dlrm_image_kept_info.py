@@ -11,20 +11,8 @@ description:
   - Runs on the storage node and reads the entry that M(dlrm_image_kept) wrote.
   - An entry of an earlier release, of a measured host, of another image or a damaged one counts as
     none. An entry of a newer release is refused.
-extends_documentation_fragment: [dlrm.reads]
+extends_documentation_fragment: [dlrm.image_entry, dlrm.reads]
 options:
-  path:
-    description: The entry.
-    type: path
-    required: true
-  name:
-    description: Name of the image.
-    type: str
-    required: true
-  architecture:
-    description: Its architecture.
-    type: str
-    required: true
   measured:
     description: The hosts that are measured.
     type: list

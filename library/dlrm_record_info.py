@@ -64,6 +64,11 @@ all_runs:
   returned: when no run is named
   type: list
   elements: dict
+uncollected:
+  description: A sentence for each run and host that the last visit could not collect.
+  returned: when no run is named
+  type: list
+  elements: str
 unreadable:
   description: A sentence for each record that cannot be read or does not count.
   returned: when no run is named
@@ -78,6 +83,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.as_owner import by_owner
 from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.results import stored
+from ansible.module_utils.dlrm_fleet.storage.node import spool
 
 ARGUMENTS: dict[str, Any] = {
     "storage_root": {"type": "path", "required": True},
@@ -92,7 +98,12 @@ def look(params: dict[str, Any], check: bool) -> dict[str, Any]:
     if params["run_id"]:
         return dict(stored.one(root, params["run_id"], params["host"], again, keep))
     newest, all_runs, unreadable = stored.newest(root, again, keep)
-    return {"newest": newest, "all_runs": all_runs, "unreadable": unreadable}
+    return {
+        "newest": newest,
+        "all_runs": all_runs,
+        "unreadable": unreadable,
+        "uncollected": spool.refusals(root),
+    }
 
 
 def main() -> None:

@@ -10,7 +10,9 @@ short_description: Announce a run to the storage node, which may have to collect
 description:
   - Writes the run's entry into the storage node's spool, which its timer visits, and keeps the
     host's SSH keys as known.
-extends_documentation_fragment: [dlrm.storage_root, dlrm.host]
+  - With a key of the user's own there is no entry, and a warning says so. Only the gate of the
+    fleet's two keys answers what a visit asks.
+extends_documentation_fragment: [dlrm.storage_root, dlrm.host, dlrm.source]
 options:
   run_id:
     description: The run. Without it only the host keys are added.
@@ -21,32 +23,6 @@ options:
         opened_at, image, streams.
     type: dict
     default: {}
-  source:
-    description: How the storage node reaches the host; left out when they are one machine.
-    type: dict
-    suboptions:
-      address:
-        description: Name or address; empty when they are one machine.
-        type: str
-      user:
-        description: Login user.
-        type: str
-      port:
-        description: Port of the SSH server.
-        type: int
-        default: 22
-      key_file:
-        description: The user's own private key on the storage node.
-        type: path
-      fleet_dir:
-        description: Folder of the fleet's two keys and its known_hosts, used without C(key_file).
-        type: path
-      known_hosts_file:
-        description: The known_hosts file, when it is not the user's own. Unknown hosts are refused.
-        type: path
-      jump:
-        description: A bastion between the two, user@host or user@host:port.
-        type: str
   host_keys:
     description: The host's public SSH keys, as M(dlrm_storage_access) returns them.
     type: list
@@ -85,7 +61,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 path:
-  description: The entry's path; empty if no entry is needed.
+  description: The entry's path; empty if no entry is needed, or if visits are off.
   returned: always
   type: str
 """
@@ -100,6 +76,11 @@ from ansible.module_utils.dlrm_fleet.storage import key_files as storage_files
 from ansible.module_utils.dlrm_fleet.storage.node import spool
 from ansible.module_utils.dlrm_fleet.storage.rsync import SSH_OPTIONS, reach
 
+NO_VISITS = (
+    "dlrm_storage_key_file is set, so the storage node's visits are off: a visit asks each host"
+    " what a run left, and only the fleet's own two keys allow that question. If this command"
+    " dies, give it again: it collects the run. To have visits, leave dlrm_storage_key_file empty."
+)
 ARGUMENTS: dict[str, Any] = {
     "storage_root": {"type": "path", "required": True},
     "run_id": {"type": "str"},
@@ -119,6 +100,8 @@ def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
         folder = storage_files.fleet_folder(Path(params["folder"]), params["fleet"])
         host = {**source, "keys": params["host_keys"]}
         changed = storage_files.know_host(folder, host)
+    if source and params["source"]["key_file"]:
+        return {"changed": changed, "path": "", "warnings": [NO_VISITS]}
     path = ""
     if params["run_id"] and not spool.is_recorded(
         Path(params["storage_root"]), params["run_id"], params["host"]

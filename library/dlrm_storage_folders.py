@@ -12,11 +12,8 @@ description:
     that root made in them. Follows no link.
   - A storage root that belongs to another ordinary user stays theirs. One below a folder that is
     closed to other users stays root's.
+extends_documentation_fragment: [dlrm.storage_node]
 options:
-  root:
-    description: Where the storage node keeps artifacts and runs.
-    type: path
-    required: true
   keys:
     description: The folder of the fleet's keys. Only the owner may look into it.
     type: path
@@ -25,18 +22,6 @@ options:
     description: Who shall own both. The user exists.
     type: str
     required: true
-  key_file:
-    description:
-      - The user's own private key on the storage node; empty if there is none. The owner gets a
-        copy of it, and of root's known_hosts, in C(.keys) below O(root).
-    type: str
-    default: ""
-  host_root:
-    description:
-      - The folder of stages and runs, if this machine is a benchmark host as well. O(root) stays
-        root's if other users cannot reach this folder.
-    type: str
-    default: ""
 attributes:
   check_mode: {support: full, description: Says what would be made or given away.}
   diff_mode: {support: none, description: Returns what was made or given away.}

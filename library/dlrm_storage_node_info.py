@@ -9,12 +9,8 @@ module: dlrm_storage_node_info
 short_description: Say what a storage node lacks to take results
 description:
   - Looks in one call at all that the role C(dlrm_storage) sets up there. Installs nothing.
-extends_documentation_fragment: [dlrm.reads]
+extends_documentation_fragment: [dlrm.storage_node, dlrm.reads]
 options:
-  root:
-    description: Where the storage node keeps artifacts and runs.
-    type: path
-    required: true
   user:
     description: Who shall own O(root) and O(keys), unless O(root) is another ordinary user's.
     type: str
@@ -23,16 +19,6 @@ options:
     description: The folder of the fleet's keys.
     type: path
     default: /etc/dlrm-fleet/storage/default
-  key_file:
-    description: The user's own private key, of which the owner gets a copy; empty if there is none.
-    type: str
-    default: ""
-  host_root:
-    description:
-      - The folder of stages and runs, if this machine is a benchmark host as well. O(root) stays
-        root's if other users cannot reach this folder.
-    type: str
-    default: ""
   programs:
     description: Programs that must be on the PATH.
     type: list

@@ -10,9 +10,10 @@ short_description: Send stored files into a host's incoming folder
 description:
   - Runs on the storage node. Sends with rsync, with the key that can only write into that folder.
     A transfer that was cut goes on where it ended. M(dlrm_storage_restore) verifies what arrived.
+  - A host that takes less than 1 MiB in 5 minutes is left, so that others get its place.
 requirements:
   - rsync on both machines
-extends_documentation_fragment: [dlrm.storage_root, dlrm.host]
+extends_documentation_fragment: [dlrm.storage_root, dlrm.host, dlrm.target]
 options:
   host_root:
     description: The host's root folder.
@@ -35,32 +36,6 @@ options:
     description: How many hosts the storage node serves at once; one more waits.
     type: int
     default: 4
-  target:
-    description: How the storage node reaches the host; left out when they are one machine.
-    type: dict
-    suboptions:
-      address:
-        description: Name or address; empty when they are one machine.
-        type: str
-      user:
-        description: Login user.
-        type: str
-      port:
-        description: Port of the SSH server.
-        type: int
-        default: 22
-      key_file:
-        description: The user's own private key on the storage node.
-        type: path
-      fleet_dir:
-        description: Folder of the fleet's two keys and its known_hosts, used without C(key_file).
-        type: path
-      known_hosts_file:
-        description: The known_hosts file, when it is not the user's own. Unknown hosts are refused.
-        type: path
-      jump:
-        description: A bastion between the two, user@host or user@host:port.
-        type: str
 attributes:
   check_mode: {support: full, description: Says whether something would be sent.}
   diff_mode: {support: none, description: Nothing is changed but what arrives.}
@@ -95,10 +70,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dlrm_fleet.base.as_owner import by_owner
-from ansible.module_utils.dlrm_fleet.base.commands import run_command
 from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.storage.node.push import Push
 from ansible.module_utils.dlrm_fleet.storage.node.slots import place
+from ansible.module_utils.dlrm_fleet.storage.node.transfer import run_push
 from ansible.module_utils.dlrm_fleet.storage.rsync import SSH_OPTIONS, reach
 from ansible.module_utils.dlrm_fleet.wire.restore import lacking_files
 
@@ -117,7 +92,7 @@ ARGUMENTS: dict[str, Any] = {
 def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
     files = lacking_files(params["files"], f"cannot send what {params['host']} asks for")
     root, target = Path(params["storage_root"]), reach(params["target"], "write")
-    push = Push(root, params["host"], params["host_root"], target, run_command)
+    push = Push(root, params["host"], params["host_root"], target, run_push)
     push.verify({sha256: files[sha256] for sha256 in params["refused"] if sha256 in files})
     if not check:
         with place(root, params["transfers"]):

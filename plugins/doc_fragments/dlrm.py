@@ -1,5 +1,35 @@
 """Options that several modules share, and the attributes of modules that only read."""
 
+_REACHED = r"""
+options:
+  {name}:
+    description: How the storage node reaches the host; left out when they are one machine.
+    type: dict
+    suboptions:
+      address:
+        description: Name or address; empty when they are one machine.
+        type: str
+      user:
+        description: Login user.
+        type: str
+      port:
+        description: Port of the SSH server.
+        type: int
+        default: 22
+      key_file:
+        description: The user's own private key on the storage node.
+        type: path
+      fleet_dir:
+        description: Folder of the fleet's two keys and its known_hosts, used without C(key_file).
+        type: path
+      known_hosts_file:
+        description: The known_hosts file, when it is not the user's own. Unknown hosts are refused.
+        type: path
+      jump:
+        description: A bastion between the two, user@host or user@host:port.
+        type: str
+"""
+
 
 class ModuleDocFragment:
     ROOT = r"""
@@ -49,6 +79,42 @@ options:
   controller:
     description: As M(dlrm_request) returned it.
     type: dict
+    required: true
+"""
+    SOURCE = _REACHED.format(name="source")
+    TARGET = _REACHED.format(name="target")
+    STORAGE_NODE = r"""
+options:
+  root:
+    description: Where the storage node keeps artifacts and runs.
+    type: path
+    required: true
+  key_file:
+    description:
+      - The user's own private key on the storage node; empty if there is none. The owner of O(root)
+        gets a copy of it, and of root's known_hosts, in C(.keys) below O(root).
+    type: str
+    default: ""
+  host_root:
+    description:
+      - The folder of stages and runs, if this machine is a benchmark host as well. O(root) stays
+        root's if other users cannot reach this folder.
+    type: str
+    default: ""
+"""
+    IMAGE_ENTRY = r"""
+options:
+  path:
+    description: The entry.
+    type: path
+    required: true
+  name:
+    description: Name of the image.
+    type: str
+    required: true
+  architecture:
+    description: Its architecture.
+    type: str
     required: true
 """
     READS = r"""

@@ -16,6 +16,7 @@ from ansible.module_utils.dlrm_fleet.request import request, values
 from ansible.module_utils.dlrm_fleet.results import summary
 from ansible.module_utils.dlrm_fleet.stages import catalogue, progress_line
 from ansible.module_utils.dlrm_fleet.stages.folder import StageFolder
+from ansible.module_utils.dlrm_fleet.wire.secret_file import read_secret
 from ansible.module_utils.dlrm_fleet.wire.status_document import read_status
 from jsonschema import Draft202012Validator, ValidationError
 
@@ -183,6 +184,45 @@ def test_the_containers_failure_is_read_on_the_host(
     check("status", status)
     assert status["message"] == "cannot copy 'a': 13 is not liked. Use another seed."
     assert folder.examine() == (None, "")
+
+
+SECRETS = """
+import json, pathlib, sys
+sys.path.insert(0, sys.argv[1])
+from dlrm_bench.frame.secrets import Secrets
+secrets = Secrets.read(pathlib.Path(sys.argv[2]))
+print(json.dumps({name: getattr(secrets, name) for name in ("urls", "options", "hidden")}))
+"""
+
+
+def read_in_the_container(
+    document: dict[str, Any], folder: Path
+) -> subprocess.CompletedProcess[str]:
+    (folder / "secret.json").write_text(json.dumps(document))
+    words = [sys.executable, "-c", SECRETS, str(REPOSITORY / "benchmark/src"), str(folder)]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ({"kind": "urls", "urls": [{"url": "https://h/a"}]}, "https://u:password@h/a?sig=0123456"),
+        ({"kind": "rclone", "remote": "r2:weights"}, "type = s3\nsecret_access_key = 0123456789"),
+    ],
+)
+def test_the_secret_that_the_host_writes_is_read_in_the_container(
+    source: dict[str, Any], text: str, check: Check, tmp_path: Path
+) -> None:
+    written = read_secret(text, source, "cannot use it").document()
+    check("secret", written)
+    for document in (written, example("secret")):
+        told = read_in_the_container(document, tmp_path)
+        assert told.returncode == 0, told.stderr
+        wanted = {name: document[name] for name in ("urls", "options", "hidden")}
+        assert json.loads(told.stdout) == wanted
+    for name in schemas.load("secret")["required"]:
+        broken = {key: value for key, value in written.items() if key != name}
+        assert "cannot use" in read_in_the_container(broken, tmp_path).stderr
 
 
 PLACEMENTS = """

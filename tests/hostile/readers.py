@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from ansible.module_utils.dlrm_fleet.container.kept_image import kept_image
 from ansible.module_utils.dlrm_fleet.request.values import STAGES
 from ansible.module_utils.dlrm_fleet.wire.fields import Fields
 from ansible.module_utils.dlrm_fleet.wire.host_answer import host_answer, read_answer
@@ -57,5 +58,6 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "status": lambda document: read_status(document, WHAT),
     "spool": lambda document: spool_entry(document, WHAT),
     "collect": lambda document: collect(document, WHAT),
+    "image": lambda document: kept_image(document, WHAT),
 }
 BYTES: dict[str, Callable[[bytes], Any]] = {"answer": answer_of_bytes}

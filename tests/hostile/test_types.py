@@ -88,7 +88,7 @@ def test_what_is_no_json_of_ours_is_refused(name: str) -> None:
 
 def test_each_document_that_crosses_has_a_type() -> None:
     """The operator's side writes the others, for the container and for people."""
-    assert set(schemas.NAMES) - set(READERS) == {"request", "run", "stages", "verdict"}
+    assert set(schemas.NAMES) - set(READERS) == {"request", "run", "secret", "stages", "verdict"}
 
 
 def test_a_looser_type_and_a_stricter_one_are_found() -> None:

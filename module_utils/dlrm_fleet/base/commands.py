@@ -57,7 +57,7 @@ def run_bounded(command: list[str], seconds: float, most_bytes: int) -> tuple[in
     """
     ends = time.monotonic() + seconds
 
-    def left() -> float:
+    def left(_pid: int) -> float:
         rest = ends - time.monotonic()
         if rest <= 0:
             raise FleetError(_waiting(command), f"it did not end within {seconds:g} s")
@@ -67,19 +67,20 @@ def run_bounded(command: list[str], seconds: float, most_bytes: int) -> tuple[in
 
 
 def run_while_growing(
-    command: list[str], size: Callable[[], int], seconds: float, least_bytes: int
+    command: list[str], size: Callable[[int], int], seconds: float, least_bytes: int
 ) -> tuple[int, str, str]:
     """As run_command, while `size` grows by `least_bytes` within each `seconds`; then it is ended.
 
-    So is one that says more than MOST_SAID bytes. Its exit status is then INTERRUPTED.
+    `size`: bytes transferred so far, given the command's process id; 0: not started yet. One that
+    says more than MOST_SAID bytes is ended, too. The exit status is then INTERRUPTED.
     """
-    seen, looks = size(), time.monotonic() + seconds
+    seen, looks = size(0), time.monotonic() + seconds
 
-    def left() -> float:
+    def left(pid: int) -> float:
         nonlocal seen, looks
         rest = looks - time.monotonic()
         if rest <= 0:
-            now = size()
+            now = size(pid)
             if now - seen < least_bytes:
                 raise FleetError(
                     _waiting(command), f"fewer than {least_bytes} bytes arrived in {seconds:g} s"
@@ -97,9 +98,10 @@ def run_while_growing(
 
 
 def _listen(
-    command: list[str], most_bytes: int, left: Callable[[], float], inherit: bool
+    command: list[str], most_bytes: int, left: Callable[[int], float], inherit: bool
 ) -> tuple[int, bytes, str]:
-    """`left`: seconds until it wants to be asked again; it raises when the command has to end."""
+    """`left`: seconds until it wants to be asked again, given the command's process id; it raises
+    when the command has to end."""
     with (
         subprocess.Popen(
             command,
@@ -118,7 +120,7 @@ def _listen(
             selector.register(stream, selectors.EVENT_READ)
         try:
             while selector.get_map():
-                for key, _events in selector.select(left()):
+                for key, _events in selector.select(left(process.pid)):
                     block = os.read(key.fd, 1 << 16)
                     said[key.fd] += block
                     if not block:
@@ -127,7 +129,7 @@ def _listen(
                         raise FleetError(_waiting(command), f"it says more than {most_bytes} bytes")
             while process.poll() is None:
                 with suppress(subprocess.TimeoutExpired):
-                    process.wait(left())
+                    process.wait(left(process.pid))
         finally:
             _end(process)
     return process.returncode, bytes(said[out]), said[err].decode(errors="replace")

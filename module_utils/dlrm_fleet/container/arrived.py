@@ -1,16 +1,19 @@
-"""An image archive that arrived on a host: copied out of reach, verified, looked at."""
+"""An image archive that arrived on a host, copied out of reach and looked at; and one it offers."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import stat
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from ..base.documents import CHUNK_BYTES
 from ..base.errors import disk_error
+from ..base.rights import as_owner_of
 from ..wire.strict_json import Malformed
 from .archive import ArchivedImage, check_image, read_archive
 
@@ -42,6 +45,25 @@ def take(
         with suppress(FileNotFoundError):
             copy.unlink()
         raise
+
+
+def offer(path: Path, below: Path, what: str) -> Path:
+    """A new folder below `below`, with a copy of `path` that all may read.
+
+    `below` belongs to a lesser user: made with that user's rights, so that a link planted there
+    leads no further than the user may go. Raises Malformed and DiskError.
+    """
+    with _opened(path, what) as source, as_owner_of(below):
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="image.", dir=below))
+            folder.chmod(0o755)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            with os.fdopen(os.open(folder / path.name, flags, 0o644), "wb") as target:
+                os.fchmod(target.fileno(), 0o644)
+                shutil.copyfileobj(source, target, CHUNK_BYTES)
+        except OSError as error:
+            raise disk_error(f"cannot offer {str(path)!r} below {str(below)!r}", error) from None
+    return folder
 
 
 def _copied(

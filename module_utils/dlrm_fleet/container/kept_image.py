@@ -49,6 +49,7 @@ def kept_image(value: Any, what: str) -> KeptImage:
     """Malformed unless every field is as as_dict() writes it."""
     fields = Fields(value, what)
     fields.version(SCHEMA_VERSION)
+    fields.integer("schema_version", SCHEMA_VERSION, SCHEMA_VERSION)
     fields.only(
         *("schema_version", "name", "id", "architecture", "bytes", "sha256"),
         *("builder", "builder_kind", "saved_at"),

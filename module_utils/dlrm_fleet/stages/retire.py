@@ -6,9 +6,9 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from ..base.documents import read_json
 from ..base.errors import FleetError
 from ..runs.run_id import RUN_ID
+from ..wire.documents import run_of
 
 # Their keys hold the run: no other run reads what they made.
 OF_ONE_RUN = ("performance", "audit")
@@ -55,8 +55,8 @@ def _folders_of_runs(root: Path) -> dict[str, list[Path]]:
         for folder in root.glob(f"stages/{stage}/[!.]*"):
             # A stage that failed has only the requests of its attempts.
             for path in (folder / "stage.json", *sorted(folder.glob("attempts/*/request.json"))):
-                with suppress(FleetError, KeyError):
-                    found.setdefault(str(read_json(path)["run_id"]), []).append(folder)
+                with suppress(FleetError):
+                    found.setdefault(run_of(path), []).append(folder)
                     break
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -30,13 +31,13 @@ def main(arguments: list[str]) -> int:
 
 def _gate(mode: str, root: str) -> int:
     # Import little: sshd starts this per connection, and Python compiles each import from the zip.
-    from .host.gate import allowed
+    from .host.gate import allowed, opened
 
     try:
         words = allowed(os.environ.get("SSH_ORIGINAL_COMMAND", ""), mode, root)
         if words[0] == "rsync":
-            sys.stdout.flush()
-            os.execvp("rsync", words)
+            with opened(words, mode, root) as held:
+                return subprocess.run(held, close_fds=False, check=False).returncode
         from .host.answer import answer
 
         sys.stdout.write(json.dumps(answer(Path(root), words[2])) + "\n")

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from ..base.documents import parse_json, read_document
+from .fields import Fields
 from .strict_json import DEFAULT, Limits, parse
 
 
@@ -20,3 +21,11 @@ def read_strictly(
     document = parse_json(content, path, schema_version)
     parse(content, f"cannot read {os.fspath(path)!r}", limits)
     return document
+
+
+def run_of(path: str | os.PathLike[str]) -> str:
+    """The id of the run that a stage.json, or an attempt's request.json, names.
+
+    Raises FleetError; Malformed where it names none.
+    """
+    return Fields(read_strictly(path), f"cannot use {os.fspath(path)!r}").run_id("run_id")

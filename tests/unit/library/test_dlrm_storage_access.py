@@ -217,6 +217,19 @@ def test_a_link_in_place_of_incoming_is_refused(machine: Machine) -> None:
     assert machine.is_unharmed()
 
 
+def test_a_link_above_incoming_gives_no_folder_of_roots_away(machine: Machine) -> None:
+    """The root folder lies in its owner's home, who puts a link in its place."""
+    folder = machine.victim.parent / "spool"
+    (folder / "incoming").mkdir(parents=True)
+    root = machine.home / "dlrm"
+    root.symlink_to(folder)
+    machine.own(root)
+    answer = machine.call(root=str(root))
+    assert (folder / "incoming").stat().st_uid == os.geteuid(), answer
+    if os.geteuid() == 0:
+        assert f"cannot use {str(root)!r}: it is a link" in answer["msg"]
+
+
 def test_a_home_where_root_has_no_rights(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a network file system that takes root for nobody: root may change no owner there."""
 

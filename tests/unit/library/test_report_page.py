@@ -18,6 +18,9 @@ import dlrm_record
 import dlrm_result_info
 
 HOSTILE = '<script>alert("1")</script> {{ 7 * 7 }} & more'
+IMAGE_ID = "2c26b46b68ff" + "0" * 52
+# As a visit leaves it of a host whose answer it refused.
+REFUSED = f"cannot use what arm-03 says about run {RUN_ID}: {HOSTILE}"
 VOID = {"meta", "link", "br", "line", "rect"}
 
 
@@ -71,7 +74,7 @@ def add_run(folder: Path, host: str, failure: dict[str, str] | None = None) -> N
         "request_sha256": "d" * 64,
         "controller": "ops@controller",
         "opened_at": "2026-01-31T12:00:00Z",
-        "image": {"name": IMAGE, "id": "sha256:1"},
+        "image": {"name": IMAGE, "id": f"sha256:{IMAGE_ID}"},
         "failure": failure,
     }
     dlrm_record.run(record, False, "2026-01-31T12:30:00Z")
@@ -101,6 +104,11 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "storage").mkdir()
     add_run(folder, "arm-01")
     add_run(folder, "arm-02", {"phase": "storage", "message": HOSTILE})
+    waiting = folder / "storage/spool" / RUN_ID
+    waiting.mkdir(parents=True)
+    (waiting / "arm-03.json").write_text("{}")
+    (waiting / "arm-03.refusal").write_text(f"{REFUSED}\n")
+    (waiting / "arm-04.json").write_text("{}")
     write_page(folder)
     return folder
 
@@ -135,6 +143,18 @@ def test_the_page_says_what_was_measured(page: str) -> None:
     ):
         assert wanted in text
     assert "MLPerf" not in text
+
+
+def test_the_page_says_which_image_was_measured(page: str) -> None:
+    text = " ".join(parse(page).text.split())
+    assert f"image {IMAGE} ({IMAGE_ID[:12]})." in text
+
+
+def test_the_page_names_hosts_that_a_visit_could_not_collect(page: str) -> None:
+    text = " ".join(parse(page).text.split())
+    said = f"Run {RUN_ID} of arm-03 is not collected. The storage node's last visit: {REFUSED}"
+    assert said in text
+    assert "arm-04" not in text
 
 
 def test_the_page_needs_nothing_else(page: str) -> None:

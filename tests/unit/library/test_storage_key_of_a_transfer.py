@@ -48,7 +48,7 @@ def test_each_transfer_has_its_own_key(
         commands.append(" ".join(command))
         return 255, "", "no route"
 
-    for name in ("run_command", "run_transfer"):
+    for name in ("run_command", "run_transfer", "run_push"):
         monkeypatch.setattr(module, name, refused, raising=False)
     result = run_module(module, capsys, storage_root=str(tmp_path), host="arm-01", **arguments)
     assert result["failed"] is True

@@ -83,7 +83,6 @@ class World:
             "dlrm_image_storage_node": "node1",
             "dlrm_image_storage_root": f"{here}/storage",
             "dlrm_image_host_root": f"{here}/host",
-            "dlrm_image_host_owner": f"{os.geteuid()}:{os.getegid()}",
             # By its name before: role dlrm_storage of an earlier release brings the image.
             "dlrm_image_travels": True,
             "dlrm_storage_node": "node1",

@@ -6,14 +6,17 @@ and a home on a network file system works where root has no rights.
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...base.errors import FleetError
 from ...base.line_file import edit
+from ...base.opening import FOLDER, open_folder
 from ...base.rights import acting_as
 from ...wire.ssh_names import checked_login
 
@@ -61,31 +64,21 @@ def change(
 def ensure_incoming(root: Path, who: Account) -> None:
     """<root>/incoming belongs to the login user. A link in its place would lead the key elsewhere.
 
-    The folder is held open, so that a link put there meanwhile changes nothing.
+    The folders are held open, so that a link put there meanwhile changes nothing. Root follows no
+    link that a lesser user put in the way to them.
     """
     path = root / "incoming"
-    folder = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     try:
-        top = os.open(root, folder)
-        try:
-            if not _is_there(top):
+        with ExitStack() as held:
+            top = open_folder(root)
+            held.callback(os.close, top)
+            with suppress(FileExistsError):
                 os.mkdir(path.name, mode=0o755, dir_fd=top)
-            inner = os.open(path.name, folder | os.O_NOFOLLOW, dir_fd=top)
-        finally:
-            os.close(top)
-        try:
+            inner = os.open(path.name, FOLDER | os.O_NOFOLLOW, dir_fd=top)
+            held.callback(os.close, inner)
             os.fchown(inner, who.uid, who.gid)
-        finally:
-            os.close(inner)
     except OSError as error:
-        if path.is_symlink():
-            raise FleetError(f"cannot use {str(path)!r}", "it is a link", "Remove it") from None
+        link = next((one for one in (path, *path.parents) if one.is_symlink()), None)
+        if link is not None and error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise FleetError(f"cannot use {str(link)!r}", "it is a link", "Remove it") from None
         raise FleetError(f"cannot use {str(path)!r}", error.strerror or str(error)) from None
-
-
-def _is_there(top: int) -> bool:
-    try:
-        os.stat("incoming", dir_fd=top, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True

@@ -2,7 +2,8 @@
 
 read ROOT    send single files below ROOT with rsync; list what a run left ("dlrm-fleet result ID")
 write ROOT   receive single files into ROOT/incoming with rsync
-Anything else is refused. Only rsync itself is executed, never a shell.
+Anything else is refused. Only rsync itself is executed, never a shell. It gets open files and
+folders in place of paths: the root's owner may swap a path for a link once it was checked.
 """
 
 from __future__ import annotations
@@ -10,9 +11,13 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ...base.errors import FleetError
+from ...base.opening import FOLDER, open_folder, open_regular
 from ...runs.run_id import RUN_ID
 
 MODES = ("read", "write")
@@ -25,6 +30,8 @@ SHORT = {
 }
 LONG = re.compile(r"--(append|inplace|no-implied-dirs|timeout=[0-9]{1,5})")
 RESULT = "result"
+INCOMING = "incoming"
+OPEN = "/proc/self/fd"
 
 
 def allowed(command: str, mode: str, root: str) -> list[str]:
@@ -72,13 +79,62 @@ def _path(path: str, mode: str, root: str) -> None:
     found = os.path.realpath(path)
     if mode == "write":
         # A link is refused, too: what arrives must lie where the host verifies it.
-        if found != str(Path(top) / "incoming"):
+        if found != str(Path(top) / INCOMING):
             raise _refused(f"this key may only write into {root}/incoming")
         return
     if not found.startswith(f"{top.rstrip('/')}/"):
         raise _refused(f"{path!r} is outside {root}")
     if Path(found).is_dir():
         raise _refused(f"{path!r} is a folder; only single files are sent")
+    if ".." in path.split("/"):
+        raise _refused(f"{path!r} has a part '..'")
+
+
+@contextmanager
+def opened(words: list[str], mode: str, root: str) -> Iterator[list[str]]:
+    """rsync's words as allowed() returned them, with what is open in place of each path.
+
+    Descriptors are inherited by rsync. Raises FleetError and OSError.
+    """
+    first = words.index(".", 2) + 1
+    with ExitStack() as held:
+        top = open_folder(Path(root))
+        held.callback(os.close, top)
+        if mode == "write":
+            folder = os.open(INCOMING, FOLDER | os.O_NOFOLLOW, dir_fd=top)
+            held.callback(os.close, folder)
+            os.set_inheritable(folder, True)
+            yield [*words[:first], f"{OPEN}/{folder}/"]
+            return
+        # rsync names what it sends by its path. So each file has a link under that path.
+        links = held.enter_context(tempfile.TemporaryDirectory(prefix="dlrm-gate."))
+        for path in dict.fromkeys(words[first:]):
+            _link(held, Path(links + path), path, top)
+        yield [*words[:3], "--copy-links", *words[3:first], *(links + p for p in words[first:])]
+
+
+def _link(held: ExitStack, link: Path, path: str, top: int) -> None:
+    """`link` leads to the open file; to nothing where there is none, and rsync says so."""
+    if os.path.lexists(link):
+        return
+    link.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file = open_regular(path, follow=True)
+    except FileNotFoundError:
+        return
+    except PermissionError:
+        # rsync then says so, of a file that nobody may read.
+        link.touch(mode=0)
+        return
+    held.callback(os.close, file)
+    if not _real(file).startswith(f"{_real(top).rstrip('/')}/"):
+        raise _refused(f"{path!r} is outside {_real(top)}")
+    os.set_inheritable(file, True)
+    link.symlink_to(f"{OPEN}/{file}")
+
+
+def _real(descriptor: int) -> str:
+    return str(Path(f"{OPEN}/{descriptor}").readlink())
 
 
 def _refused(why: str) -> FleetError:

@@ -43,6 +43,16 @@ class Work:
     run: Callable[[], str]
 
 
+@dataclass(frozen=True)
+class End:
+    """Of the work of this name. `line`: what to show of it; `pid`: 0 if it was not started."""
+
+    name: str
+    line: str
+    good: bool
+    pid: int
+
+
 @dataclass
 class _Process:
     work: Work
@@ -51,10 +61,8 @@ class _Process:
     said: bytearray = field(default_factory=bytearray)
 
 
-def run_apart(
-    works: Sequence[Work], at_once: int, bounds: Bounds
-) -> Iterator[tuple[str, bool, int]]:
-    """(line, whether it succeeded, process id) of each, as they end."""
+def run_apart(works: Sequence[Work], at_once: int, bounds: Bounds) -> Iterator[End]:
+    """Each end, as they come."""
     waiting = deque(works)
     running: dict[int, _Process] = {}
     try:
@@ -76,7 +84,7 @@ def run_apart(
                     os.close(pipe)
                     done.append((process.work.name, line, good, process.pid))
                 for name, line, good, pid in done:
-                    yield _shown(f"{name}: {line}"), good, pid
+                    yield End(name, _shown(f"{name}: {line}"), good, pid)
     finally:
         for process in running.values():
             _kill(process.pid)

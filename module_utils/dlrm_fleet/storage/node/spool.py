@@ -1,6 +1,7 @@
 """Runs that the storage node has to collect, until it has their records; a lock per run and host.
 
 spool/<run_id>/<host>.json                what a visit needs to know, written when the run opens
+spool/<run_id>/<host>.refusal             why the last visit collected nothing; gone with the entry
 spool/collected/<run_id>/<host>.json      the same, once the record is stored
 On the host: runs/<run_id>/collect.json   the request, so that a visit need only name the run
 """
@@ -12,13 +13,21 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ...base.documents import read_json, sync_directory, write_json_atomic
+from ...base.documents import (
+    read_json,
+    read_text,
+    sync_directory,
+    write_atomic,
+    write_json_atomic,
+)
 from ...base.errors import FleetError
 from ...base.locks import exclusive_lock
+from ...base.wording import printable
 from ...results import record
 from ...runs.run_id import RUN_ID
 
 COLLECTED = "collected"
+REFUSAL = ".refusal"
 
 
 def entry_path(storage_root: Path, run_id: str, host: str) -> Path:
@@ -44,6 +53,26 @@ def paths(storage_root: Path) -> list[Path]:
     return [path for path in found if RUN_ID.fullmatch(path.parent.name)]
 
 
+def keep_refusal(entry: Path, line: str) -> None:
+    """Beside the entry, what the last visit said; empty: nothing is kept. Raises DiskError."""
+    path = entry.with_suffix(REFUSAL)
+    if line and entry.exists():
+        write_atomic(path, f"{line}\n".encode())
+    else:
+        path.unlink(missing_ok=True)
+
+
+def refusals(storage_root: Path) -> list[str]:
+    """A sentence for each run and host that the last visit could not collect, oldest first."""
+    found = []
+    for entry in paths(storage_root):
+        said = read_text(entry.with_suffix(REFUSAL))
+        if said:
+            what = f"Run {entry.parent.name} of {entry.stem} is not collected"
+            found.append(printable(f"{what}. The storage node's last visit: {said.strip()}"))
+    return found
+
+
 def is_recorded(storage_root: Path, run_id: str, host: str) -> bool:
     """True if the record is complete; FleetError if it is damaged."""
     return record.is_complete(record.run_folder(storage_root, run_id, host))
@@ -57,6 +86,7 @@ def mark_collected(storage_root: Path, run_id: str, host: str) -> bool:
     target = storage_root / "spool" / COLLECTED / run_id / path.name
     target.parent.mkdir(parents=True, exist_ok=True)
     path.replace(target)
+    path.with_suffix(REFUSAL).unlink(missing_ok=True)
     sync_directory(target.parent)
     # Not empty: other hosts of the run wait. Gone: another process was as late as this one.
     with suppress(OSError):

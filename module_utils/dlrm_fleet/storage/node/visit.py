@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ...base.commands import Runner, run_bounded
 from ...base.documents import read_json
+from ...base.errors import FleetError
 from ...base.times import format_time, parse_time, utc_now
 from ...request.values import STAGES
 from ...results import record
@@ -28,6 +30,8 @@ from .pull import Pull
 GRACE_SECONDS = 300
 # A host that has said nothing by then is left to the next round: the others are waiting.
 ANSWER_SECONDS = 120.0
+# A shell's exit status for a command that it does not know.
+NOT_FOUND = 127
 COLLECTED = "its controller has collected it meanwhile"
 
 
@@ -38,15 +42,16 @@ def visit_all(
 
     Each is served by a process of its own, `at_once` at a time.
     """
-    works = [
-        Work(f"{path.parent.name} {path.stem}", partial(_serve, storage_root, path, run))
-        for path in spool.paths(storage_root)
-    ]
-    for line, good, pid in run_apart(works, at_once, bounds or Bounds()):
+    entries = {f"{path.parent.name} {path.stem}": path for path in spool.paths(storage_root)}
+    works = [Work(name, partial(_serve, storage_root, path, run)) for name, path in entries.items()]
+    for end in run_apart(works, at_once, bounds or Bounds()):
         # What a killed process leaves of the small files that it was bringing.
-        for folder in (storage_root / "incoming").glob(f"{pid}.*.partial"):
+        for folder in (storage_root / "incoming").glob(f"{end.pid}.*.partial"):
             shutil.rmtree(folder, ignore_errors=True)
-        yield line, good
+        # For the report. Whether it can be kept decides nothing.
+        with suppress(OSError, FleetError):
+            spool.keep_refusal(entries[end.name], "" if end.good else end.line.partition(": ")[2])
+        yield end.line, end.good
 
 
 def _serve(storage_root: Path, path: Path, run: Runner) -> str:
@@ -114,6 +119,15 @@ def ask(storage_root: Path, entry: dict[str, Any]) -> HostAnswer:
         return read_answer(Fields(answer(Path(entry["host_root"]), run_id), what), STAGES)
     words = [*ssh_words(source), remote_name(source), f"dlrm-fleet result {run_id}"]
     rc, said, err = run_bounded(words, ANSWER_SECONDS, DEFAULT.size)
+    if rc == NOT_FOUND:
+        # The gate ends otherwise. An earlier release announced runs with such a key, too.
+        raise FleetError(
+            f"cannot ask {entry['host']} about run {run_id}",
+            "the key that the storage node has opens a shell, and only the gate of the fleet's two"
+            " keys knows the question",
+            "Give the run's command again: it collects the run. To have visits, leave"
+            " dlrm_storage_key_file empty",
+        )
     if rc != 0:
         raise worded_failure(source, f"run {run_id}", "", rc, err)
     return host_answer(said, what, STAGES)

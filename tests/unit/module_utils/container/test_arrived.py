@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.dlrm_fleet.container.arrived import take
+from ansible.module_utils.dlrm_fleet.base.errors import FleetError
+from ansible.module_utils.dlrm_fleet.container.arrived import offer, take
 from ansible.module_utils.dlrm_fleet.wire.strict_json import Malformed
 from image_archive import ID, NAME, legacy, sha256, written
 
@@ -73,3 +77,42 @@ def test_a_planted_copy_is_replaced_and_not_followed(arrival: Arrival, tmp_path:
     arrival.take()
     assert precious.read_text() == "mine"
     assert not arrival.copy.is_symlink()
+
+
+# Root takes the rights of nobody. Anybody else keeps their own.
+UID = 65534 if os.geteuid() == 0 else os.geteuid()
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    # pytest's own folders are closed to other users.
+    folder = Path(tempfile.mkdtemp(prefix="dlrm-offer-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_an_archive_is_offered_below_a_users_folder_with_their_rights(
+    arrival: Arrival, open_folder: Path
+) -> None:
+    below = open_folder / "dlrm"
+    below.mkdir()
+    os.chown(below, UID, -1)
+    folder = offer(arrival.path, below, WHAT)
+    assert folder.parent == below
+    copy = folder / arrival.path.name
+    assert copy.read_bytes() == arrival.content
+    found = [(path.stat().st_uid, path.stat().st_mode & 0o777) for path in (folder, copy)]
+    assert found == [(UID, 0o755), (UID, 0o644)]
+
+
+def test_a_link_that_the_user_planted_leads_root_nowhere(
+    arrival: Arrival, open_folder: Path
+) -> None:
+    roots, below = open_folder / "roots", open_folder / "dlrm"
+    roots.mkdir(mode=0o500)
+    below.symlink_to(roots)
+    os.chown(below, UID, -1, follow_symlinks=False)
+    with pytest.raises(FleetError, match="cannot offer .*Permission denied"):
+        offer(arrival.path, below, WHAT)
+    assert list(roots.iterdir()) == []

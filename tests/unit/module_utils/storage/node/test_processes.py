@@ -24,8 +24,9 @@ SMALL = Bounds(seconds=600, memory=1024**3, file=1024**2)
 
 
 def outcome(run: Callable[[], str], bounds: Bounds = SMALL) -> tuple[str, bool]:
-    [(line, good, _pid)] = run_apart([Work("host", run)], 1, bounds)
-    return line, good
+    [end] = run_apart([Work("host", run)], 1, bounds)
+    assert end.name == "host"
+    return end.line, end.good
 
 
 def sleep() -> str:
@@ -133,7 +134,7 @@ def test_no_more_than_so_many_work_at_once(tmp_path: Path) -> None:
         return str(found)
 
     works = [Work(str(number), count) for number in range(7)]
-    lines = [line for line, _good, _pid in run_apart(works, 3, SMALL)]
+    lines = [end.line for end in run_apart(works, 3, SMALL)]
     assert sorted(line.split(":")[0] for line in lines) == sorted("0123456")
     assert max(int(line.split()[1]) for line in lines) <= 3
 
@@ -141,7 +142,7 @@ def test_no_more_than_so_many_work_at_once(tmp_path: Path) -> None:
 def test_a_silent_one_does_not_hold_up_the_others() -> None:
     works = [Work("a", sleep), *(Work(x, lambda: "done") for x in "bcd")]
     found = run_apart(works, 2, Bounds(seconds=4))
-    assert [line for line, _good, _pid in found] == [
+    assert [end.line for end in found] == [
         *(f"{name}: done" for name in "bcd"),
         "a: it did not end within 4 s; the next visit goes on",
     ]
@@ -162,7 +163,7 @@ def test_whoever_stops_looking_leaves_no_process(tmp_path: Path) -> None:
         return sleep()
 
     found = run_apart([Work("a", wait_for_it), Work("b", tell_and_sleep)], 2, SMALL)
-    assert next(found)[0] == "a: done"
+    assert next(found).line == "a: done"
     found.close()  # type: ignore[attr-defined]
     assert is_gone(int(started.read_text()))
 
@@ -170,7 +171,7 @@ def test_whoever_stops_looking_leaves_no_process(tmp_path: Path) -> None:
 def test_bounds_that_are_lower_already_stay() -> None:
     def tell() -> str:
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-        return next(run_apart([Work("inner", descriptors)], 1, SMALL))[0]
+        return next(run_apart([Work("inner", descriptors)], 1, SMALL)).line
 
     def descriptors() -> str:
         return str(resource.getrlimit(resource.RLIMIT_NOFILE))
