@@ -12,8 +12,8 @@ description:
     own root folder through the container engine, to pip's index, to the distribution's mirrors, to
     the registry of the image's base, and to the user's sources. They are tried side by side, each
     for at most 5 s. A way that is not needed is skipped, and says why.
-  - The action plugin of the same name logs in and becomes root first. What prevents that is returned
-    as refused, and does not end the play.
+  - The action plugin of the same name logs in and becomes root first. What prevents that is
+    returned as refused, and does not end the play.
   - Run for C(localhost), the action plugin asks M(dlrm_storage_ways) on the storage node instead.
 extends_documentation_fragment: [dlrm.reads, dlrm.looks]
 options:

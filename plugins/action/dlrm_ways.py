@@ -14,7 +14,7 @@ from ansible.plugins.action import ActionBase
 
 WORD = "dlrm-way"
 # Not by echo: some take the backslash of DOMAIN\\user for the beginning of a control character.
-ASKED = f"printf '{WORD} %s %s\\n' \"$(date +%s)\" \"$(id -un)\""
+ASKED = f'printf \'{WORD} %s %s\\n\' "$(date +%s)" "$(id -un)"'
 # A login shell may print something before.
 ANSWER = re.compile(rf"{WORD} ([0-9]+) (.*?)\r?$", re.MULTILINE)
 PAUSE_SECONDS = 1

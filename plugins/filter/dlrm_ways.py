@@ -15,10 +15,10 @@ def dlrm_ssh_ways(hosts: list[str], hostvars: Mapping[str, Any]) -> dict[str, di
 
     The inventory's name may be an alias there, and the user may stand only there.
     """
-    return {name: _way(name, hostvars[name]) for name in hosts}
+    return {name: _way(hostvars[name]) for name in hosts}
 
 
-def _way(name: str, known: Mapping[str, Any]) -> dict[str, Any]:
+def _way(known: Mapping[str, Any]) -> dict[str, Any]:
     source = dict(known["dlrm_storage_source"])
     if not source["address"] or (source["user"] and "ansible_host" in known):
         return source

@@ -1,4 +1,4 @@
-"""Reads a cloud's inventory file with the cloud's own plugin, and says in one sentence why it fails."""
+"""Has a cloud's own plugin read its inventory file, and says in one sentence why it fails."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ DOCUMENTATION = r"""
 name: dlrm_cloud
 short_description: Read a cloud's inventory file, and say in one sentence why it cannot be read
 description:
-  - Has the cloud's own plugin read the file, as P(ansible.builtin.auto#inventory) does. If it fails,
-    Ansible would also try the YAML and INI plugins on the file, and print what all of them say.
+  - Has the cloud's own plugin read the file, as P(ansible.builtin.auto#inventory) does. If that
+    fails, Ansible would also have the YAML and INI plugins read it, and print what all of them say.
     This plugin ends the command instead, with the sentence that matters and the remedy.
-  - A file that was read once in this command fails as usual, because a run that has begun must reach
-    its verdict.
+  - A file that was read once in this command fails as usual, because a run that has begun must
+    reach its verdict.
 """
 EXAMPLES = r"""
 # It stands first in enable_plugins of ansible.cfg, and reads files with these endings:
@@ -27,8 +27,10 @@ plugin: amazon.aws.aws_ec2
 
 ENDING = re.compile(r"(aws_ec2|gcp_compute|azure_rm)\.ya?ml")
 CREDENTIALS = {
-    "aws_ec2": "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or say aws sso login",
-    "gcp_compute": "say gcloud auth application-default login, or set GOOGLE_APPLICATION_CREDENTIALS",
+    "aws_ec2": "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or say"
+    " aws sso login",
+    "gcp_compute": "say gcloud auth application-default login, or set"
+    " GOOGLE_APPLICATION_CREDENTIALS",
     "azure_rm": "say az login, or set AZURE_SUBSCRIPTION_ID, AZURE_TENANT, AZURE_CLIENT_ID and"
     " AZURE_SECRET",
 }

@@ -21,6 +21,7 @@ REQUEST: dict[str, Any] = {"precision": "int8", "row_cap": 2000, "min_duration":
 NOWHERE = "http://127.0.0.1:9"
 SUDOERS = "/etc/sudoers.d/bench"
 PORT = 8000
+UNKNOWN = "-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=yes"
 # Docker imports a root file system: a shell and what it loads.
 IMAGE = (
     "tar -chf - /bin/sh $(ldd /bin/sh | grep -o '/lib[^ ]*') 2>/dev/null"
@@ -44,17 +45,24 @@ class Fault:
     variables: dict[str, Any] = field(default_factory=dict)
 
 
-
 ROUNDS: list[list[Fault]] = [
     [
         Fault(
             "a made-up name",
-            ("connection, from the controller to", "bench-01.invalid does not resolve", "ansible_host"),
+            (
+                "connection, from the controller to",
+                "bench-01.invalid does not resolve",
+                "ansible_host",
+            ),
             variables={"ansible_host": "bench-01.invalid"},
         ),
         Fault(
             "a firewall",
-            ("connection, from the controller to", "nothing answers at", "let this connection through"),
+            (
+                "connection, from the controller to",
+                "nothing answers at",
+                "let this connection through",
+            ),
             inject="iptables -I INPUT -p tcp --dport 22 -s {gateway} -j DROP",
             mend="iptables -D INPUT -p tcp --dport 22 -s {gateway} -j DROP",
         ),
@@ -86,14 +94,19 @@ ROUNDS: list[list[Fault]] = [
     [
         Fault(
             "pip's index is down",
-            ("pip, from", f"to {NOWHERE}/simple", "nothing listens there", "dlrm_host_pip_environment"),
+            (
+                "pip, from",
+                f"to {NOWHERE}/simple",
+                "nothing listens there",
+                "dlrm_host_pip_environment",
+            ),
             variables={"dlrm_host_pip_environment": {"PIP_INDEX_URL": f"{NOWHERE}/simple"}},
         ),
         Fault(
             "the distribution's mirror is down",
             ("apt, from", f"to {NOWHERE}/debian", "nothing listens there", "A run needs rsync"),
             inject=(
-                "mv /usr/bin/rsync /root/; mv /var/lib/dpkg/info/rsync.list /root/; mkdir /root/apt;"
+                "mv /usr/bin/rsync /var/lib/dpkg/info/rsync.list /root/; mkdir /root/apt;"
                 " mv /etc/apt/sources.list* /root/apt/;"
                 f" echo 'deb {NOWHERE}/debian stable main' >/etc/apt/sources.list"
             ),
@@ -112,7 +125,12 @@ ROUNDS: list[list[Fault]] = [
     [
         Fault(
             "the source is out of reach",
-            ("source of dataset, from", "day_23.bin", "nothing listens there", "Correct the address"),
+            (
+                "source of dataset, from",
+                "day_23.bin",
+                "nothing listens there",
+                "Correct the address",
+            ),
             inject=f"iptables -I OUTPUT -p tcp --dport {PORT} -j REJECT --reject-with tcp-reset",
             mend=f"iptables -D OUTPUT -p tcp --dport {PORT} -j REJECT --reject-with tcp-reset",
         ),
@@ -125,9 +143,7 @@ ROUNDS: list[list[Fault]] = [
         Fault(
             "an unknown host key",
             ("connection, from the controller to", "SSH host key", "known_hosts"),
-            variables={
-                "ansible_ssh_common_args": "-o UserKnownHostsFile=/dev/null -o StrictHostKeyChecking=yes"
-            },
+            variables={"ansible_ssh_common_args": UNKNOWN},
         ),
     ],
 ]

@@ -45,9 +45,7 @@ def _of_machine(seen: dict[str, Any], distributions: dict[str, str]) -> list[Fin
 def way_findings(ways: list[Way]) -> list[Finding]:
     """A line each, but one line for all that are open."""
     found = [
-        finding(OF_WAY[way.state], place(way), way.why, way.todo)
-        for way in ways
-        if way.state != OK
+        finding(OF_WAY[way.state], place(way), way.why, way.todo) for way in ways if way.state != OK
     ]
     open_ways = list(dict.fromkeys(way.what for way in ways if way.state == OK))
     if open_ways:

@@ -1,7 +1,8 @@
 """The ways that start at the storage node: to each host with both keys, and to its own disk.
 
-With the fleet's keys, the gate (host/gate.py) is asked a question that it does not know. Its refusal
-shows that the key is let in, and that it opens nothing but the gate. A user's own key has no gate.
+With the fleet's keys, the gate (host/gate.py) is asked a question that it does not know. Its
+refusal shows that the key is let in, and that it opens nothing but the gate. A user's own key has
+no gate.
 """
 
 from __future__ import annotations

@@ -91,7 +91,8 @@ def _request(url: str, through: Through) -> urllib.request.Request:
     request.add_header("Range", f"bytes=0-{FIRST_BYTES - 1}")
     user = unquote(user) or _known_user(through.netrc, parts.hostname or "")
     if user:
-        request.add_unredirected_header("Authorization", f"Basic {base64.b64encode(user.encode()).decode()}")
+        basic = base64.b64encode(user.encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {basic}")
     return request
 
 

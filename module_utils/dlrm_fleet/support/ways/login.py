@@ -33,7 +33,7 @@ SSH = (
         r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed|No \S+ host key is"
         r" known",
         "its SSH host key is not the known one, or is not known at all",
-        "Take the key from a trusted place into known_hosts, then log in once: ssh {user}@{address}",
+        "Take its key from a trusted place into known_hosts, then say ssh {user}@{address}",
     ),
     Reason(
         r"UNPROTECTED PRIVATE KEY|bad permissions",

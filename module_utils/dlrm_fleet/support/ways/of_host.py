@@ -1,4 +1,4 @@
-"""The ways that start at a measured host: to its own folder, and to where it gets its files from."""
+"""The ways that start at a measured host: to its own folder, and to where its files come from."""
 
 from __future__ import annotations
 

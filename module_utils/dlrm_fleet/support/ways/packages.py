@@ -5,8 +5,8 @@ from __future__ import annotations
 import configparser
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from .fetching import Through
 
@@ -20,9 +20,19 @@ PIP_FILES = (
 ONE_LINE = re.compile(r"^deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S+)", re.MULTILINE)
 APT_PROXY = re.compile(r'Acquire::(https?)::Proxy\s+"([^"]+)"', re.IGNORECASE)
 MOST_MIRRORS = 4
+# os-release(5): ID, or one of ID_LIKE -> the name of the role's file of packages.
+FAMILIES = {
+    "debian": "Debian",
+    "ubuntu": "Debian",
+    "amzn": "Amazon",
+    "rhel": "RedHat",
+    "fedora": "RedHat",
+    "centos": "RedHat",
+}
 
 
-class Pip(NamedTuple):
+@dataclass(frozen=True)
+class Pip:
     """`index`: empty where pip asks none; `others`: it looks elsewhere, too."""
 
     index: str
@@ -87,9 +97,7 @@ def _apt_sources(folder: Path) -> Iterator[tuple[str, str]]:
 def apt_through(root: Path) -> Through:
     folder = root / "etc/apt"
     texts = [_text(path) for path in [*sorted(folder.glob("apt.conf.d/*")), folder / "apt.conf"]]
-    proxies = {
-        scheme.lower(): proxy for text in texts for scheme, proxy in APT_PROXY.findall(text)
-    }
+    proxies = {scheme.lower(): proxy for text in texts for scheme, proxy in APT_PROXY.findall(text)}
     return Through({scheme: proxy for scheme, proxy in proxies.items() if proxy != "DIRECT"})
 
 
@@ -112,17 +120,6 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-
-
-# os-release(5): ID, or one of ID_LIKE -> the name of the role's file of packages.
-FAMILIES = {
-    "debian": "Debian",
-    "ubuntu": "Debian",
-    "amzn": "Amazon",
-    "rhel": "RedHat",
-    "fedora": "RedHat",
-    "centos": "RedHat",
-}
 
 
 def family(root: Path) -> str:

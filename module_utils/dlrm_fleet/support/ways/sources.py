@@ -28,7 +28,7 @@ def _look(folder: Path, uid: int) -> int:
     what = f"cannot read {str(folder)!r}"
     try:
         # rglob passes over a folder that it may not enter.
-        os.listdir(folder)
+        next(folder.iterdir(), None)
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         size = sum(_opened(path) for path in files[:MOST_FILES])
     except (FileNotFoundError, NotADirectoryError):
@@ -63,7 +63,9 @@ def readable_url(url: str, through: Through) -> int | None:
     what = f"cannot fetch {host_of(url)}"
     answer = first_bytes(url, through, what)
     if is_page(answer.first) and not url.endswith((".html", ".htm")):
-        todo = "Log in or accept its licence where it asks for that, and give the file's own address"
+        todo = (
+            "Log in or accept its licence where it asks for that, and give the file's own address"
+        )
         raise FleetError(what, "it sends an HTML page in place of the file", todo)
     return answer.size
 

@@ -1,4 +1,4 @@
-"""What was tried of a host and of the storage node, as ways with a reason and a remedy each. Pure."""
+"""What was tried of hosts and the storage node: ways with a reason and a remedy each. Pure."""
 
 from __future__ import annotations
 

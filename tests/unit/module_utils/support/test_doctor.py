@@ -16,6 +16,12 @@ HOST = {
     "memory": {"total_gib": 24.0},
     "disk": {"path": "/srv/dlrm"},
 }
+
+
+def system(name: str, version: str) -> dict[str, Any]:
+    return {**HOST, "os": {"name": name, "version": version}}
+
+
 OLDEST = {"Debian": "12", "Ubuntu": "22.04", "RedHat": "9"}
 PIP = Way("pip", "a", "https://pypi.org/simple", "skipped", "the host has all packages")
 
@@ -70,7 +76,11 @@ def test_a_ready_host() -> None:
     ("changes", "what", "state"),
     [
         ({"problems": ["Host 'a' needs 4 GiB."]}, "machine", "missing"),
-        ({"host": {**HOST, "os": {"name": "Debian GNU/Linux", "version": "11"}}}, "machine", "missing"),
+        (
+            {"host": {**HOST, "os": {"name": "Debian GNU/Linux", "version": "11"}}},
+            "machine",
+            "missing",
+        ),
         ({"host": {**HOST, "os": {"name": "Slackware", "version": "15"}}}, "machine", "missing"),
         ({"host": {**HOST, "disk": {"path": "/srv"}}}, "machine", "missing"),
         ({"engine": {"answers": False}}, "container engine", "note"),
@@ -78,7 +88,11 @@ def test_a_ready_host() -> None:
         ({"clock": 3700}, "clock", "note"),
         ({"clock": 10}, "clock", "note"),
         ({"clock": 120}, "ways", "ok"),
-        ({"ways": [Way("pip", "a", "x", "failed", "down", "mend it").document()]}, "pip", "missing"),
+        (
+            {"ways": [Way("pip", "a", "x", "failed", "down", "mend it").document()]},
+            "pip",
+            "missing",
+        ),
     ],
 )
 def test_only_what_prevents_a_run_is_missing(
@@ -90,8 +104,7 @@ def test_only_what_prevents_a_run_is_missing(
 
 
 def test_red_hat_is_written_in_two_words() -> None:
-    system = {"name": "Red Hat Enterprise Linux", "version": "9.4"}
-    assert states(seen(host={**HOST, "os": system}))["machine"] == "ok"
+    assert states(seen(host=system("Red Hat Enterprise Linux", "9.4")))["machine"] == "ok"
 
 
 def test_a_host_without_an_engine_and_a_package_of_one_is_missing_it() -> None:
@@ -121,7 +134,9 @@ def test_root_is_refused_by_its_own_words() -> None:
     assert refused["message"].startswith("root's rights, from bench@a to root: sudo wants")
 
 
-@pytest.mark.parametrize("host", [None, {"msg": "a template"}, {"answer": {"ways": 3}, "clock": {}}])
+@pytest.mark.parametrize(
+    "host", [None, {"msg": "a template"}, {"answer": {"ways": 3}, "clock": {}}]
+)
 def test_a_host_that_says_nothing_or_nonsense_is_refused(host: dict[str, Any] | None) -> None:
     assert doctor.refusal(judged(host)) is not None
 
@@ -147,11 +162,13 @@ def test_the_storage_node_that_cannot_take_results_stops_every_host() -> None:
 
 def test_the_worst_stands_first_with_its_remedy() -> None:
     found = [doctor.finding("ok", "x", "y"), doctor.finding("missing", "p", "none.", "Get it")]
-    assert doctor.lines("a", found) == ["a: NOT ready", "  missing p: none. Get it.", "  ok      x: y."]
+    assert doctor.lines("a", found) == [
+        "a: NOT ready",
+        "  missing p: none. Get it.",
+        "  ok      x: y.",
+    ]
 
 
-@pytest.mark.parametrize(
-    ("host", "offset"), [(99, 0), (105, 0), (110, 0), (115.5, 5.5), (89, -10)]
-)
+@pytest.mark.parametrize(("host", "offset"), [(99, 0), (105, 0), (110, 0), (115.5, 5.5), (89, -10)])
 def test_only_what_is_sure_counts_as_offset(host: float, offset: float) -> None:
     assert clock_offset(100, host, 110) == offset

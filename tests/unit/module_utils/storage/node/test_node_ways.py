@@ -25,7 +25,7 @@ def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def answers(tmp_path: Path, body: str) -> None:
     program = tmp_path / "bin/ssh"
     program.parent.mkdir(exist_ok=True)
-    program.write_text(f"#!/bin/sh\necho \"$@\" >>{tmp_path}/asked\n{body}\n")
+    program.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/asked\n{body}\n')
     program.chmod(0o755)
 
 

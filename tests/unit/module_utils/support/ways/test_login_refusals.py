@@ -10,9 +10,15 @@ SSH = [
     ("No ED25519 host key is known for 192.0.3.1 and you have requested strict", "host key"),
     ("@@@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @@@", "host key"),
     ("bench@x: Permission denied (publickey,password).", "does not let user bench in"),
-    ("Warning: Identity file /x/key not accessible: No such file or directory.\n"
-     "bench@x: Permission denied (publickey).", "file is not there"),
-    ("@ WARNING: UNPROTECTED PRIVATE KEY FILE! @\nPermission denied (publickey)", "others may read"),
+    (
+        "Warning: Identity file /x/key not accessible: No such file or directory.\n"
+        "bench@x: Permission denied (publickey).",
+        "file is not there",
+    ),
+    (
+        "@ WARNING: UNPROTECTED PRIVATE KEY FILE! @\nPermission denied (publickey)",
+        "others may read",
+    ),
     ("ssh: connect to host x port 22: Connection refused", "nothing listens"),
     ("ssh: connect to host x port 22: Connection timed out", "firewall"),
     ("Connection timed out during banner exchange", "firewall"),

@@ -40,7 +40,7 @@ def test_pip_without_settings_asks_pypi(tmp_path: Path) -> None:
 
 
 def test_apt_in_both_notations(tmp_path: Path) -> None:
-    write(tmp_path, "etc/apt/sources.list", "# x\ndeb [arch=amd64] http://a.example/d stable main\n")
+    write(tmp_path, "etc/apt/sources.list", "# x\ndeb [arch=amd64] http://a.example/d stable x\n")
     write(tmp_path, "etc/apt/sources.list.d/debian.sources", DEB822)
     assert packages.apt_indexes(tmp_path) == [
         "http://a.example/d/dists/stable/InRelease",
