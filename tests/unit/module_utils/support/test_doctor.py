@@ -108,7 +108,11 @@ def test_red_hat_is_written_in_two_words() -> None:
 
 
 def test_a_host_without_an_engine_and_a_package_of_one_is_missing_it() -> None:
-    bare = {"engine": {"answers": False}, "software": {"programs": []}, "engine_package": ""}
+    bare: dict[str, Any] = {
+        "engine": {"answers": False},
+        "software": {"programs": []},
+        "engine_package": "",
+    }
     found = doctor.host_findings(judged(seen(**bare)), OLDEST)
     assert "dlrm_host_engine_package" in str([one for one in found if one["state"] == "missing"])
 
