@@ -12,59 +12,7 @@ description:
     Uses no network and installs nothing.
   - Returns the document of C(host.json), a sentence for each need the host does not meet, and what
     software is there.
-extends_documentation_fragment: [dlrm.reads]
-options:
-  root:
-    description: The folder whose filesystem is measured; it need not exist yet.
-    type: path
-    required: true
-  name:
-    description: The host's name in the inventory.
-    type: str
-    required: true
-  needs:
-    description: What the benchmark needs of the host. What is left out is not checked.
-    type: dict
-    suboptions:
-      memory_gib:
-        description: Memory installed, in GiB.
-        type: float
-      disk_gib:
-        description: Disk free below O(root) or held by its stages already, in GiB.
-        type: float
-      shm_gib:
-        description: Size of C(/dev/shm), in GiB.
-        type: float
-      instruction_sets:
-        description:
-          - Of V(amx), V(avx512_vnni), V(avx512_bf16), V(bf16), V(i8mm), V(sve2); all are needed.
-          - V(avx512_vnni|i8mm) means either.
-        type: list
-        elements: str
-        default: []
-  software:
-    description: What software to look for.
-    type: dict
-    suboptions:
-      programs:
-        description: Names of programs.
-        type: list
-        elements: str
-        default: []
-      environment:
-        description: Folder of the Python environment that drives the container engine.
-        type: path
-      requirements:
-        description: Text of the lock file that O(software.environment) is compared with.
-        type: str
-        default: ""
-      user:
-        description: Name of the containers' user.
-        type: str
-  engine_socket:
-    description: Where the container engine listens.
-    type: path
-    default: /var/run/docker.sock
+extends_documentation_fragment: [dlrm.reads, dlrm.looks]
 author:
   - dlrm-fleet contributors
 """
@@ -108,80 +56,13 @@ software:
   type: dict
 """
 
-import contextlib
-import os
-import socket
-from pathlib import Path
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.host import software as host_programs
-from ansible.module_utils.dlrm_fleet.host.machine import HostReader, find_problems, read_host
-
-ARGUMENTS: dict[str, Any] = {
-    "root": {"type": "path", "required": True},
-    "name": {"type": "str", "required": True},
-    "needs": {
-        "type": "dict",
-        "options": {
-            "memory_gib": {"type": "float"},
-            "disk_gib": {"type": "float"},
-            "shm_gib": {"type": "float"},
-            "instruction_sets": {"type": "list", "elements": "str", "default": []},
-        },
-    },
-    "software": {
-        "type": "dict",
-        "options": {
-            "programs": {"type": "list", "elements": "str", "default": []},
-            "environment": {"type": "path"},
-            "requirements": {"type": "str", "default": ""},
-            "user": {"type": "str"},
-        },
-    },
-    "engine_socket": {"type": "path", "default": "/var/run/docker.sock"},
-}
-
-
-def find_software(wanted: dict[str, Any]) -> dict[str, Any]:
-    environment, user = wanted.get("environment"), wanted.get("user")
-    locked = wanted.get("requirements") or ""
-    return {
-        "programs": host_programs.programs(Path("/"), wanted.get("programs") or []),
-        "systemd": Path("/run/systemd/system").is_dir(),
-        "missing_packages": host_programs.missing_packages(Path(environment), locked)
-        if environment
-        else [],
-        "user": host_programs.user_ids(user) if user else None,
-    }
-
-
-def stages_gib(folder: Path) -> float:
-    """What the files below `folder` take on disk; a running stage may rename some meanwhile."""
-    blocks = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):
-            blocks += path.lstat().st_blocks
-    return blocks * 512 / 2**30
+from ansible.module_utils.dlrm_fleet.host.look import ARGUMENTS, look
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    params = module.params
-    reader = HostReader(Path("/"), os.uname().machine)
-    host = read_host(reader, params["name"], socket.gethostname(), params["root"])
-    engine = host_programs.engine(params["engine_socket"])
-    host["engine_version"] = engine["version"]
-    # What the stages hold already, or an interrupted restore left, need not be free again.
-    free = host["disk"]["free_gib"]
-    if free is not None:
-        held = sum(stages_gib(Path(params["root"]) / name) for name in ("stages", "incoming"))
-        host["disk"]["free_gib"] = round(free + held, 2)
-    problems = find_problems(host, params["needs"] or {})
-    # These change all the time: the document says what the machine is, and is equal in each run.
-    del host["memory"]["available_gib"], host["disk"]["free_gib"]
-    software = find_software(params["software"] or {})
-    module.exit_json(changed=False, host=host, problems=problems, engine=engine, software=software)
+    module.exit_json(changed=False, **look(module.params))
 
 
 if __name__ == "__main__":

@@ -123,3 +123,57 @@ attributes:
   diff_mode: {support: none, description: Changes nothing.}
   idempotent: {support: full, description: Changes nothing.}
 """
+    LOOKS = r"""
+options:
+  root:
+    description: The folder whose filesystem is measured; it need not exist yet.
+    type: path
+    required: true
+  name:
+    description: The host's name in the inventory.
+    type: str
+    required: true
+  needs:
+    description: What the benchmark needs of the host. What is left out is not checked.
+    type: dict
+    suboptions:
+      memory_gib:
+        description: Memory installed, in GiB.
+        type: float
+      disk_gib:
+        description: Disk free below O(root) or held by its stages already, in GiB.
+        type: float
+      shm_gib:
+        description: Size of C(/dev/shm), in GiB.
+        type: float
+      instruction_sets:
+        description:
+          - Of V(amx), V(avx512_vnni), V(avx512_bf16), V(bf16), V(i8mm), V(sve2); all are needed.
+          - V(avx512_vnni|i8mm) means either.
+        type: list
+        elements: str
+        default: []
+  software:
+    description: What software to look for.
+    type: dict
+    suboptions:
+      programs:
+        description: Names of programs.
+        type: list
+        elements: str
+        default: []
+      environment:
+        description: Folder of the Python environment that drives the container engine.
+        type: path
+      requirements:
+        description: Text of the lock file that O(software.environment) is compared with.
+        type: str
+        default: ""
+      user:
+        description: Name of the containers' user.
+        type: str
+  engine_socket:
+    description: Where the container engine listens.
+    type: path
+    default: /var/run/docker.sock
+"""

@@ -33,7 +33,7 @@ def test_the_doctor_names_what_prevents_a_run(machines: Machines) -> None:
     assert "far-01: NOT ready" in ended.stdout
     assert "needs 1e+06 GiB of memory" in ended.stdout
     assert "off-01: NOT ready" in ended.stdout
-    assert "missing unreachable" in ended.stdout
+    assert "missing connection, from the controller to off-01" in ended.stdout
     assert "Not ready: far-01, off-01." in " ".join(ended.stdout.split()), ended.stdout
 
 

@@ -47,7 +47,11 @@ def as_owner(folder: Path, work: Callable[[], dict[str, Any]]) -> dict[str, Any]
 
     `work` then runs in a process of its own. Raises FleetError as it does.
     """
-    uid, gid = _owner(folder)
+    return as_user(*_owner(folder), work)
+
+
+def as_user(uid: int, gid: int, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """As as_owner(), for this user."""
     if os.geteuid() != 0 or uid == 0:
         return work()
     reader, writer = os.pipe()

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from ansible.module_utils.dlrm_fleet.host import look
 from module_runner import run_module
 
 import dlrm_host_info
@@ -51,7 +52,7 @@ def test_the_document_is_equal_in_each_run(
 
 
 def test_what_the_stages_hold_need_not_be_free_again(tmp_path: Path) -> None:
-    assert dlrm_host_info.stages_gib(tmp_path / "stages") == 0
+    assert look.stages_gib(tmp_path / "stages") == 0
     (tmp_path / "stages" / "dump").mkdir(parents=True)
     (tmp_path / "stages" / "dump" / "made.bin").write_bytes(b"1" * (64 << 20))
-    assert dlrm_host_info.stages_gib(tmp_path / "stages") == pytest.approx(1 / 16, rel=0.01)
+    assert look.stages_gib(tmp_path / "stages") == pytest.approx(1 / 16, rel=0.01)
