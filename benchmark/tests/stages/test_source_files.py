@@ -52,8 +52,8 @@ def test_one_changed_float_is_found_by_the_list_beside_the_log(
 
 def test_a_log_like_its_list_is_taken_and_is_not_mlcommons_own(tmp_path: Path) -> None:
     facts = prepared(tmp_path, listed_log, None).run("dataset", FOLDER).document()["facts"]
-    assert facts["files_with_listed_md5"] == 3
-    assert facts["published"] is False
+    assert facts.get("files_with_listed_md5") == 3
+    assert facts.get("published") is False
     assert "it has 40 rows, MLCommons' day 23 has 178274637" in facts["published_by"]
 
 
@@ -103,7 +103,7 @@ def test_weights_say_whether_they_are_mlcommons_own(
     demo: Pipeline, weights: Path, tmp_path: Path
 ) -> None:
     facts = Pipeline(tmp_path, **demo.parameters).run("weights", FOLDER).document()["facts"]
-    assert facts["published"] is False
+    assert facts.get("published") is False
     assert "md5 of .snapshot_metadata" in facts["published_by"]
     made = demo.stages["weights"].document()["facts"]
-    assert (made["published"], made["published_by"]) == (False, "made here, not MLCommons'")
+    assert (made.get("published"), made.get("published_by")) == (False, "made here, not MLCommons'")
