@@ -92,10 +92,13 @@ def published(fields: Fields) -> dict[str, Any]:
 
     Malformed unless that is true, false or null, and what tells it one line.
     """
-    if "published" not in fields.values:
-        return {}
-    said = None if fields.is_null("published") else fields.boolean("published")
-    return {"published": said, "published_by": fields.line("published_by", LINE)}
+    found: dict[str, Any] = {}
+    if "published" in fields.values:
+        null = fields.is_null("published")
+        found["published"] = None if null else fields.boolean("published")
+    if "published_by" in fields.values:
+        found["published_by"] = fields.line("published_by", LINE)
+    return found
 
 
 def check_host(document: Any, what: str = "cannot use host.json", place: str = "it") -> None:

@@ -147,7 +147,7 @@ def test_the_record_validates_and_passes(fleet: Fleet) -> None:
         ({"published": True, "published_by": "md5 of every file"}, True),
         ({"published": 1, "published_by": "md5"}, False),
         ({"published": True, "published_by": "two\nlines"}, False),
-        ({"published": True}, False),
+        ({"published": False}, True),
     ],
 )
 def test_the_record_says_whether_files_are_mlcommons_own(
