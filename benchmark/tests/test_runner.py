@@ -178,7 +178,7 @@ def test_an_input_that_broke_its_promise_is_named(
             f"precision is 'int4', wanted one of {', '.join(PRECISIONS)}",
         ),
         ({"run_id": ...}, "field 'run_id' is missing"),
-        ({"source": {"kind": "ftp"}}, "source kind is 'ftp', wanted folder, rclone or urls"),
+        ({"source": {"kind": "ftp"}}, "source kind is 'ftp', wanted folder, rclone, urls or uri"),
         ({"deadline": "tomorrow"}, "tomorrow"),
     ],
 )

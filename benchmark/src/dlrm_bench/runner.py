@@ -19,7 +19,7 @@ from typing import Any
 
 from dlrm_bench import stages
 from dlrm_bench.frame.context import StageContext
-from dlrm_bench.frame.errors import StageError
+from dlrm_bench.frame.errors import StageError, Unfinished
 from dlrm_bench.frame.hashed_file import fsync_directory
 from dlrm_bench.frame.request import SCHEMA_VERSION, Request, dlrm_root, now, parse_time
 from dlrm_bench.frame.status import StatusWriter
@@ -40,6 +40,7 @@ def run_stage() -> int:
         return 1
     _fail_on_sigterm(ctx)
     started = time.monotonic()
+    keep = False
     try:
         run = _find(request.stage)
         ctx.remove_leftovers()
@@ -48,12 +49,15 @@ def run_stage() -> int:
         run(ctx)
         _write_stage_json(ctx, time.monotonic() - started)
     except BaseException as error:
+        keep = isinstance(error, Unfinished)
         if not isinstance(error, StageError):
             LOG.exception("stage '%s' raised", request.stage)
         ctx.status.fail(_worded(error, ctx))
         return 1
     finally:
         shutil.rmtree(ctx.scratch_dir, ignore_errors=True)
+        if not keep:
+            shutil.rmtree(ctx.fetched_dir, ignore_errors=True)
     ctx.status.finish()
     return 0
 

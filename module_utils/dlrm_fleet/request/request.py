@@ -172,7 +172,7 @@ def _apply_profile(parameters: dict[str, Any], given: dict[str, Any], problems: 
             if name not in given:
                 problems.add(
                     f"{name}: missing, profile=official needs it; allowed: an absolute folder,"
-                    " an rclone remote (name:path) or a list of {url, md5}."
+                    " an rclone remote (name:path), the URL of a .uri file or a list of {url, md5}."
                 )
         fixed = {"row_cap": "full tables", "data_rows": "the user's data", "min_duration": "600 s"}
         for name, instead in fixed.items():

@@ -133,7 +133,7 @@ class Reader:
                 name,
                 self.given[name],
                 "an absolute folder (/data/criteo), an rclone remote (name:path),"
-                " or a list of {url, md5[, name]} with distinct file names",
+                " the URL of a .uri file, or a list of {url, md5[, name]} with distinct file names",
             )
         return source
 
@@ -171,6 +171,8 @@ def from_json(value: Any) -> Any:
 def _place(value: str) -> dict[str, Any] | None:
     if value.startswith("/"):
         return {"kind": "folder", "path": value.rstrip("/") or "/"}
+    if re.match(r"^https?://[^/?#@\\]+/[^?#\\]+\.uri$", value):
+        return {"kind": "uri", "uri": value}
     # rclone's own notation of a remote with its settings, ":backend,option=value:path".
     if re.match(r"^:[a-z0-9]+(,.*)?:", value):
         return {"kind": "rclone", "remote": value}

@@ -10,8 +10,11 @@ from typing import Any
 
 from ..base.documents import read_json, sha256_file, sync_directory, write_json_atomic
 from ..base.errors import FleetError
+from ..base.lenient import facts_of
 from ..judge.loadgen_log import DETAIL_NAME, SUMMARY_NAME
 from ..judge.verdict import Evidence, Judgement, judge, not_judged
+from ..wire.facts import published
+from ..wire.fields import Fields
 from ..wire.run_record import run_record
 from ..wire.strict_json import DEFAULT, Malformed, parse, read_bytes
 from .stored import recorded as recorded, run_folder as run_folder
@@ -155,10 +158,19 @@ def _stages(documents: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """In the order they were made."""
     ordered = sorted(documents.items(), key=lambda item: (str(item[1].get("started_at")), item[0]))
     return [
-        {"stage": name, "key": document["key"], "made_by_run": document["run_id"]}
+        {
+            "stage": name,
+            "key": document["key"],
+            "made_by_run": document["run_id"],
+            **published(_facts(name, document)),
+        }
         for name, document in ordered
         if "key" in document and "run_id" in document
     ]
+
+
+def _facts(stage: str, document: dict[str, Any]) -> Fields:
+    return Fields(facts_of(document), f"cannot use stage.json of {stage}", "its facts")
 
 
 def list_files(folder: Path) -> list[dict[str, Any]]:

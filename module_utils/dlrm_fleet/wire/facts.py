@@ -87,6 +87,20 @@ def check_audit(document: Any) -> None:
         number_or_none(facts, name, 0, MOST)
 
 
+def published(fields: Fields) -> dict[str, Any]:
+    """Whether the files of stage weights or dataset are MLCommons' own; {} where it does not say.
+
+    Malformed unless that is true, false or null, and what tells it one line.
+    """
+    found: dict[str, Any] = {}
+    if "published" in fields.values:
+        null = fields.is_null("published")
+        found["published"] = None if null else fields.boolean("published")
+    if "published_by" in fields.values:
+        found["published_by"] = fields.line("published_by", LINE)
+    return found
+
+
 def check_host(document: Any, what: str = "cannot use host.json", place: str = "it") -> None:
     """What figures are divided by, and what tables show of a machine."""
     host = Fields(document, what, place)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from .facts import MOST, check_host, check_score, number, number_or_none
+from .facts import MOST, check_host, check_score, number, number_or_none, published
 from .fields import Fields
 
 STATUSES = ("passed", "failed", "unreachable", "interrupted", "missing")
@@ -93,6 +93,7 @@ def run_record(value: Any, what: str, run_id: str, host: str) -> RunRecord:
         stage.sha256("key")
         stage.line("stage")
         stage.line("made_by_run")
+        published(stage)
     return RunRecord(host, fields.line("opened_at", 64), judged_run(value, what), fields.values)
 
 

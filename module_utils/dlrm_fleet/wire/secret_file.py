@@ -1,8 +1,9 @@
 """The file of a source's secrets: read, checked against the source, and what a container gets.
 
 One line each; blank lines and lines that begin with # are left out. For URLs: a whole URL with its
-userinfo or signature, or one that ends in / before its query, for every URL below it. For an rclone
-remote: `option = value`, as in rclone.conf. Messages name lines by number and never quote them.
+userinfo or signature, or one that ends in / before its query, for every URL below it. For a .uri:
+`Header: value`, for all files of its scheme and host. For an rclone remote: `option = value`, as in
+rclone.conf. Messages name lines by number and never quote them.
 """
 
 from __future__ import annotations
@@ -29,14 +30,23 @@ SHORTEST_VALUE = 4
 TODO = "Correct the file (docs/inventories.md, 'How do I give a secret?')"
 _SECTION = re.compile(r"\[[^\[\]]+\]")
 _OPTION = re.compile(r"([A-Za-z0-9_]+)\s*=\s*(\S.*)")
+_HEADER = re.compile(r"([A-Za-z0-9-]+):\s*(\S.*)")
+# These are the downloader's own.
+_NOT_GIVEN = frozenset(
+    ("accept-encoding", "connection", "content-length", "host", "if-range", "range")
+)
 
 
 @dataclass(frozen=True)
 class SourceSecret:
-    """`urls`: URL of the source -> whole URL; `options`: of the remote, with its type."""
+    """`urls`: URL of the source -> whole URL; `options`: of the remote, with its type.
+
+    `headers`: scheme and host, as in https://data.example.com -> header -> value.
+    """
 
     urls: dict[str, str] = field(default_factory=dict, repr=False)
     options: dict[str, str] = field(default_factory=dict, repr=False)
+    headers: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
 
     def document(self) -> dict[str, Any]:
         """What the container reads at /dlrm/secret.json."""
@@ -44,6 +54,7 @@ class SourceSecret:
             "schema_version": 1,
             "urls": self.urls,
             "options": self.options,
+            "headers": self.headers,
             "hidden": self.hidden(),
         }
 
@@ -56,6 +67,11 @@ class SourceSecret:
         for name, value in self.options.items():
             if is_secret_option(name, value):
                 yield value
+        for headers in self.headers.values():
+            for value in headers.values():
+                yield value
+                # The token of 'Bearer TOKEN' alone, too.
+                yield value.rpartition(" ")[2]
         for plain, whole in self.urls.items():
             known = Url.read(plain)
             url = Url.read(whole)
@@ -92,6 +108,8 @@ def read_secret(text: str, source: dict[str, Any], what: str) -> SourceSecret:
         raise FleetError(what, "it holds no line", TODO)
     if source["kind"] == "urls":
         return SourceSecret(urls=_urls(lines, source["urls"], what))
+    if source["kind"] == "uri":
+        return SourceSecret(headers=_headers(lines, source["uri"], what))
     if source["kind"] == "rclone":
         return SourceSecret(options=_options(lines, source["remote"], what))
     raise FleetError(what, "a folder needs no secret", "Leave the file out")
@@ -160,6 +178,22 @@ def _joined(plain: Url, url: Url) -> str:
     return Url(
         plain.scheme, url.userinfo, plain.host, plain.path, plain.parameters + more, ""
     ).text()
+
+
+def _headers(lines: list[tuple[int, str]], uri: str, what: str) -> dict[str, dict[str, str]]:
+    headers: dict[str, str] = {}
+    for number, line in lines:
+        read = _HEADER.fullmatch(line)
+        if read is None or line.startswith(("http:", "https:")):
+            raise FleetError(what, f"line {number} is not 'Header: value'", TODO)
+        name = read.group(1)
+        if name.lower() in _NOT_GIVEN:
+            raise FleetError(what, f"line {number} gives a header that is the downloader's", TODO)
+        if name.lower() in (known.lower() for known in headers):
+            raise FleetError(what, f"line {number} gives a header a second time", TODO)
+        headers[name] = read.group(2)
+    scheme, rest = uri.split("://", 1)
+    return {f"{scheme}://{rest.split('/', 1)[0]}".lower(): headers}
 
 
 def _options(lines: list[tuple[int, str]], remote: str, what: str) -> dict[str, str]:

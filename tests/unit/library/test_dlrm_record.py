@@ -140,6 +140,36 @@ def test_the_record_validates_and_passes(fleet: Fleet) -> None:
     assert written["stages"][0]["made_by_run"] != RUN_ID
 
 
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        ({"published": None, "published_by": "its metadata agrees"}, True),
+        ({"published": True, "published_by": "md5 of every file"}, True),
+        ({"published": 1, "published_by": "md5"}, False),
+        ({"published": True, "published_by": "two\nlines"}, False),
+        ({"published": False}, True),
+    ],
+)
+def test_the_record_says_whether_files_are_mlcommons_own(
+    fleet: Fleet, said: dict[str, Any], taken: bool
+) -> None:
+    fleet.fetch()
+    path = fleet.run_dir / "stages/dataset.json"
+    document = json.loads(path.read_text())
+    document["facts"].update(said)
+    path.unlink()
+    path.write_text(json.dumps(document))
+    written = fleet.record()["run"]
+    Draft202012Validator(SCHEMA).validate(written)
+    if not taken:
+        (reason,) = written["verdict"]["reasons"]
+        assert reason.startswith("cannot use stage.json of dataset: 'publish")
+        return
+    (dataset,) = [stage for stage in written["stages"] if stage["stage"] == "dataset"]
+    assert {name: dataset.get(name) for name in said} == said
+    assert [stage for stage in written["stages"] if "published" in stage] == [dataset]
+
+
 def test_a_killed_writer_of_the_sums_does_not_change_the_record(fleet: Fleet) -> None:
     fleet.fetch()
     first = fleet.record()["run"]

@@ -25,12 +25,12 @@ CONTENT = b"clicks\n" * 1000
 FETCH = """
 import sys
 from pathlib import Path
-from dlrm_bench.frame import sources
+from dlrm_bench.frame import download, sources
 from dlrm_bench.frame.context import StageContext
 from dlrm_bench.frame.errors import StageError
 from dlrm_bench.frame.request import Request
 from dlrm_bench.frame.status import StatusWriter
-sources.ATTEMPTS = 1
+download.ATTEMPTS = 1
 root = Path(sys.argv[1])
 request = Request.read(root / "request.json")
 attempt = root / "output/attempts/1"
@@ -95,7 +95,7 @@ def server() -> Iterator[Server]:
 
 def fetch(root: Path, source: dict[str, Any], text: str = "") -> subprocess.CompletedProcess[str]:
     """What the container does with its request.json and secret.json."""
-    root.mkdir()
+    root.mkdir(exist_ok=True)
     example = json.loads((REPOSITORY / "docs/contracts/examples/request.json").read_text())
     (root / "request.json").write_text(json.dumps({**example, "attempt": 1, "source": source}))
     if text:
@@ -123,7 +123,7 @@ def urls(*addresses: str) -> dict[str, Any]:
 
 
 def files(root: Path) -> dict[str, bytes]:
-    folder = root / "output/attempts/1/scratch/source"
+    folder = root / "output/fetched/files"
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 

@@ -27,6 +27,8 @@ class StageContext:
         self.output_dir = output_dir
         self.attempt_dir = output_dir / "attempts" / str(request.attempt)
         self.scratch_dir = self.attempt_dir / "scratch"
+        #: What an attempt that did not end has fetched: the next one goes on there.
+        self.fetched_dir = output_dir / "fetched"
         self.status = status
         self.facts: dict[str, Any] = {}
         self.outputs: dict[str, dict[str, Any]] = {}
@@ -88,16 +90,21 @@ class StageContext:
 
     def _output_path(self, name: str) -> Path:
         pure = PurePosixPath(name)
-        reserved = ("attempts", "stage.json")
+        reserved = ("attempts", "fetched", "stage.json")
         if pure.is_absolute() or ".." in pure.parts or not pure.parts or pure.parts[0] in reserved:
             raise ValueError(f"output name {name!r} must stay below the stage's folder")
         return self.output_dir / pure
 
     def remove_leftovers(self) -> None:
-        """Remove what earlier attempts left, stage.json first: the stage must not look done."""
+        """Remove what earlier attempts left, but for what they fetched.
+
+        stage.json goes first: the stage must not look done.
+        """
         (self.output_dir / "stage.json").unlink(missing_ok=True)
         fsync_directory(self.output_dir)
         for entry in self.output_dir.iterdir():
+            if entry == self.fetched_dir:
+                continue
             if entry.name == "attempts":
                 for scratch in entry.glob("*/scratch"):
                     shutil.rmtree(scratch)

@@ -10,3 +10,7 @@ class StageError(Exception):
         self.what, self.why, self.next_step = what, why, next_step
         sentences = [f"{what}: {why}", next_step]
         super().__init__(" ".join(s.strip().rstrip(".") + "." for s in sentences if s))
+
+
+class Unfinished(StageError):
+    """The stage ended while it fetched; what has arrived is kept for the next attempt."""

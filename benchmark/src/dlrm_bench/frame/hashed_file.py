@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -75,6 +76,18 @@ class HashedFile:
     def hexdigest(self) -> str:
         """sha256 of what was written."""
         return self._sha256.hexdigest()
+
+
+def hash_file(path: Path, read: Callable[[int], None]) -> tuple[str, str]:
+    """md5 and sha256 of a file, side by side; `read` gets byte counts."""
+    md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
+    with path.open("rb", buffering=0) as file, ThreadPoolExecutor(1) as other:
+        while block := file.read(BLOCK_BYTES):
+            hashing = other.submit(sha256.update, block)
+            md5.update(block)
+            hashing.result()
+            read(len(block))
+    return md5.hexdigest(), sha256.hexdigest()
 
 
 def fsync_directory(path: Path) -> None:

@@ -7,7 +7,7 @@ comment. The only line of NAME.md5 may be NAME's md5 alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from dlrm_bench.frame.errors import StageError
@@ -37,18 +37,23 @@ class Md5Lists:
         remedy = "Correct the list, or remove it to skip this check"
         require_file(path, remedy)
         # A list made on Windows may begin with a byte order mark.
-        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
-        for number, line in enumerate(map(str.strip, lines), 1):
-            if line and not line.startswith("#"):
-                self._add(path, *_parsed(path, number, line, remedy))
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        what = f"md5 list '{path}' cannot be used"
+        for name, md5 in parsed(text, path.stem if path.suffix == ".md5" else "", what, remedy):
+            self._add(path, name, md5)
 
     def _add(self, path: Path, listed: str, md5: str) -> None:
         # Paths in lists made one folder above begin with this folder's name.
         _, below, rest = listed.removeprefix("./").partition(f"{self._folder.name}/")
         name = rest if below else listed.removeprefix("./")
-        self.wanted[name] = (md5.lower(), path)
+        self.wanted[name] = (md5, path)
         if below or path.parent == self._folder:
             self._expected.add(name)
+
+    def add(self, listed: Mapping[str, str], path: Path) -> None:
+        """Take in a list that lies elsewhere; `listed`: path below the folder -> md5."""
+        for name, md5 in listed.items():
+            self._add(path, name, md5)
 
     def missing(self) -> list[str]:
         """Listed names below the folder that are not there."""
@@ -65,12 +70,19 @@ class Md5Lists:
         return True
 
 
-def _parsed(path: Path, number: int, line: str, remedy: str) -> tuple[str, str]:
-    """(path as listed, md5) of one line of a list."""
-    for form in _LINES:
-        if matched := form.fullmatch(line):
-            return matched["name"], matched["md5"]
-    if path.suffix == ".md5" and _ALONE.fullmatch(line):
-        return path.stem, line
-    why = f"line {number} is {line[:80]!r}, wanted an md5, two spaces and a path"
-    raise StageError(f"md5 list '{path}' cannot be used", why, remedy)
+def parsed(text: str, stem: str, what: str, remedy: str) -> Iterator[tuple[str, str]]:
+    """(path as listed, md5 in small letters) of each line; StageError with `what` and `remedy`.
+
+    `stem`: the file that a line with an md5 alone is for; empty where no such line may stand.
+    """
+    for number, line in enumerate(map(str.strip, text.splitlines()), 1):
+        if not line or line.startswith("#"):
+            continue
+        found = next((m for form in _LINES if (m := form.fullmatch(line))), None)
+        if found:
+            yield found["name"], found["md5"].lower()
+        elif stem and _ALONE.fullmatch(line):
+            yield stem, line.lower()
+        else:
+            why = f"line {number} is {line[:80]!r}, wanted an md5, two spaces and a path"
+            raise StageError(what, why, remedy)

@@ -75,12 +75,13 @@ class InputFile:
 
 @dataclass(frozen=True)
 class Source:
-    """Location of the user's files: a folder's path, an rclone remote, or URLs with their md5."""
+    """Location of the user's files: a folder, an rclone remote, URLs with md5, or a .uri's URL."""
 
     kind: str
     path: Path | None = None
     remote: str = ""
     urls: tuple[Mapping[str, str], ...] = ()
+    uri: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,4 +170,6 @@ def _source(given: Mapping[str, Any] | None) -> Source | None:
         return Source(kind, remote=given["remote"])
     if kind == "urls":
         return Source(kind, urls=tuple(given["urls"]))
-    raise ValueError(f"source kind is {kind!r}, wanted folder, rclone or urls")
+    if kind == "uri":
+        return Source(kind, uri=given["uri"])
+    raise ValueError(f"source kind is {kind!r}, wanted folder, rclone, urls or uri")

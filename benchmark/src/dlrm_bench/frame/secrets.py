@@ -1,4 +1,4 @@
-"""The secret of a stage's source: whole URLs or a remote's options, out of /dlrm/secret.json.
+"""The secret of a stage's source: URLs, headers or a remote's options, out of /dlrm/secret.json.
 
 The file is mounted into the container of the stage that fetches the source, and into no other.
 """
@@ -23,10 +23,14 @@ SECTION = "source"
 
 @dataclass(frozen=True)
 class Secrets:
-    """`urls`: plain URL -> whole URL; `options`: of the remote; `hidden`: texts nothing shows."""
+    """`urls`: plain URL -> whole URL; `options`: of the remote; `hidden`: texts nothing shows.
+
+    `headers`: scheme and host, as in https://data.example.com -> header -> value.
+    """
 
     urls: Mapping[str, str] = field(default_factory=dict, repr=False)
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     hidden: tuple[str, ...] = field(default=(), repr=False)
 
     @classmethod
@@ -39,7 +43,8 @@ class Secrets:
             document = json.loads(path.read_text(encoding="utf-8"))
             if document["schema_version"] != SCHEMA_VERSION:
                 raise ValueError("schema_version")
-            return cls(document["urls"], document["options"], tuple(document["hidden"]))
+            headers, hidden = document.get("headers", {}), tuple(document["hidden"])
+            return cls(document["urls"], document["options"], headers, hidden)
         except (OSError, ValueError, KeyError, TypeError) as error:
             why = error.strerror if isinstance(error, OSError) else "its fields are not as wanted"
             remedy = "Use an image and a playbook of the same commit"
@@ -48,12 +53,14 @@ class Secrets:
     def request(self, url: str) -> tuple[str, dict[str, str]]:
         """What to ask a server for, and the headers that a redirection must not carry on."""
         whole = self.urls.get(url, url)
+        scheme, netloc, *_rest = urllib.parse.urlsplit(url)
+        private = dict(self.headers.get(f"{scheme}://{netloc}".lower(), {}))
         userinfo, _, host = urllib.parse.urlsplit(whole).netloc.rpartition("@")
         if not userinfo:
-            return whole, {}
+            return whole, private
         address = whole.replace(f"{userinfo}@{host}", host, 1)
         coded = base64.b64encode(urllib.parse.unquote_to_bytes(userinfo)).decode()
-        return address, {"Authorization": f"Basic {coded}"}
+        return address, {**private, "Authorization": f"Basic {coded}"}
 
     def remote(self, remote: str) -> tuple[str, str]:
         """The remote by its section's name, and rclone's configuration; empty without secrets."""

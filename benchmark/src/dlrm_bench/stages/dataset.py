@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from dlrm_bench.data import names as bins
 from dlrm_bench.data.convert import BLOCK_ROWS, Plan, Planter, SyntheticDay, convert
-from dlrm_bench.data.day import DayFiles, write_day_files
+from dlrm_bench.data.day import FILES, DayFiles, write_day_files
 from dlrm_bench.data.trace import trace_text
+from dlrm_bench.frame import published
 from dlrm_bench.frame.context import StageContext
 from dlrm_bench.frame.errors import StageError
-from dlrm_bench.frame.sources import fetch
+from dlrm_bench.frame.hashed_file import hash_file
+from dlrm_bench.frame.md5_lists import Md5Lists
+from dlrm_bench.frame.sources import Fetched, Progress, fetch
 from dlrm_bench.network.dlrm import row_counts
 from dlrm_bench.weights.named import FOLDER, open_weights
 from dlrm_bench.weights.snapshot import METADATA
@@ -29,11 +34,14 @@ def run(ctx: StageContext) -> None:
         raise StageError(
             "profile 'official' has no click log",
             "data_source is not set",
-            "Set data_source to a folder, an rclone remote or a list of URLs",
+            "Set data_source to a folder, an rclone remote, a list of URLs or a .uri's URL",
         )
-    folder = _make(ctx, rows) if synthetic else fetch(ctx)
+    fetched = Fetched(_make(ctx, rows)) if synthetic else fetch(ctx)
     ctx.status.update("checking the click log")
-    day = DayFiles(folder)
+    day = DayFiles(fetched.folder)
+    facts = published.fact(False, published.SYNTHETIC)
+    if not synthetic:
+        facts = _check_sums(ctx, fetched, day.rows)
     most = SYNTHETIC_CALIBRATION_ROWS if synthetic else bins.CALIBRATION_ROWS
     plan = Plan.of(day.rows, most)
     planter = None
@@ -59,6 +67,39 @@ def run(ctx: StageContext) -> None:
     with ctx.open_output(bins.DESCRIPTION_NAME) as output:
         output.write((json.dumps(described, indent=1) + "\n").encode())
     ctx.facts.update(described)
+    ctx.facts.update(facts)
+
+
+def _check_sums(ctx: StageContext, fetched: Fetched, rows: int) -> dict[str, Any]:
+    """Facts on sums; StageError for a file that md5 lists beside it name with another md5.
+
+    A file is read for it only if a list names it, or if the log may be MLCommons' own.
+    """
+    lists = Md5Lists(fetched.folder)
+    # Lists are made in folders of any name: the files' own names are enough.
+    listed = {PurePosixPath(name).name: name for name in lists.wanted}
+    checked = {PurePosixPath(name).name for name in fetched.md5}
+    may_be_published = rows == published.CLICK_LOG_ROWS and not fetched.publishers
+    names = [name for name in FILES if name in listed or may_be_published]
+    progress = Progress(
+        ctx.status,
+        "comparing the click log with its md5 lists",
+        sum((fetched.folder / name).stat().st_size for name in names),
+        "bytes/s",
+    )
+    with ThreadPoolExecutor(len(FILES)) as pool:
+        found = pool.map(lambda name: hash_file(fetched.folder / name, progress.add), names)
+    sums = {name: published.Sums(*both) for name, both in zip(names, found, strict=True)}
+    for name in names:
+        if name in listed:
+            lists.check(listed[name], sums[name].md5)
+            checked.add(name)
+    checked.intersection_update(FILES)
+    by = fetched.sums if fetched.publishers and len(checked) == len(FILES) else ""
+    return {
+        "files_with_listed_md5": len(checked),
+        **published.of_click_log(rows, sums, by),
+    }
 
 
 def _make(ctx: StageContext, rows: tuple[int, ...]) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 
 from dlrm_bench.data import synthetic
+from dlrm_bench.frame import published
 from dlrm_bench.frame.context import StageContext
 from dlrm_bench.frame.errors import StageError
 from dlrm_bench.frame.md5_lists import Md5Lists
@@ -20,9 +21,6 @@ from dlrm_bench.weights.named import (
 from dlrm_bench.weights.snapshot import METADATA
 from dlrm_bench.weights.snapshot_writer import SnapshotWriter
 
-#: md5 of .snapshot_metadata in the snapshot that MLCommons publishes for dlrm-v2.
-MLCOMMONS_METADATA_MD5 = "a145bf8ba38d71137f8601876896d8d9"
-
 
 def run(ctx: StageContext) -> None:
     """Outputs: model_weights/ with .snapshot_metadata, as MLCommons ships it."""
@@ -31,7 +29,7 @@ def run(ctx: StageContext) -> None:
             raise StageError(
                 "profile 'official' has no weights",
                 "weights_source is not set",
-                "Set weights_source to a folder, an rclone remote or a list of URLs",
+                "Set weights_source to a folder, an rclone remote, a list of URLs or a .uri's URL",
             )
         _make(ctx)
     else:
@@ -52,15 +50,18 @@ def _make(ctx: StageContext) -> None:
     writer.slab({snapshot_name(name): values for name, values in dense.items()})
     writer.close()
     ctx.facts["source"] = "synthetic"
+    ctx.facts.update(published.fact(False, published.SYNTHETIC))
 
 
 def _adopt(ctx: StageContext) -> None:
     parameters = ctx.request.parameters
-    source = fetch(ctx)
+    fetched = fetch(ctx)
+    source = fetched.folder
     folder = find_snapshot(source)
     rows = row_counts(parameters.row_cap)
     ctx.status.update("checking weights")
     lists = Md5Lists(folder, [] if folder == source else [source])
+    lists.add(fetched.md5, source / fetched.sums)
     snapshot = open_weights(folder, rows, more_rows=parameters.demo, listed=lists.missing())
     wanted = [snapshot_name(name) for name in weight_shapes(rows)]
     names = [*snapshot.files(), METADATA]
@@ -72,10 +73,13 @@ def _adopt(ctx: StageContext) -> None:
             metadata_md5 = copy_checked(snapshot, name, wanted, output)
             listed += lists.check(name, metadata_md5)
         progress.add(output.bytes)
-        if folder.is_relative_to(ctx.scratch_dir):
+        if folder.is_relative_to(ctx.fetched_dir):
             # Fetched files are not kept twice: at full size that would be 105 GB more.
             (folder / name).unlink()
     ctx.facts["source"] = ctx.request.source.kind if ctx.request.source else ""
     ctx.facts["files"] = len(names)
     ctx.facts["files_with_listed_md5"] = listed
-    ctx.facts["mlcommons_metadata"] = metadata_md5 == MLCOMMONS_METADATA_MD5
+    ctx.facts["mlcommons_metadata"] = metadata_md5 == published.METADATA_MD5
+    all_listed = fetched.publishers and listed == len(names)
+    by = fetched.sums if all_listed else ""
+    ctx.facts.update(published.of_weights(metadata_md5, by))

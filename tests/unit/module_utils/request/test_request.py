@@ -127,6 +127,14 @@ def test_deadlines(text: object, seconds: int) -> None:
             id="rclone-with-settings",
         ),
         pytest.param(
+            "https://x.example/metadata/dlrm-v2-preprocessed-dataset.uri",
+            {
+                "kind": "uri",
+                "uri": "https://x.example/metadata/dlrm-v2-preprocessed-dataset.uri",
+            },
+            id="uri",
+        ),
+        pytest.param(
             [URL],
             {"kind": "urls", "urls": [{"url": URL["url"], "md5": MD5, "name": "day_23_dense.npy"}]},
             id="urls",
@@ -153,6 +161,8 @@ def test_sources(value: object, wanted: dict[str, Any]) -> None:
         pytest.param("data", id="relative folder"),
         pytest.param("./data", id="dotted folder"),
         pytest.param("https://data.example.com/x", id="one bare url"),
+        pytest.param("https://data.example.com/x.uri?v=1", id="a .uri with a query"),
+        pytest.param("ftp://data.example.com/x.uri", id="a .uri by ftp"),
         pytest.param([{"url": URL["url"]}], id="no md5"),
         pytest.param([{"url": URL["url"], "md5": "12"}], id="short md5"),
         pytest.param([{**URL, "name": "../x"}], id="name leaves the folder"),

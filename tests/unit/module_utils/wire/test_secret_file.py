@@ -13,6 +13,7 @@ A, B = f"{HOST}/d/a.npz", f"{HOST}/d/b.npz?v=2"
 URLS = {"kind": "urls", "urls": [{"url": A}, {"url": B}]}
 REMOTE = {"kind": "rclone", "remote": ":s3,provider=AWS:bucket/x"}
 NAMED = {"kind": "rclone", "remote": "r2:bucket/x"}
+URI = {"kind": "uri", "uri": "https://Data.example.com:8443/m/x.uri"}
 WHAT = "cannot use it"
 
 
@@ -51,9 +52,27 @@ def test_options_of_a_remote() -> None:
     }
 
 
+def test_headers_are_for_the_host_of_a_uri_alone() -> None:
+    text = "CF-Access-Client-Id: 12ab.access\nAuthorization: Bearer s3cr3t\n"
+    secret = read_secret(text, URI, WHAT)
+    assert secret.headers == {
+        "https://data.example.com:8443": {
+            "CF-Access-Client-Id": "12ab.access",
+            "Authorization": "Bearer s3cr3t",
+        }
+    }
+    assert secret.document()["headers"] == secret.headers
+    assert {"12ab.access", "Bearer s3cr3t", "s3cr3t"} <= set(secret.hidden())
+    assert "s3cr3t" not in repr(secret)
+
+
 @pytest.mark.parametrize(
     ("text", "source", "words"),
     [
+        ("s3cr3t", URI, "line 1 is not 'Header: value'"),
+        (f"{A}?sig=s3cr3t", URI, "line 1 is not 'Header: value'"),
+        ("X: 1\nHost: s3cr3t", URI, "line 2 gives a header that is the downloader's"),
+        ("X-Key: s3cr3t\nx-key: s3cr3t", URI, "line 2 gives a header a second time"),
         ("", URLS, "it holds no line"),
         ("# s3cr3t", URLS, "it holds no line"),
         ("s3cr3t", URLS, "line 1 is no http or https URL"),
