@@ -15,7 +15,7 @@ from ..base.errors import FleetError
 from ..base.lenient import as_dict, as_number, facts_of
 from ..wire import facts as wire_facts
 from ..wire.strict_json import Malformed
-from . import loadgen_log, rules
+from . import loadgen_log, rules, two_logs
 from .comparability import comparability
 
 # A run above these (percent of CPU time) is noisy: it counts, but it is no baseline.
@@ -90,11 +90,12 @@ def not_judged(evidence: Evidence, why: str) -> Judgement:
 
 def _judge(evidence: Evidence) -> Judgement:
     reasons = list(evidence.unreadable)
-    performance, detail = _read_performance(evidence, reasons)
+    performance, logs = _read_performance(evidence, reasons)
     accuracy = _read_accuracy(evidence, reasons)
     status = _status(evidence, performance, accuracy, reasons)
-    if performance is not None and detail is not None:
-        reasons += _loadgen_reasons(evidence, performance, detail)
+    if performance is not None and logs is not None:
+        reasons += _loadgen_reasons(evidence, performance, logs[1])
+        reasons += two_logs.disagreement(*logs)
         reasons += _inference_reasons(evidence)
     if evidence.accuracy is not None:
         reasons += _accuracy_reasons(evidence, accuracy)
@@ -139,7 +140,7 @@ def grade_of(performance: Document | None) -> tuple[str, Document]:
 
 def _read_performance(
     evidence: Evidence, reasons: list[str]
-) -> tuple[Document | None, loadgen_log.Detail | None]:
+) -> tuple[Document | None, tuple[loadgen_log.Summary, loadgen_log.Detail] | None]:
     """Adds a reason for each log that is missing or cannot be trusted."""
     if evidence.performance is None:
         return None, None
@@ -168,7 +169,7 @@ def _read_performance(
     if facts.get("placement"):  # Older stages do not say: their records stay as they are.
         performance["placement"] = facts["placement"]
     performance.update(_per_part(performance["samples_per_second"], evidence.host))
-    return performance, detail
+    return performance, (summary, detail)
 
 
 def _per_part(rate: float, host: Document) -> Document:
