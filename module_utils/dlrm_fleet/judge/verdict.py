@@ -125,8 +125,10 @@ def grade_of(performance: Document | None) -> tuple[str, Document]:
         noise.append(f"other load {other:.1f} %, at most {NOISY_OTHER_LOAD_PERCENT:.1f} % is quiet")
     throttled = as_number(facts.get("throttled_percent"))
     if throttled is not None and throttled > NOISY_THROTTLED_PERCENT:
+        quota = as_number(facts.get("quota_cores"))
+        size = "" if quota is None else f" of {quota:g} cores"
         noise.append(
-            f"a CPU quota took {throttled:.1f} % of CPU time,"
+            f"a CPU quota{size} took {throttled:.1f} % of CPU time,"
             f" at most {NOISY_THROTTLED_PERCENT:.1f} % is quiet"
         )
     faults = as_number(facts["major_faults"])

@@ -15,7 +15,10 @@ from .fields import Fields
 MOST = 10**18
 PERCENT = 10**6
 LINE = 1024
-EVIDENCE_NUMBERS = ("steal_percent", "other_load_percent", "mean_frequency_mhz")
+EVIDENCE_NUMBERS = (
+    *("steal_percent", "other_load_percent", "mean_frequency_mhz", "throttled_percent"),
+    "quota_cores",
+)
 COMPARED_NUMBERS = ("best_batch", "workers", "pairs_of_a_part", "queries_put_back")
 COUNTS = ("pairs_issued", "pairs_computed", "failed_inferences", "samples_per_second")
 
@@ -108,6 +111,7 @@ def check_host(document: Any, what: str = "cannot use host.json", place: str = "
     _line_or_none(cpu, "model")
     for name in ("allowed_cores", "allowed_threads", "allowed_sockets"):
         number_or_none(cpu, name, 0, 10**6)
+    number_or_none(cpu, "quota_cores", 0, 10**6)
     number_or_none(_part(host, "memory"), "total_gib", 0, MOST)
     _line_or_none(_part(host, "machine"), "instance_type")
 

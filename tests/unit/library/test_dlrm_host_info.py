@@ -32,6 +32,24 @@ def test_this_machine_is_described(tmp_path: Path, capsys: pytest.CaptureFixture
     assert not (tmp_path / "srv").exists()
 
 
+def test_a_standing_cpu_quota_is_of_the_machine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = dlrm_host_info.HostReader
+    monkeypatch.setattr(
+        dlrm_host_info, "HostReader", lambda _root, machine: reader(tmp_path, machine)
+    )
+    for path, text in (
+        ("sys/devices/system/cpu/online", "0-3"),
+        ("sys/fs/cgroup/system.slice/cpu.max", "150000 100000"),
+    ):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(text)
+    host = run_module(dlrm_host_info, capsys, root=str(tmp_path), name="here")["host"]
+    assert host["cpu"]["threads"] == 4
+    assert host["cpu"].get("quota_cores") == 1.5
+
+
 def test_a_need_that_is_not_met_is_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

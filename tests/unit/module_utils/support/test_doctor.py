@@ -60,6 +60,13 @@ def states(host: dict[str, Any]) -> dict[str, str]:
     return {one["what"].partition(",")[0]: one["state"] for one in found}
 
 
+def test_a_cpu_quota_is_shown_with_the_cores() -> None:
+    limited = {**HOST, "cpu": {**HOST["cpu"], "quota_cores": 0.5}}
+    found = doctor.host_findings(judged(seen(host=limited)), OLDEST)
+    (machine,) = (one for one in found if one["what"] == "machine")
+    assert "2 cores, of which a CPU quota leaves 0.5 (" in machine["found"]
+
+
 def test_a_ready_host() -> None:
     found = doctor.host_findings(judged(seen()), OLDEST)
     assert doctor.is_fit(found)
