@@ -49,6 +49,16 @@ def check_score(fields: Fields) -> None:
         number_or_none(fields, name, 0, 1)
     for name in ("samples", "pairs", "retention"):
         number_or_none(fields, name, 0, MOST)
+    for part in ("auc_interval", "soft_auc_interval", "gate"):
+        if part in fields.values:
+            interval = fields.object(part)
+            for name in ("low", "high"):
+                number(interval, name, 0, 1)
+    if "gate" in fields.values:
+        gate = fields.object("gate")
+        number(gate, "asked", 0, 1)
+        if gate.values.get("pairs_needed") is not None:
+            gate.integer("pairs_needed", 0, MOST)
 
 
 def check_accuracy(document: Any) -> None:

@@ -35,10 +35,8 @@ def test_this_machine_is_described(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_a_standing_cpu_quota_is_of_the_machine(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reader = dlrm_host_info.HostReader
-    monkeypatch.setattr(
-        dlrm_host_info, "HostReader", lambda _root, machine: reader(tmp_path, machine)
-    )
+    reader = look.HostReader
+    monkeypatch.setattr(look, "HostReader", lambda _root, machine: reader(tmp_path, machine))
     for path, text in (
         ("sys/devices/system/cpu/online", "0-3"),
         ("sys/fs/cgroup/system.slice/cpu.max", "150000 100000"),

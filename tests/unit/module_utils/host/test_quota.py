@@ -9,8 +9,8 @@ CGROUPS = "sys/fs/cgroup"
 HALF, THREE = "50000 100000", "300000 100000"
 
 
-def found(threads: int = 8, **files: str) -> float | None:
-    return cpu_quota(lambda path: files.get(path, ""), threads)
+def found(files: dict[str, str]) -> float | None:
+    return cpu_quota(lambda path: files.get(path, ""), threads=8)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def found(threads: int = 8, **files: str) -> float | None:
 def test_the_least_quota_on_the_way_to_a_container_counts(
     files: dict[str, str], cores: float | None
 ) -> None:
-    assert found(**{f"{CGROUPS}/{name}": text for name, text in files.items()}) == cores
+    assert found({f"{CGROUPS}/{name}": text for name, text in files.items()}) == cores
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,11 @@ def test_a_parent_that_the_engine_is_told_counts_with_all_above_it(
     said = {"etc/docker/daemon.json": f'{{"debug": true, "cgroup-parent": "{parent}"}}'}
     # As a slice lies in its parents' folders.
     quota = {f"{CGROUPS}/{folder}/cpu.max": HALF}
-    assert found(**said, **quota) == 0.5
-    assert found(**said, **{f"{CGROUPS}/system.slice/cpu.max": HALF}) is None
+    assert found({**said, **quota}) == 0.5
+    assert found({**said, f"{CGROUPS}/system.slice/cpu.max": HALF}) is None
 
 
 @pytest.mark.parametrize("parent", ["../../etc", "", "..", "a\\nb"])
 def test_a_parent_that_leaves_the_cgroups_is_none(parent: str) -> None:
     said = {"etc/docker/daemon.json": f'{{"cgroup-parent": "{parent}"}}'}
-    assert found(**said, **{f"{CGROUPS}/docker/cpu.max": HALF}) == 0.5
+    assert found({**said, f"{CGROUPS}/docker/cpu.max": HALF}) == 0.5

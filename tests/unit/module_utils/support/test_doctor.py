@@ -10,7 +10,7 @@ from ansible.module_utils.dlrm_fleet.support.ways import words
 from ansible.module_utils.dlrm_fleet.support.ways.words import clock_offset
 from ansible.module_utils.dlrm_fleet.wire.ways import Way
 
-HOST = {
+HOST: dict[str, Any] = {
     "cpu": {"model": "Zen", "allowed_cores": 2, "flags": {"avx512_vnni": True, "amx": False}},
     "os": {"name": "Debian GNU/Linux", "version": "12"},
     "memory": {"total_gib": 24.0},
