@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.dlrm_fleet.host import look
+from ansible.module_utils.dlrm_fleet.host import look, machine
 from module_runner import run_module
 
 import dlrm_host_info
@@ -35,8 +35,8 @@ def test_this_machine_is_described(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_a_standing_cpu_quota_is_of_the_machine(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reader = look.HostReader
-    monkeypatch.setattr(look, "HostReader", lambda _root, machine: reader(tmp_path, machine))
+    reader = machine.HostReader
+    monkeypatch.setattr(look, "HostReader", lambda _root, name: reader(tmp_path, name))
     for path, text in (
         ("sys/devices/system/cpu/online", "0-3"),
         ("sys/fs/cgroup/system.slice/cpu.max", "150000 100000"),
