@@ -138,6 +138,20 @@ def test_demo_takes_full_size_ids_modulo_the_cap(demo: Pipeline, tmp_path: Path)
     assert len(np.load(folder / "planted_probability.npy")) == 1501
 
 
+def test_200_rows_of_a_users_log_are_refused_before_anything_is_measured(
+    demo: Pipeline, tmp_path: Path
+) -> None:
+    """The gate's 0.80 lies inside the interval of what 100 pairs say even of fp32."""
+    pipeline = prepared(tmp_path, lambda source: write_files(source, user_files(200)), demo)
+    root, done = pipeline.attempt("dataset", FOLDER)
+    assert done.returncode != 0
+    assert (
+        "the 100 pairs that the click log gives are too few for the AUC gate"
+        in root.status()["message"]
+    )
+    assert not (root.output / "stage.json").exists()
+
+
 def edited(change: Callable[[Files], None]) -> Callable[[Path], None]:
     def write(folder: Path) -> None:
         files = user_files(40)

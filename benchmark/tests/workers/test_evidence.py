@@ -68,6 +68,41 @@ def test_time_that_a_quota_took_is_a_share_of_all_cores(
     assert seen.facts(0)["throttled_percent"] == pytest.approx(50.0)
 
 
+@pytest.mark.parametrize(
+    ("files", "cores"),
+    [
+        pytest.param({"cpu.max": "50000 100000\n"}, 0.5, id="v2"),
+        pytest.param({"cpu.max": "max 100000\n"}, None, id="v2 without"),
+        pytest.param({"quota": "150000\n", "period": "100000\n"}, 1.5, id="v1"),
+        pytest.param({"quota": "-1\n", "period": "100000\n"}, None, id="v1 without"),
+        pytest.param({"cpu.max": "?"}, None, id="no number"),
+        pytest.param({}, None, id="not shown"),
+    ],
+)
+def test_the_quota_is_told_in_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], cores: float | None
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    paths = ((tmp_path / "cpu.max",), (tmp_path / "quota", tmp_path / "period"))
+    monkeypatch.setattr(evidence, "_CPU_QUOTAS", paths)
+    assert Evidence([0], []).facts(0)["quota_cores"] == cores
+
+
+def test_the_least_quota_that_was_seen_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be put on a running container, and lifted again."""
+    quota = tmp_path / "cpu.max"
+    monkeypatch.setattr(evidence, "_CPU_QUOTAS", ((quota,),))
+    quota.write_text("max 100000\n")
+    seen = Evidence([0], [])
+    quota.write_text("25000 100000\n")
+    seen.sample()
+    quota.write_text("200000 100000\n")
+    assert seen.facts(0)["quota_cores"] == 0.25
+
+
 def test_a_machine_that_does_not_show_a_quota_is_not_called_free_of_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from .quota import cpu_quota
+
 GIB = 1024**3
 
 # (implementer, part) of MIDR_EL1, as /proc/cpuinfo shows them.
@@ -100,6 +102,7 @@ def read_cpu(reader: HostReader) -> dict[str, Any]:
         "allowed_sockets": _count(places, allowed, 1),
         "allowed_cores": _count(places, allowed, 2),
         "allowed_threads": len(allowed),
+        "quota_cores": cpu_quota(reader.text, len(allowed)),
         "flags": {ours: not kernel_flags.isdisjoint(names) for ours, names in FLAGS.items()},
     }
 

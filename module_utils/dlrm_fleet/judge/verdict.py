@@ -15,7 +15,7 @@ from ..base.errors import FleetError
 from ..base.lenient import as_dict, as_number, facts_of
 from ..wire import facts as wire_facts
 from ..wire.strict_json import Malformed
-from . import loadgen_log, rules
+from . import loadgen_log, rules, score, two_logs
 from .comparability import comparability
 
 # A run above these (percent of CPU time) is noisy: it counts, but it is no baseline.
@@ -48,6 +48,10 @@ class Evidence:
     @property
     def parameters(self) -> Document:
         return as_dict(self.request.get("parameters"))
+
+    @property
+    def profile(self) -> str:
+        return str(self.parameters.get("profile", ""))
 
 
 @dataclass(frozen=True)
@@ -90,17 +94,21 @@ def not_judged(evidence: Evidence, why: str) -> Judgement:
 
 def _judge(evidence: Evidence) -> Judgement:
     reasons = list(evidence.unreadable)
-    performance, detail = _read_performance(evidence, reasons)
-    accuracy = _read_accuracy(evidence, reasons)
+    performance, logs = _read_performance(evidence, reasons)
+    accuracy = score.read(evidence.accuracy, reasons)
+    undecided = score.undecided(accuracy, evidence.profile)
     status = _status(evidence, performance, accuracy, reasons)
-    if performance is not None and detail is not None:
-        reasons += _loadgen_reasons(evidence, performance, detail)
+    if performance is not None and logs is not None:
+        reasons += _loadgen_reasons(evidence, performance, logs[1])
+        reasons += two_logs.disagreement(*logs)
         reasons += _inference_reasons(evidence)
     if evidence.accuracy is not None:
         reasons += _accuracy_reasons(evidence, accuracy)
     reasons += _audit_reasons(evidence)
-    if status == "passed" and reasons:
-        status = "failed"
+    if status == "passed" and (reasons or undecided):
+        # What the pairs cannot tell is neither passed nor failed: it was measured in part.
+        status = "failed" if reasons else "interrupted"
+    reasons += undecided
     grade, facts = grade_of(evidence.performance)
     return Judgement(
         performance=performance,
@@ -124,8 +132,10 @@ def grade_of(performance: Document | None) -> tuple[str, Document]:
         noise.append(f"other load {other:.1f} %, at most {NOISY_OTHER_LOAD_PERCENT:.1f} % is quiet")
     throttled = as_number(facts.get("throttled_percent"))
     if throttled is not None and throttled > NOISY_THROTTLED_PERCENT:
+        quota = as_number(facts.get("quota_cores"))
+        size = "" if quota is None else f" of {quota:g} cores"
         noise.append(
-            f"a CPU quota took {throttled:.1f} % of CPU time,"
+            f"a CPU quota{size} took {throttled:.1f} % of CPU time,"
             f" at most {NOISY_THROTTLED_PERCENT:.1f} % is quiet"
         )
     faults = as_number(facts["major_faults"])
@@ -139,7 +149,7 @@ def grade_of(performance: Document | None) -> tuple[str, Document]:
 
 def _read_performance(
     evidence: Evidence, reasons: list[str]
-) -> tuple[Document | None, loadgen_log.Detail | None]:
+) -> tuple[Document | None, tuple[loadgen_log.Summary, loadgen_log.Detail] | None]:
     """Adds a reason for each log that is missing or cannot be trusted."""
     if evidence.performance is None:
         return None, None
@@ -168,7 +178,7 @@ def _read_performance(
     if facts.get("placement"):  # Older stages do not say: their records stay as they are.
         performance["placement"] = facts["placement"]
     performance.update(_per_part(performance["samples_per_second"], evidence.host))
-    return performance, detail
+    return performance, (summary, detail)
 
 
 def _per_part(rate: float, host: Document) -> Document:
@@ -180,21 +190,6 @@ def _per_part(rate: float, host: Document) -> Document:
         count = as_number(cpu.get(name))
         result[f"samples_per_second_per_{part}"] = rate / count if count else None
     return result
-
-
-def _read_accuracy(evidence: Evidence, reasons: list[str]) -> Document | None:
-    if evidence.accuracy is None:
-        return None
-    facts = facts_of(evidence.accuracy)
-    wrong = [name for name in ("auc", "target") if as_number(facts.get(name)) is None]
-    wrong += ["metric"] if facts.get("metric") not in ("auc", "soft_auc") else []
-    wrong += ["passed"] if not isinstance(facts.get("passed"), bool) else []
-    if wrong:
-        found = ", ".join(f"{name}={facts.get(name)!r}" for name in wrong)
-        reasons.append(f"stage.json of the accuracy run does not say its score: found {found}.")
-        return None
-    names = ("auc", "soft_auc", "metric", "target", "passed", "samples", "pairs", "retention")
-    return {name: facts[name] for name in names if name in facts}
 
 
 def _status(
@@ -214,7 +209,8 @@ def _status(
     if evidence.accuracy is None and evidence.performance is None:
         reasons.append("Neither the accuracy nor the performance run left a result.")
         return "missing"
-    if accuracy is not None and not accuracy["passed"]:
+    undecided = score.undecided(accuracy, evidence.profile)
+    if accuracy is not None and not accuracy["passed"] and not undecided:
         return "failed"
     for name, document in (("accuracy", evidence.accuracy), ("performance", evidence.performance)):
         if document is None:
@@ -255,7 +251,7 @@ def _loadgen_reasons(
     found = str(detail.values.get("effective_scenario", ""))
     if found.lower() != wanted.lower():
         reasons.append(f"LoadGen's scenario must be {wanted!r}, found {found!r}.")
-    if evidence.parameters.get("profile") == "official":
+    if evidence.profile == "official":
         reasons += rules.official_reasons(performance, detail)
     return reasons
 
@@ -322,7 +318,7 @@ def _audit_reasons(evidence: Evidence) -> list[str]:
 def _accuracy_reasons(evidence: Evidence, accuracy: Document | None) -> list[str]:
     reasons = []
     if accuracy is not None:
-        reasons += _score_reasons(evidence, accuracy)
+        reasons += score.reasons(accuracy, evidence.profile)
     reasons += _accuracy_log_reasons(evidence.accuracy_detail_text)
     if evidence.performance is None:
         return reasons
@@ -348,21 +344,6 @@ def _accuracy_log_reasons(text: str | None) -> list[str]:
     if mode != "AccuracyOnly":
         return [f"LoadGen's mode in the accuracy run must be 'AccuracyOnly', found {mode!r}."]
     return [f"LoadGen's detail log of the accuracy run holds {error}" for error in detail.errors]
-
-
-def _score_reasons(evidence: Evidence, accuracy: Document) -> list[str]:
-    reasons = []
-    metric, target = accuracy["metric"], accuracy["target"]
-    score = as_number(accuracy.get(metric))
-    if score is None or not accuracy["passed"] or score < target:
-        found = "nothing" if score is None else f"{score:.5f}"
-        reasons.append(f"Accuracy must reach {metric} {target:.5f}, found {found}.")
-    samples = accuracy.get("samples")
-    if evidence.parameters.get("profile") == "official" and samples != rules.ACCURACY_SAMPLES:
-        reasons.append(
-            f"Accuracy must be of all {rules.ACCURACY_SAMPLES} samples, found {samples!r}."
-        )
-    return reasons
 
 
 def _model_sha256(document: Document) -> str | None:

@@ -114,8 +114,10 @@ def _release(version: object) -> tuple[int, ...]:
 def _machine(host: dict[str, Any]) -> str:
     cpu, system = host["cpu"], host["os"]
     flags = ", ".join(name for name, has in sorted(cpu["flags"].items()) if has) or "no flag we use"
+    quota = cpu.get("quota_cores")
+    left = "" if quota is None else f", of which a CPU quota leaves {quota:g}"
     return (
-        f"{system['name']} {system['version']}, {cpu['model']}, {cpu['allowed_cores']} cores"
+        f"{system['name']} {system['version']}, {cpu['model']}, {cpu['allowed_cores']} cores{left}"
         f" ({flags}), {host['memory']['total_gib']:g} GiB"
     )
 

@@ -15,7 +15,10 @@ from .fields import Fields
 MOST = 10**18
 PERCENT = 10**6
 LINE = 1024
-EVIDENCE_NUMBERS = ("steal_percent", "other_load_percent", "mean_frequency_mhz")
+EVIDENCE_NUMBERS = (
+    *("steal_percent", "other_load_percent", "mean_frequency_mhz", "throttled_percent"),
+    "quota_cores",
+)
 COMPARED_NUMBERS = ("best_batch", "workers", "pairs_of_a_part", "queries_put_back")
 COUNTS = ("pairs_issued", "pairs_computed", "failed_inferences", "samples_per_second")
 
@@ -46,6 +49,16 @@ def check_score(fields: Fields) -> None:
         number_or_none(fields, name, 0, 1)
     for name in ("samples", "pairs", "retention"):
         number_or_none(fields, name, 0, MOST)
+    for part in ("auc_interval", "soft_auc_interval", "gate"):
+        if part in fields.values:
+            interval = fields.object(part)
+            for name in ("low", "high"):
+                number(interval, name, 0, 1)
+    if "gate" in fields.values:
+        gate = fields.object("gate")
+        number(gate, "asked", 0, 1)
+        if gate.values.get("pairs_needed") is not None:
+            gate.integer("pairs_needed", 0, MOST)
 
 
 def check_accuracy(document: Any) -> None:
@@ -108,6 +121,7 @@ def check_host(document: Any, what: str = "cannot use host.json", place: str = "
     _line_or_none(cpu, "model")
     for name in ("allowed_cores", "allowed_threads", "allowed_sockets"):
         number_or_none(cpu, name, 0, 10**6)
+    number_or_none(cpu, "quota_cores", 0, 10**6)
     number_or_none(_part(host, "memory"), "total_gib", 0, MOST)
     _line_or_none(_part(host, "machine"), "instance_type")
 

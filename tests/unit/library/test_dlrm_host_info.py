@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.dlrm_fleet.host import look
+from ansible.module_utils.dlrm_fleet.host import look, machine
 from module_runner import run_module
 
 import dlrm_host_info
@@ -30,6 +30,22 @@ def test_this_machine_is_described(tmp_path: Path, capsys: pytest.CaptureFixture
     assert host["os"]["kernel"] == os.uname().release
     assert "engine_version" in host
     assert not (tmp_path / "srv").exists()
+
+
+def test_a_standing_cpu_quota_is_of_the_machine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader = machine.HostReader
+    monkeypatch.setattr(look, "HostReader", lambda _root, name: reader(tmp_path, name))
+    for path, text in (
+        ("sys/devices/system/cpu/online", "0-3"),
+        ("sys/fs/cgroup/system.slice/cpu.max", "150000 100000"),
+    ):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(text)
+    host = run_module(dlrm_host_info, capsys, root=str(tmp_path), name="here")["host"]
+    assert host["cpu"]["threads"] == 4
+    assert host["cpu"].get("quota_cores") == 1.5
 
 
 def test_a_need_that_is_not_met_is_a_sentence(

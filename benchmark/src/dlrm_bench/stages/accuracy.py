@@ -8,6 +8,7 @@ import numpy as np
 
 from dlrm_bench.data.names import DESCRIPTION_NAME, PLANTED_NAME
 from dlrm_bench.frame.context import StageContext
+from dlrm_bench.frame.errors import StageError
 from dlrm_bench.frame.precisions import PRECISIONS
 from dlrm_bench.frame.progress import Progress
 from dlrm_bench.measure import auc_gate, loadgen, offline as offline_run, scorer
@@ -29,6 +30,13 @@ def run(ctx: StageContext) -> None:
         dataset = json.loads(dataset_json.read_text(encoding="utf-8"))
         files.check_promise(dataset, dataset_json)
     demo, server = ctx.request.parameters.demo, ctx.request.parameters.scenario == "server"
+    if not demo and files.samples < auc_gate.OFFICIAL_SAMPLES:
+        raise StageError(
+            "the official accuracy run cannot start",
+            f"the data set has {files.samples} samples, but MLPerf's AUC gate is on all "
+            f"{auc_gate.OFFICIAL_SAMPLES} of day 23",
+            "Use the full data set, or -e profile=demo",
+        )
     settings = Settings(
         target_qps=SERVER_QPS if server else 1.0,
         scenario=loadgen.SCENARIOS[ctx.request.parameters.scenario],
@@ -68,7 +76,7 @@ def run(ctx: StageContext) -> None:
         workers=len(pool.cores),
         placement=pool.placement,
         versions=offline_run.versions(),
-        **auc_gate.judge(share, demo, area, predictions.scores, _planted(ctx)),
+        **auc_gate.judge(share, demo, area, predictions.scores, predictions.labels, _planted(ctx)),
     )
 
 

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
+
 from dlrm_bench.data import names as bins
 from dlrm_bench.data.convert import BLOCK_ROWS, Plan, Planter, SyntheticDay, convert
 from dlrm_bench.data.day import FILES, DayFiles, write_day_files
@@ -17,6 +19,7 @@ from dlrm_bench.frame.errors import StageError
 from dlrm_bench.frame.hashed_file import hash_file
 from dlrm_bench.frame.md5_lists import Md5Lists
 from dlrm_bench.frame.sources import Fetched, Progress, fetch
+from dlrm_bench.measure import auc_gate
 from dlrm_bench.network.dlrm import row_counts
 from dlrm_bench.weights.named import FOLDER, open_weights
 from dlrm_bench.weights.snapshot import METADATA
@@ -51,6 +54,8 @@ def run(ctx: StageContext) -> None:
         snapshot = open_weights(weights_folder, rows, more_rows=True)
         planter = Planter(snapshot, rows, parameters.seed)
     convert(ctx, day, plan, rows, planter)
+    if planter is not None:
+        auc_gate.check_enough(np.load(ctx.output_dir / bins.PLANTED_NAME, allow_pickle=False))
     text, samples = trace_text(plan.test)
     with ctx.open_output(bins.TRACE_NAME) as output:
         output.write(text.encode())

@@ -10,13 +10,23 @@ from pathlib import Path
 
 #: Reading every core's frequency costs milliseconds on a large machine.
 FREQUENCY_SECONDS = 5.0
-# Columns of /proc/stat, in clock ticks; guest time is already in user and nice.
 # cgroup v2, then v1, as a container sees its own: time its processes had to wait for a CPU quota.
 _CPU_STATS = (
     (Path("/sys/fs/cgroup/cpu.stat"), "throttled_usec", 1e-6),
     (Path("/sys/fs/cgroup/cpu/cpu.stat"), "throttled_time", 1e-9),
     (Path("/sys/fs/cgroup/cpu,cpuacct/cpu.stat"), "throttled_time", 1e-9),
 )
+# The quota itself and its period, in microseconds: one file in v2, two in v1.
+_CPU_QUOTAS: tuple[tuple[Path, ...], ...] = (
+    (Path("/sys/fs/cgroup/cpu.max"),),
+    *(
+        tuple(
+            Path("/sys/fs/cgroup", controller, f"cpu.cfs_{part}_us") for part in ("quota", "period")
+        )
+        for controller in ("cpu", "cpu,cpuacct")
+    ),
+)
+# Columns of /proc/stat, in clock ticks; guest time is already in user and nice.
 _COLUMNS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
 
@@ -72,6 +82,17 @@ def throttled_seconds() -> float | None:
     return None
 
 
+def quota_cores() -> float | None:
+    """Cores that this container's CPU quota leaves; None: there is none, or it is not shown."""
+    for paths in _CPU_QUOTAS:
+        with suppress(OSError, ValueError):
+            words = [word for path in paths for word in path.read_text(encoding="ascii").split()]
+            quota, period = map(int, words)
+            if quota > 0 and period > 0:
+                return quota / period
+    return None
+
+
 class Evidence:
     """Counts from construction to facts(); `pids`: the workers, which are not other load."""
 
@@ -82,12 +103,14 @@ class Evidence:
         self._sampled = time.monotonic()
         self._own, self._cores_before = _process_ticks(self._pids), _core_ticks(cores)
         self._throttled, self._started = throttled_seconds(), time.monotonic()
+        self._quotas = [quota_cores()]
 
     def sample(self) -> None:
         """Record the clock every FREQUENCY_SECONDS; cheap to call often."""
         if time.monotonic() - self._sampled >= FREQUENCY_SECONDS or not self._frequencies:
             frequency = mean_frequency_mhz(self._cores)
             self._frequencies.append(frequency or 0.0)
+            self._quotas.append(quota_cores())
             self._sampled = time.monotonic()
 
     def facts(self, major_faults: int) -> dict[str, float | int | None]:
@@ -98,6 +121,7 @@ class Evidence:
         own = _process_ticks(self._pids) - self._own
         busy = total - spent["idle"] - spent["iowait"] - spent["steal"]
         known = [f for f in self._frequencies if f > 0]
+        quotas = [quota for quota in (*self._quotas, quota_cores()) if quota is not None]
         return {
             "steal_percent": round(100 * spent["steal"] / total, 3),
             "other_load_percent": round(max(0.0, 100 * (busy - own) / total), 3),
@@ -105,6 +129,7 @@ class Evidence:
             "mean_frequency_mhz": round(sum(known) / len(known), 1) if known else None,
             "own_percent": round(100 * own / total, 3),
             "throttled_percent": self._throttled_percent(),
+            "quota_cores": round(min(quotas), 3) if quotas else None,
             "load_average_before": round(self._load_before, 2),
         }
 

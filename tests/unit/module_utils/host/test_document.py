@@ -30,6 +30,7 @@ def test_each_recorded_machine_has_a_type_of_its_own(tmp_path: Path) -> None:
         ("cpu", {"stepping": "9"}, False),
         ("cpu", {"allowed_threads": 1}, False),
         ("cpu", {"allowed_cores": 1}, False),
+        ("cpu", {"quota_cores": 1.5}, False),
         ("cpu", {"flags": {}}, False),
         ("cpu", {"microcode": "0x1"}, True),
         ("cpu", {"allowed_cpus": "2-3"}, True),
@@ -45,6 +46,15 @@ def test_type_is_cpu_and_how_much_of_it_may_be_used(
     other[part].update(changes)
     other.update(name="bench-02", hostname="elsewhere")
     assert (machine_type(host) == machine_type(other)) is same
+
+
+def test_without_a_quota_the_type_is_that_of_earlier_releases(tmp_path: Path) -> None:
+    host = described(tmp_path, "graviton4")
+    assert host["cpu"]["quota_cores"] is None
+    earlier = copy.deepcopy(host)
+    del earlier["cpu"]["quota_cores"]
+    assert machine_type(host) == machine_type(earlier)
+    assert "quota" not in str(machine_type(host))
 
 
 def test_architecture_is_of_the_type(tmp_path: Path) -> None:

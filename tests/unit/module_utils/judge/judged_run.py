@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from ansible.module_utils.dlrm_fleet.judge.rules import DEMO_MARK
 from ansible.module_utils.dlrm_fleet.judge.verdict import Evidence, Judgement, judge
 
 LOGS = Path(__file__).resolve().parents[2] / "fixtures" / "loadgen"
+Change = Callable[[dict[str, Any]], None]
 MODEL = {"stage": "calibrate", "name": "dlrm_int8.pt", "bytes": 7, "sha256": "a" * 64}
 
 
@@ -73,7 +75,7 @@ def judged(given: dict[str, Any]) -> Judgement:
     return judge(Evidence(**given))
 
 
-def set_fact(stage_name: str, **facts: Any) -> Callable[[dict[str, Any]], None]:
+def set_fact(stage_name: str, **facts: Any) -> Change:
     return lambda given: given[stage_name]["facts"].update(facts)
 
 
@@ -85,20 +87,31 @@ def set_image(given: dict[str, Any]) -> None:
     given["accuracy"]["provenance"]["image_id"] = "sha256:2"
 
 
-def set_logs(case: str) -> Callable[[dict[str, Any]], None]:
+def set_logs(case: str) -> Change:
     def change(given: dict[str, Any]) -> None:
         given["summary_text"], given["detail_text"] = log(case, "summary"), log(case, "detail")
 
     return change
 
 
-def set_parameter(name: str, value: Any) -> Callable[[dict[str, Any]], None]:
+def set_parameter(name: str, value: Any) -> Change:
     return lambda given: given["request"]["parameters"].update({name: value})
 
 
-def replace_detail(old: str, new: str) -> Callable[[dict[str, Any]], None]:
-    return lambda given: given.update(detail_text=given["detail_text"].replace(old, new))
+def replace_in_both(line: str, key: str, old: object, new: object) -> Change:
+    """A figure of both logs: `line` of the summary, `key` of the detail log."""
+
+    def change(given: dict[str, Any]) -> None:
+        said = re.compile(rf"^({re.escape(line)}\s*: *){old}$", re.MULTILINE)
+        quote = '"' if isinstance(old, str) else ""
+        logged = f'"{key}", "value": {quote}{old}{quote}'
+        assert len(said.findall(given["summary_text"])) == given["detail_text"].count(logged) == 1
+        given["summary_text"] = said.sub(rf"\g<1>{new}", given["summary_text"])
+        replaced = logged.replace(f" {quote}{old}{quote}", f" {quote}{new}{quote}")
+        given["detail_text"] = given["detail_text"].replace(logged, replaced)
+
+    return change
 
 
-def drop(stage_name: str, fact: str) -> Callable[[dict[str, Any]], None]:
+def drop(stage_name: str, fact: str) -> Change:
     return lambda given: given[stage_name]["facts"].pop(fact)

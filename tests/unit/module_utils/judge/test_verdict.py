@@ -13,7 +13,7 @@ from judged_run import (
     judged,
     log,
     passing,
-    replace_detail,
+    replace_in_both,
     set_fact,
     set_image,
     set_logs,
@@ -121,10 +121,7 @@ def test_an_unknown_machine_has_no_figures_per_part(given: dict[str, Any]) -> No
             id="min_duration lowered",
         ),
         pytest.param(
-            replace_detail(
-                '"result_max_latency_ns", "value": 1342252862',
-                '"result_max_latency_ns", "value": 900000000',
-            ),
+            replace_in_both("Max latency (ns)", "result_max_latency_ns", 1342252862, 900000000),
             "The run must last at least 1 s, it lasted 0.900 s.",
             id="too short",
         ),
@@ -134,7 +131,7 @@ def test_an_unknown_machine_has_no_figures_per_part(given: dict[str, Any]) -> No
             id="other scenario",
         ),
         pytest.param(
-            replace_detail("PerformanceOnly", "AccuracyOnly"),
+            replace_in_both("Mode", "effective_test_mode", "PerformanceOnly", "AccuracyOnly"),
             "LoadGen's mode must be 'PerformanceOnly', found 'AccuracyOnly'.",
             id="other mode",
         ),
@@ -390,3 +387,22 @@ def test_grade(given: dict[str, Any], evidence: dict[str, Any], grade: str, nois
     assert verdict["grade"] == grade
     assert len(verdict["evidence"]["noise"]) == noise
     assert verdict["status"] == "passed"
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        pytest.param({}, "a CPU quota took 49.7 % of CPU time, at most 1.0 % is quiet", id="older"),
+        pytest.param(
+            {"quota_cores": 0.5},
+            "a CPU quota of 0.5 cores took 49.7 % of CPU time, at most 1.0 % is quiet",
+            id="its size",
+        ),
+    ],
+)
+def test_a_quota_is_named_with_its_size(
+    given: dict[str, Any], size: dict[str, float], words: str
+) -> None:
+    quiet = {"steal_percent": 0.0, "other_load_percent": 0.0, "major_faults": 0}
+    set_fact("performance", evidence={**quiet, "throttled_percent": 49.7, **size})(given)
+    assert judged(given).verdict["evidence"]["noise"] == [words]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from judged_run import judged, log, passing, replace_detail, set_logs, set_parameter
+from judged_run import judged, log, passing, replace_in_both, set_logs, set_parameter
 
 
 @pytest.fixture
@@ -47,10 +47,9 @@ def test_late_answers_fail_it_by_loadgens_word_and_by_ours(given: dict[str, Any]
 
 
 def test_a_wider_bound_is_refused(given: dict[str, Any]) -> None:
-    replace_detail(
-        '"effective_target_latency_ns", "value": 60000000',
-        '"effective_target_latency_ns", "value": 100000000',
-    )(given)
+    replace_in_both("target_latency (ns)", "effective_target_latency_ns", 60_000_000, 100_000_000)(
+        given
+    )
     assert judged(given).verdict["reasons"] == [
         "LoadGen's latency bound must be 60 ms, found 100 ms."
     ]

@@ -10,7 +10,7 @@ from ansible.module_utils.dlrm_fleet.support.ways import words
 from ansible.module_utils.dlrm_fleet.support.ways.words import clock_offset
 from ansible.module_utils.dlrm_fleet.wire.ways import Way
 
-HOST = {
+HOST: dict[str, Any] = {
     "cpu": {"model": "Zen", "allowed_cores": 2, "flags": {"avx512_vnni": True, "amx": False}},
     "os": {"name": "Debian GNU/Linux", "version": "12"},
     "memory": {"total_gib": 24.0},
@@ -58,6 +58,13 @@ def judged(host: dict[str, Any] | None, storage: dict[str, Any] | None = None) -
 def states(host: dict[str, Any]) -> dict[str, str]:
     found = doctor.host_findings(judged(host), OLDEST)
     return {one["what"].partition(",")[0]: one["state"] for one in found}
+
+
+def test_a_cpu_quota_is_shown_with_the_cores() -> None:
+    limited = {**HOST, "cpu": {**HOST["cpu"], "quota_cores": 0.5}}
+    found = doctor.host_findings(judged(seen(host=limited)), OLDEST)
+    (machine,) = (one for one in found if one["what"] == "machine")
+    assert "2 cores, of which a CPU quota leaves 0.5 (" in machine["found"]
 
 
 def test_a_ready_host() -> None:
