@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -22,8 +21,11 @@ def node(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Node:
 
 
 def test_the_run_is_not_announced_and_a_warning_says_so(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Where other tests loaded the controller's code, Ansible shows a warning and returns none.
+    warned: list[str] = []
+    monkeypatch.setattr(dlrm_spool.AnsibleModule, "warn", lambda _module, text: warned.append(text))
     given = {
         "storage_root": str(tmp_path / "storage"),
         "folder": str(tmp_path / "keys"),
@@ -34,8 +36,9 @@ def test_the_run_is_not_announced_and_a_warning_says_so(
     }
     own = {"address": "192.0.2.10", "user": "u", "key_file": "/home/u/key", "fleet_dir": "/k"}
     found = run_module(dlrm_spool, capsys, **given, source=own)
-    assert "visits are off" in json.dumps(found.get("warnings", []))
-    assert "give it again" in found["warnings"][0]
+    [warning] = warned
+    assert "visits are off" in warning
+    assert "give it again" in warning
     assert (found["changed"], found["path"]) == (False, "")
     assert not (tmp_path / "storage/spool").exists()
     # One machine needs no key.
