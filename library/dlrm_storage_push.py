@@ -69,7 +69,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dlrm_fleet.base.as_owner import by_owner
+from ansible.module_utils.dlrm_fleet.base.as_owner import as_owner
 from ansible.module_utils.dlrm_fleet.base.modules import finish
 from ansible.module_utils.dlrm_fleet.storage.node.push import Push
 from ansible.module_utils.dlrm_fleet.storage.node.slots import place
@@ -91,18 +91,35 @@ ARGUMENTS: dict[str, Any] = {
 
 def run(params: dict[str, Any], check: bool) -> dict[str, Any]:
     files = lacking_files(params["files"], f"cannot send what {params['host']} asks for")
-    root, target = Path(params["storage_root"]), reach(params["target"], "write")
-    push = Push(root, params["host"], params["host_root"], target, run_push)
-    push.verify({sha256: files[sha256] for sha256 in params["refused"] if sha256 in files})
-    if not check:
+    root, host_root = Path(params["storage_root"]), Path(params["host_root"])
+    refused = {sha256: files[sha256] for sha256 in params["refused"] if sha256 in files}
+
+    def push() -> Push:
+        target = reach(params["target"], "write")
+        return Push(root, params["host"], params["host_root"], target, run_push)
+
+    def verify() -> dict[str, Any]:
+        push().verify(refused)
+        return {}
+
+    def send_here() -> dict[str, Any]:
+        return {"sent": push().send(files, params["streams"])}
+
+    def send() -> dict[str, Any]:
         with place(root, params["transfers"]):
-            push.send(files, params["streams"])
+            return send_here()
+
+    as_owner(root, verify)
+    if not check:
+        # On this machine, only the host's own user may write to its incoming/.
+        here = reach(params["target"], "write") is None
+        as_owner(host_root, send_here) if here else as_owner(root, send)
     return {"changed": bool(files), "sent_bytes": sum(files.values())}
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    finish(module, by_owner("storage_root", run))
+    finish(module, run)
 
 
 if __name__ == "__main__":

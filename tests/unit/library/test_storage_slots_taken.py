@@ -66,7 +66,7 @@ def test_a_push_waits_for_its_place(root: Path) -> None:
         "host_root": "/srv/dlrm",
         "files": {},
         "refused": [],
-        "target": None,
+        "target": {"address": "192.0.2.10", "user": "bench", "key_file": "/home/bench/key"},
         "streams": 1,
         "transfers": 1,
     }

@@ -83,7 +83,8 @@ class Push:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """One push per host: two would append to one file. rsync keeps the lock if we die."""
-        folder = self.root / "incoming"
+        # On this machine the host's own user sends, who may not write into the storage root.
+        folder = (self.root if self.source else Path(self.host_root)) / "incoming"
         folder.mkdir(parents=True, exist_ok=True)
         with exclusive_lock(folder / f".push.{plain(self.host)}.lock", inherit=True):
             yield
