@@ -79,6 +79,7 @@ def test_the_node_sends_to_a_host_on_its_own_machine(folder: Path) -> None:
     arrived = folder / "host/incoming" / SHA256
     assert arrived.read_bytes() == CONTENT
     assert arrived.stat().st_uid == HOST
+    assert [path.name for path in arrived.parent.iterdir()] == [SHA256]
     # A damaged file is moved aside by the storage root's owner.
     stored.chmod(0o644)
     stored.write_bytes(b"changed")

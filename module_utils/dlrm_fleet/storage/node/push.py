@@ -83,8 +83,12 @@ class Push:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """One push per host: two would append to one file. rsync keeps the lock if we die."""
-        # On this machine the host's own user sends, who may not write into the storage root.
-        folder = (self.root if self.source else Path(self.host_root)) / "incoming"
+        if self.source is None:
+            # The host's own user sends on this machine, and leaves nothing but files there.
+            folder = held = Path(self.host_root) / "incoming"
+        else:
+            folder = self.root / "incoming"
+            held = folder / f".push.{plain(self.host)}.lock"
         folder.mkdir(parents=True, exist_ok=True)
-        with exclusive_lock(folder / f".push.{plain(self.host)}.lock", inherit=True):
+        with exclusive_lock(held, inherit=True):
             yield
