@@ -25,7 +25,7 @@ def test_the_run_is_not_announced_and_a_warning_says_so(
 ) -> None:
     # Where other tests loaded the controller's code, Ansible shows a warning and returns none.
     warned: list[str] = []
-    monkeypatch.setattr(dlrm_spool.AnsibleModule, "warn", lambda _module, text: warned.append(text))
+    monkeypatch.setattr("dlrm_spool.AnsibleModule.warn", lambda _module, text: warned.append(text))
     given = {
         "storage_root": str(tmp_path / "storage"),
         "folder": str(tmp_path / "keys"),
