@@ -387,22 +387,3 @@ def test_grade(given: dict[str, Any], evidence: dict[str, Any], grade: str, nois
     assert verdict["grade"] == grade
     assert len(verdict["evidence"]["noise"]) == noise
     assert verdict["status"] == "passed"
-
-
-@pytest.mark.parametrize(
-    ("size", "words"),
-    [
-        pytest.param({}, "a CPU quota took 49.7 % of CPU time, at most 1.0 % is quiet", id="older"),
-        pytest.param(
-            {"quota_cores": 0.5},
-            "a CPU quota of 0.5 cores took 49.7 % of CPU time, at most 1.0 % is quiet",
-            id="its size",
-        ),
-    ],
-)
-def test_a_quota_is_named_with_its_size(
-    given: dict[str, Any], size: dict[str, float], words: str
-) -> None:
-    quiet = {"steal_percent": 0.0, "other_load_percent": 0.0, "major_faults": 0}
-    set_fact("performance", evidence={**quiet, "throttled_percent": 49.7, **size})(given)
-    assert judged(given).verdict["evidence"]["noise"] == [words]
