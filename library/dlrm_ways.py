@@ -37,6 +37,10 @@ options:
     description: Environment of pip on the host.
     type: dict
     default: {}
+  pip_index:
+    description: The index that pip asks where nothing sets one; the action plugin asks pip.
+    type: str
+    default: ""
   base:
     description: The image's base, if this host pulls it.
     type: str
@@ -118,6 +122,7 @@ ARGUMENTS: dict[str, Any] = {
     "packages": {"type": "dict", "default": {}},
     "engine_package": {"type": "str", "default": ""},
     "pip_environment": {"type": "dict", "default": {}},
+    "pip_index": {"type": "str", "default": ""},
     "base": {"type": "str", "default": ""},
     "base_elsewhere": {"type": "str", "default": ""},
     "sources": {"type": "dict", "default": {}},
@@ -186,6 +191,7 @@ def run(params: dict[str, Any], _check: bool) -> dict[str, Any]:
         lacking=software["missing_packages"],
         wanted=packages,
         pip_environment={key: str(value) for key, value in params["pip_environment"].items()},
+        pip_index=params["pip_index"],
         base=params["base"],
         base_elsewhere=params["base_elsewhere"],
         sources=params["sources"],

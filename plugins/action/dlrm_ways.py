@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 from ansible.errors import AnsibleError
@@ -61,6 +63,8 @@ class ActionModule(ActionBase):
 
     def _asked(self, login: str, task_vars: Any) -> dict[str, Any]:
         arguments = {**self._task.args, "login": login}
+        with suppress(ImportError):
+            arguments["pip_index"] = import_module("pip._internal.models.index").PyPI.simple_url
         storage = arguments.pop("storage", None)
         module = "dlrm_ways" if storage is None else "dlrm_storage_ways"
         try:

@@ -9,27 +9,15 @@ import http.client
 import json
 import pwd
 import re
-import socket
 from pathlib import Path
 from typing import Any
+
+from ..base.engine_socket import EngineSocket
 
 PROGRAM_FOLDERS = ("usr/bin", "usr/sbin", "usr/local/bin", "usr/local/sbin")
 ENGINE_SECONDS = 10
 # A line of a lock file: name==version, perhaps a marker. Hashes stand on lines of their own.
 LOCKED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)\s*(?:;\s*([^\\]+))?")
-
-
-class EngineConnection(http.client.HTTPConnection):
-    """HTTP over the engine's Unix socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=ENGINE_SECONDS)
-        self.path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
 
 
 def engine(path: str) -> dict[str, Any]:
@@ -57,7 +45,7 @@ def engine_architecture(path: str) -> str | None:
 
 
 def _ask(path: str, what: str) -> dict[str, Any]:
-    connection = EngineConnection(path)
+    connection = EngineSocket(path, ENGINE_SECONDS)
     try:
         connection.request("GET", what)
         answer = connection.getresponse()

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ...base.as_owner import as_user
+from ...base.engine_socket import EngineSocket
 from ...base.errors import FleetError
 from ...wire.fields import Fields
 from ...wire.strict_json import Limits, parse
@@ -29,19 +30,6 @@ ELSEWHERE = (
 )
 
 
-class Socket(http.client.HTTPConnection):
-    """HTTP over the engine's Unix socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=SECONDS)
-        self.path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
 class Asked:
     """The engine's API at a socket. Raises FleetError with the engine's own words."""
 
@@ -49,7 +37,7 @@ class Asked:
         self.path = path
 
     def __call__(self, method: str, what: str, body: Any = None) -> Any:
-        connection = Socket(self.path)
+        connection = EngineSocket(self.path, SECONDS)
         try:
             text = None if body is None else json.dumps(body)
             connection.request(method, what, text, {"Content-Type": "application/json"})

@@ -36,6 +36,8 @@ class Host:
     lacking: list[str] = field(default_factory=list)
     wanted: list[str] = field(default_factory=list)
     pip_environment: dict[str, str] = field(default_factory=dict)
+    # What pip asks where nothing sets an index.
+    pip_index: str = ""
     # The image's base; empty if another machine builds, or the base is brought along.
     base: str = ""
     base_elsewhere: str = ""
@@ -68,7 +70,7 @@ def _engine_sees_root(host: Host) -> str:
 
 
 def _pip(host: Host) -> Iterator[Trial]:
-    settings = packages.pip_settings(host.system, host.pip_environment)
+    settings = packages.pip_settings(host.system, host.pip_environment, host.pip_index)
     url = f"{settings.index}/{host.lacking[0]}/" if host.lacking else f"{settings.index}/"
     way = Way("pip", host.name, host_of(settings.index) or "no index")
 
@@ -76,7 +78,7 @@ def _pip(host: Host) -> Iterator[Trial]:
         if not host.lacking:
             raise Skip(NOTHING)
         if not settings.index:
-            raise Skip("pip is told to use no index")
+            raise Skip("pip is told to use no index, or its default is not known here")
         try:
             return f"HTTP {first_bytes(url, settings.through, 'pip').status}"
         except FleetError as error:

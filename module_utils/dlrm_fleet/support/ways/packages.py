@@ -10,7 +10,6 @@ from pathlib import Path
 
 from .fetching import Through
 
-PYPI = "https://pypi.org/simple"
 # pip's files for all users and for root, the weaker first (pip's documentation, "Configuration").
 PIP_FILES = (
     *("etc/xdg/pip/pip.conf", "etc/pip.conf"),
@@ -40,8 +39,11 @@ class Pip:
     others: bool
 
 
-def pip_settings(root: Path, environment: Mapping[str, str]) -> Pip:
-    """pip's settings; `environment`: what dlrm_host_pip_environment gives it."""
+def pip_settings(root: Path, environment: Mapping[str, str], default: str) -> Pip:
+    """pip's settings; `environment`: what dlrm_host_pip_environment gives it.
+
+    `default`: the index that pip asks where nothing sets one.
+    """
     found: dict[str, str] = {}
     for name in (*PIP_FILES, environment.get("PIP_CONFIG_FILE", "").lstrip("/")):
         found.update(_section(root / name) if name else {})
@@ -57,7 +59,7 @@ def pip_settings(root: Path, environment: Mapping[str, str]) -> Pip:
     index = "" if found.get("no-index", "") in ("1", "true", "yes") else found.get("index-url")
     through = Through(proxies, found.get("cert", ""), str(root / "root/.netrc"))
     others = bool(found.get("extra-index-url") or found.get("find-links"))
-    return Pip((PYPI if index is None else index).rstrip("/"), through, others)
+    return Pip((default if index is None else index).rstrip("/"), through, others)
 
 
 def _section(path: Path) -> dict[str, str]:

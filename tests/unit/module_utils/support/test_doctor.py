@@ -23,7 +23,7 @@ def system(name: str, version: str) -> dict[str, Any]:
 
 
 OLDEST = {"Debian": "12", "Ubuntu": "22.04", "RedHat": "9"}
-PIP = Way("pip", "a", "https://pypi.org/simple", "skipped", "the host has all packages")
+PIP = Way("pip", "a", "https://index.example/simple", "skipped", "the host has all packages")
 
 
 def answer(**changes: Any) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def test_a_ready_host() -> None:
     assert doctor.is_fit(found)
     assert doctor.lines("a", found) == [
         "a: ready",
-        "  skipped pip, from a to https://pypi.org/simple: the host has all packages.",
+        "  skipped pip, from a to https://index.example/simple: the host has all packages.",
         "  ok      machine: Debian GNU/Linux 12, Zen, 2 cores (avx512_vnni), 24 GiB.",
         "  ok      container engine: answers, version 20.10.24.",
         "  ok      ways: open: connection, root's rights, engine sees root, clock.",

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from ansible.module_utils.dlrm_fleet.support.ways import packages
 
+DEFAULT = "https://index.example/simple"
 DEB822 = """Types: deb
-URIs: http://deb.debian.org/debian
+URIs: http://b.example/debian
 Suites: bookworm bookworm-updates
 Components: main
 
@@ -25,18 +26,20 @@ def write(root: Path, name: str, text: str) -> None:
 
 def test_pip_reads_its_environment_before_its_files(tmp_path: Path) -> None:
     write(tmp_path, "etc/pip.conf", "[global]\nindex-url = https://a.example/simple/\ncert = /c\n")
-    found = packages.pip_settings(tmp_path, {})
+    found = packages.pip_settings(tmp_path, {}, DEFAULT)
     assert (found.index, found.through.certificates) == ("https://a.example/simple", "/c")
     found = packages.pip_settings(
-        tmp_path, {"PIP_INDEX_URL": "https://b.example/simple", "https_proxy": "http://p:3128"}
+        tmp_path,
+        {"PIP_INDEX_URL": "https://b.example/simple", "https_proxy": "http://p:3128"},
+        DEFAULT,
     )
     assert found.index == "https://b.example/simple"
     assert found.through.proxies == {"https": "http://p:3128"}
-    assert packages.pip_settings(tmp_path, {"PIP_NO_INDEX": "1"}).index == ""
+    assert packages.pip_settings(tmp_path, {"PIP_NO_INDEX": "1"}, DEFAULT).index == ""
 
 
-def test_pip_without_settings_asks_pypi(tmp_path: Path) -> None:
-    assert packages.pip_settings(tmp_path, {}).index == packages.PYPI
+def test_pip_without_settings_asks_its_default(tmp_path: Path) -> None:
+    assert packages.pip_settings(tmp_path, {}, DEFAULT).index == DEFAULT
 
 
 def test_apt_in_both_notations(tmp_path: Path) -> None:
@@ -44,8 +47,8 @@ def test_apt_in_both_notations(tmp_path: Path) -> None:
     write(tmp_path, "etc/apt/sources.list.d/debian.sources", DEB822)
     assert packages.apt_indexes(tmp_path) == [
         "http://a.example/d/dists/stable/InRelease",
-        "http://deb.debian.org/debian/dists/bookworm/InRelease",
-        "http://deb.debian.org/debian/dists/bookworm-updates/InRelease",
+        "http://b.example/debian/dists/bookworm/InRelease",
+        "http://b.example/debian/dists/bookworm-updates/InRelease",
     ]
 
 
